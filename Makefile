@@ -1,0 +1,74 @@
+# The front door: `make` lists the commands.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+PORT ?= 4566
+
+VENV := .local/venv
+TOOLS := $(VENV)/.installed
+NODE_TOOLS := .local/node_modules/.installed
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(TOOLS) ## Run four orders to their four outcomes on a local AWS of their own
+	@$(BIN)/python local/demo.py
+
+.PHONY: up
+up: $(TOOLS) ## Start the local AWS on PORT (4566) and deploy the stack to it
+	@$(BIN)/python local/stack.py up --port $(PORT)
+
+.PHONY: deploy
+deploy: $(TOOLS) ## Build and deploy to the running local AWS again
+	@$(BIN)/python local/stack.py deploy
+
+.PHONY: down
+down: $(TOOLS) ## Stop the local AWS; all that it holds is gone
+	@$(BIN)/python local/stack.py down
+
+.PHONY: test
+test: lint unit end-to-end ## Run every check and test, on a local AWS of their own
+
+.PHONY: lint
+lint: $(TOOLS) $(NODE_TOOLS) ## Check formatting, code, template, definition and README
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features --locked -- --deny warnings
+	cfn-lint template.yaml
+	sam validate --lint --region us-east-1
+	$(BIN)/python local/definition.py --check
+
+.PHONY: unit
+unit:
+	cargo test --workspace --exclude end-to-end --all-features --locked
+
+.PHONY: end-to-end
+end-to-end: $(TOOLS)
+	$(BIN)/python local/stack.py run -- cargo test --package end-to-end --locked
+
+.PHONY: clean
+clean: ## Remove all that the commands made: tools, builds, local state
+	rm -rf .local .aws-sam target
+
+# The tools, pinned, installed once into this folder by the first command that needs them.
+
+$(TOOLS): local/requirements.txt
+	@echo "==> Installing the tools into $(VENV) (a minute, once)" >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; name one with make PYTHON=...")'
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement local/requirements.txt
+	@touch $@
+
+$(NODE_TOOLS): local/package.json local/package-lock.json $(TOOLS)
+	@echo "==> Installing the definition's validator" >&2
+	@mkdir -p .local
+	@cp local/package.json local/package-lock.json .local/
+	@cd .local && $(CURDIR)/$(BIN)/npm ci --silent --no-audit --no-fund
+	@touch $@

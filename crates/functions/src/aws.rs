@@ -1,0 +1,122 @@
+//! How the functions reach AWS: one client configuration, and what each failure means to the workflow.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::SystemTimeSource;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+
+use crate::Error;
+
+/// How long opening a connection may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long one attempt of a call may take, its connection included.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// How often a call is tried in all.
+pub const MAX_ATTEMPTS: u32 = 3;
+/// How long a call may take with all its attempts and the pauses between them. Below the functions'
+/// `Timeout` in `template.yaml`, so that a function answers with an error name before Lambda ends it.
+pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The configuration of every AWS client, from the variables that Lambda sets: region, credentials, and
+/// `AWS_ENDPOINT_URL` where AWS is not the real one.
+///
+/// Lambda gives a function its credentials in its environment and nowhere else, so the provider chain of
+/// `aws-config` is left out, and with it a third of the binary.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
+pub fn config() -> Result<SdkConfig, Error> {
+    config_from(|name| std::env::var(name).ok(), http_client())
+}
+
+/// [`config`] with its environment and HTTP client given.
+pub fn config_from(
+    variable: impl Fn(&str) -> Option<String>,
+    http_client: SharedHttpClient,
+) -> Result<SdkConfig, Error> {
+    let required = |name: &str| {
+        variable(name).ok_or_else(|| Error::Misconfigured(format!("{name} is not set")))
+    };
+    let credentials = Credentials::new(
+        required("AWS_ACCESS_KEY_ID")?,
+        required("AWS_SECRET_ACCESS_KEY")?,
+        variable("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(required("AWS_REGION")?))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(http_client)
+        .sleep_impl(TokioSleep::new())
+        .time_source(SystemTimeSource::new())
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(MAX_ATTEMPTS)
+                .with_initial_backoff(Duration::from_millis(100)),
+        )
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                .operation_timeout(OPERATION_TIMEOUT)
+                .build(),
+        );
+    Ok(match variable("AWS_ENDPOINT_URL") {
+        Some(url) => config.endpoint_url(url).build(),
+        None => config.build(),
+    })
+}
+
+pub(crate) fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
+}
+
+/// What a failed call means: the named service is `unavailable` for now, and a retry may help, or the
+/// deployment is wrong, and it cannot.
+pub fn failure<E>(
+    call: &str,
+    error: &SdkError<E, HttpResponse>,
+    unavailable: fn(String) -> Error,
+) -> Error
+where
+    E: ProvideErrorMetadata,
+{
+    match error {
+        SdkError::TimeoutError(_) => unavailable(format!("{call} timed out")),
+        SdkError::DispatchFailure(_) => unavailable(format!("{call} could not reach AWS")),
+        SdkError::ResponseError(_) => {
+            unavailable(format!("{call} got an answer that cannot be read"))
+        }
+        SdkError::ServiceError(service) => {
+            let code = service.err().code().unwrap_or("unknown error");
+            let status = service.raw().status().as_u16();
+            let detail = service.err().message().unwrap_or("no detail given");
+            let passing = status >= 500
+                || status == 429
+                || THROTTLING_ERRORS.contains(&code)
+                || TRANSIENT_ERRORS.contains(&code);
+            let message = format!("{call} failed with {code} (HTTP {status}): {detail}");
+            if passing {
+                unavailable(message)
+            } else {
+                Error::Misconfigured(message)
+            }
+        }
+        _ => Error::Misconfigured(format!("{call} could not be made")),
+    }
+}

@@ -1,0 +1,11 @@
+//! What the functions of the workflow share: how they start, what they log, how they reach AWS, and the names
+//! of their errors.
+
+pub mod aws;
+mod error;
+mod run;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use error::Error;
+pub use run::{Request, init_logs, required_variable, run};

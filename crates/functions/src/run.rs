@@ -1,0 +1,104 @@
+//! How a function starts, takes its requests and logs what came of them.
+
+use std::env;
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::Error;
+
+/// What the state machine sends to a function.
+pub trait Request: DeserializeOwned {
+    /// The order it is about, where the request names one.
+    fn order_id(&self) -> Option<String>;
+    /// The execution that sent it.
+    fn execution_arn(&self) -> &str;
+}
+
+/// Serves requests one after the other until Lambda ends the process, and logs one line for each: what came
+/// of it, for which order and execution. The line holds nothing else of the order.
+pub async fn run<R: Request, A: Serialize>(
+    handle: impl AsyncFn(R) -> Result<A, Error>,
+) -> Result<(), lambda_runtime::Error> {
+    let handle = &handle;
+    lambda_runtime::run(service_fn(
+        async move |event: LambdaEvent<Box<RawValue>>| {
+            // Read here and not by the runtime, whose error for a wrong request has a Rust type's name.
+            let request: Result<R, _> = serde_json::from_str(event.payload.get());
+            let (order_id, execution, result) = match request {
+                Ok(request) => {
+                    let order_id = request.order_id();
+                    let execution = request.execution_arn().to_owned();
+                    (order_id, Some(execution), handle(request).await)
+                }
+                Err(_) => (
+                    None,
+                    None,
+                    Err(Error::Misconfigured(
+                        "the request is not what the state machine of this version sends".into(),
+                    )),
+                ),
+            };
+            let context = &event.context;
+            let (outcome, error) = match &result {
+                Ok(_) => ("succeeded", None),
+                Err(error) => (error.name(), Some(error.to_string())),
+            };
+            macro_rules! log {
+                ($level:ident) => {
+                    tracing::$level!(
+                        order_id,
+                        execution,
+                        request_id = context.request_id,
+                        trace_id = context.xray_trace_id,
+                        outcome,
+                        error,
+                        "request served"
+                    )
+                };
+            }
+            if error.is_some() {
+                log!(error);
+            } else {
+                log!(info);
+            }
+            result
+        },
+    ))
+    .await
+}
+
+/// A variable of the function's environment that `template.yaml` sets.
+pub fn required_variable(name: &str) -> Result<String, Error> {
+    env::var(name)
+        .map_err(|_| Error::Misconfigured(format!("the function's variable {name} is not set")))
+}
+
+/// Writes logs as lines of JSON, as Lambda's own JSON log format does, from the level that the function's
+/// logging configuration asks for. What libraries log stays at warnings: below that it may hold payloads.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>
+pub fn init_logs() {
+    let level = env::var("AWS_LAMBDA_LOG_LEVEL")
+        .ok()
+        .and_then(|level| level.parse().ok())
+        .unwrap_or(LevelFilter::INFO);
+    tracing_subscriber::registry()
+        .with(
+            Targets::new()
+                .with_default(LevelFilter::WARN)
+                .with_target("functions", level),
+        )
+        .with(
+            tracing_subscriber::fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_target(false),
+        )
+        .init();
+}

@@ -1,0 +1,87 @@
+//! What leaves the workflow: events for other services, the message to the restaurant, the message to the
+//! customer.
+
+use iso_currency::Currency;
+use serde::{Deserialize, Serialize};
+
+use crate::order::Item;
+use crate::status::Status;
+
+/// What every event says of an order. `save-order` returns it, the workflow keeps it for its events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderSummary {
+    /// Which order.
+    pub order_id: String,
+    /// Who ordered.
+    pub customer_id: String,
+    /// Who is asked to prepare it.
+    pub restaurant_id: String,
+    /// ISO 4217 code.
+    pub currency: Currency,
+    /// The price of all items, in the currency's minor unit.
+    pub total_amount: u64,
+    /// When the execution began (RFC 3339, UTC).
+    pub placed_at: String,
+}
+
+/// The detail of an event on the bus; its `DetailType` is [`Status::event`]. Delivered at least once:
+/// `order_id` and `status` together are the key to drop repeats by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderEvent {
+    /// What does not depend on the status.
+    #[serde(flatten)]
+    pub order: OrderSummary,
+    /// The status that this event announces.
+    pub status: Status,
+    /// Why the order has this status, where there is more to say than its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
+}
+
+/// What the restaurant receives. Whoever holds `task_token` can answer for the restaurant, so this type
+/// cannot be printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestaurantMessage {
+    /// Which order.
+    pub order_id: String,
+    /// Who is asked; also a message attribute, to filter by.
+    pub restaurant_id: String,
+    /// What was ordered.
+    pub items: Vec<Item>,
+    /// ISO 4217 code.
+    pub currency: Currency,
+    /// The price of all items, in the currency's minor unit.
+    pub total_amount: u64,
+    /// What the customer wants the restaurant to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Until when an answer counts (RFC 3339, UTC).
+    pub respond_by: String,
+    /// The credential that an answer must carry.
+    pub task_token: String,
+}
+
+/// What the customer receives, for machines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CustomerMessage {
+    /// Which order.
+    pub order_id: String,
+    /// Who ordered; also a message attribute, to filter by.
+    pub customer_id: String,
+    /// Who was asked to prepare it.
+    pub restaurant_id: String,
+    /// How the order ended; also a message attribute, to filter by.
+    pub status: Status,
+    /// [`Status::customer_message`].
+    pub message: String,
+}
+
+impl CustomerMessage {
+    /// The same in one plain sentence, for e-mail and SMS.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("{}: {}.", self.message, self.order_id)
+    }
+}

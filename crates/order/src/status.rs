@@ -1,0 +1,127 @@
+//! The statuses of an order, and all that follows from each of them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Where an order stands. It begins as [`Status::Placed`] and moves once, to one of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// Stored, waiting for the restaurant's answer.
+    Placed,
+    /// The restaurant answered `{"isAccepted": true}`.
+    Accepted,
+    /// The restaurant answered `{"isAccepted": false}`.
+    Rejected,
+    /// The restaurant did not answer in time.
+    TimedOut,
+    /// The restaurant reported a failure, or its answer was malformed.
+    Failed,
+}
+
+impl Status {
+    /// Every status, the first one first.
+    pub const ALL: [Self; 5] = [
+        Self::Placed,
+        Self::Accepted,
+        Self::Rejected,
+        Self::TimedOut,
+        Self::Failed,
+    ];
+
+    /// The name in the table, in events and in messages, such as `TIMED_OUT`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Placed => "PLACED",
+            Self::Accepted => "ACCEPTED",
+            Self::Rejected => "REJECTED",
+            Self::TimedOut => "TIMED_OUT",
+            Self::Failed => "FAILED",
+        }
+    }
+
+    /// The `DetailType` of the event that announces this status, such as `ORDER_TIMED_OUT`.
+    #[must_use]
+    pub const fn event(self) -> &'static str {
+        match self {
+            Self::Placed => "ORDER_PLACED",
+            Self::Accepted => "ORDER_ACCEPTED",
+            Self::Rejected => "ORDER_REJECTED",
+            Self::TimedOut => "ORDER_TIMED_OUT",
+            Self::Failed => "ORDER_FAILED",
+        }
+    }
+
+    /// The only status that an order may have just before this one; none for the first.
+    #[must_use]
+    pub const fn predecessor(self) -> Option<Self> {
+        match self {
+            Self::Placed => None,
+            Self::Accepted | Self::Rejected | Self::TimedOut | Self::Failed => Some(Self::Placed),
+        }
+    }
+
+    /// What the customer is told; nothing while the order is open.
+    #[must_use]
+    pub const fn customer_message(self) -> Option<&'static str> {
+        match self {
+            Self::Placed => None,
+            Self::Accepted => Some("Order confirmed"),
+            Self::Rejected => Some("Order declined"),
+            Self::TimedOut => Some("Order expired"),
+            Self::Failed => Some("Order could not be processed"),
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_event_and_display_use_the_same_name() {
+        for status in Status::ALL {
+            let name = status.as_str();
+            assert_eq!(
+                serde_json::json!(status),
+                name,
+                "JSON name of {status:?} differs"
+            );
+            assert_eq!(
+                status.event(),
+                format!("ORDER_{name}"),
+                "event of {status:?} differs"
+            );
+            assert_eq!(
+                status.to_string(),
+                name,
+                "display name of {status:?} differs"
+            );
+        }
+    }
+
+    #[test]
+    fn an_order_moves_once_from_placed_to_a_final_status_that_the_customer_hears_of() {
+        assert_eq!(Status::Placed.predecessor(), None);
+        assert_eq!(Status::Placed.customer_message(), None);
+        for status in Status::ALL.into_iter().filter(|s| *s != Status::Placed) {
+            assert_eq!(
+                status.predecessor(),
+                Some(Status::Placed),
+                "{status} follows something else than PLACED"
+            );
+            assert!(
+                status.customer_message().is_some(),
+                "the customer is told nothing of {status}"
+            );
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! What makes an order valid.
+//!
+//! The input is read twice. First every field is taken as whatever JSON it is and checked by the rules below,
+//! so that one answer names every problem, wrong types included. Only an input without problems is then
+//! read as an [`Order`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use garde::{Path, Report, Validate};
+use iso_currency::Currency;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::order::Order;
+
+/// The largest `unit_amount`. With 100 items of 999 each, the total stays below 2^53.
+pub const MAX_UNIT_AMOUNT: u64 = 10_000_000_000;
+
+/// How long the list of problems may get, in bytes. Step Functions keeps 32,768 characters of a failure's
+/// cause, and quoting takes some of them.
+const MAX_LISTED: usize = 24_000;
+
+/// How much of an unknown field's name is repeated, in characters.
+const MAX_LISTED_NAME: usize = 40;
+
+#[derive(Default, Deserialize, Validate)]
+#[serde(default)]
+struct OrderInput {
+    #[garde(custom(required(identifier)))]
+    order_id: Value,
+    #[garde(custom(required(text(1, 80))))]
+    customer_id: Value,
+    #[garde(custom(required(text(1, 80))))]
+    restaurant_id: Value,
+    #[garde(custom(required(iso_4217)))]
+    currency: Value,
+    #[garde(dive)]
+    items: List<Object<ItemInput>, 100>,
+    #[garde(custom(optional(text(0, 500))))]
+    note: Value,
+}
+
+#[derive(Default, Deserialize, Validate)]
+#[serde(default)]
+struct ItemInput {
+    #[garde(custom(required(text(1, 200))))]
+    name: Value,
+    #[garde(custom(required(whole_number(1, 999))))]
+    quantity: Value,
+    #[garde(custom(required(whole_number(0, MAX_UNIT_AMOUNT))))]
+    unit_amount: Value,
+}
+
+/// Whether an `order_id` keeps its rule, and so can stand in a log and be an execution's name.
+pub(crate) fn is_order_id(id: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    (1..=80).contains(&id.len()) && id.bytes().all(allowed)
+}
+
+fn identifier(value: &Value) -> garde::Result {
+    must(
+        value.as_str().is_some_and(is_order_id),
+        "be a string of 1 to 80 characters out of A-Z a-z 0-9 - _",
+    )
+}
+
+/// Text of `min` to `max` characters (Unicode scalar values), all of them characters that SQS accepts: it
+/// refuses a message with any other, and the restaurant would never see the order.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+fn text(min: usize, max: usize) -> impl Fn(&Value) -> garde::Result {
+    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    move |value| {
+        must(
+            value.as_str().is_some_and(|text| {
+                (min..=max).contains(&text.chars().count()) && text.chars().all(allowed)
+            }),
+            format!("be a string of {min} to {max} characters, none of them a control character"),
+        )
+    }
+}
+
+fn iso_4217(value: &Value) -> garde::Result {
+    must(
+        value.as_str().and_then(Currency::from_code).is_some(),
+        "be a currency code of ISO 4217, such as EUR",
+    )
+}
+
+fn whole_number(min: u64, max: u64) -> impl Fn(&Value) -> garde::Result {
+    move |value| {
+        must(
+            value.as_u64().is_some_and(|n| (min..=max).contains(&n)),
+            format!("be a whole number from {min} to {max}"),
+        )
+    }
+}
+
+fn must(holds: bool, requirement: impl fmt::Display) -> garde::Result {
+    if holds {
+        Ok(())
+    } else {
+        Err(garde::Error::new(format!("must {requirement}")))
+    }
+}
+
+fn required(rule: impl Fn(&Value) -> garde::Result) -> impl FnOnce(&Value, &()) -> garde::Result {
+    move |value, ()| match value {
+        Value::Null => Err(garde::Error::new("is required")),
+        value => rule(value),
+    }
+}
+
+fn optional(rule: impl Fn(&Value) -> garde::Result) -> impl FnOnce(&Value, &()) -> garde::Result {
+    move |value, ()| match value {
+        Value::Null => Ok(()),
+        value => rule(value),
+    }
+}
+
+/// An object of which each field is checked, or whatever else stands in its place.
+enum Object<T> {
+    Fields { known: T, unknown: Vec<String> },
+    Other,
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Split<T> {
+            #[serde(flatten)]
+            known: T,
+            #[serde(flatten)]
+            unknown: BTreeMap<String, Value>,
+        }
+        let value = Value::deserialize(deserializer)?;
+        Ok(match serde_json::from_value::<Split<T>>(value) {
+            Ok(Split { known, unknown }) => Self::Fields {
+                known,
+                unknown: unknown.into_keys().collect(),
+            },
+            Err(_) => Self::Other,
+        })
+    }
+}
+
+impl<T: Validate<Context = ()>> Validate for Object<T> {
+    type Context = ();
+
+    fn validate_into(&self, ctx: &(), parent: &mut dyn FnMut() -> Path, report: &mut Report) {
+        match self {
+            Self::Fields { known, unknown } => {
+                known.validate_into(ctx, parent, report);
+                for name in unknown {
+                    let shown: String = name
+                        .chars()
+                        .take(MAX_LISTED_NAME)
+                        .flat_map(char::escape_debug)
+                        .collect();
+                    report.append(parent().join(shown), garde::Error::new("is not a field"));
+                }
+            }
+            Self::Other => report.append(parent(), garde::Error::new("must be a JSON object")),
+        }
+    }
+}
+
+/// A list of 1 to `MAX` entries of which each is checked, or whatever else stands in its place.
+#[derive(Default)]
+enum List<T, const MAX: usize> {
+    #[default]
+    Missing,
+    Entries(Vec<T>),
+    Other,
+}
+
+impl<'de, T: DeserializeOwned, const MAX: usize> Deserialize<'de> for List<T, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Null => Self::Missing,
+            // A list that is too long is one problem, not one for each of its entries.
+            Value::Array(entries) if (1..=MAX).contains(&entries.len()) => {
+                serde_json::from_value(Value::Array(entries)).map_or(Self::Other, Self::Entries)
+            }
+            _ => Self::Other,
+        })
+    }
+}
+
+impl<T: Validate<Context = ()>, const MAX: usize> Validate for List<T, MAX> {
+    type Context = ();
+
+    fn validate_into(&self, ctx: &(), parent: &mut dyn FnMut() -> Path, report: &mut Report) {
+        match self {
+            Self::Missing => report.append(parent(), garde::Error::new("is required")),
+            Self::Entries(entries) => {
+                for (index, entry) in entries.iter().enumerate() {
+                    entry.validate_into(ctx, &mut || parent().join(index), report);
+                }
+            }
+            Self::Other => report.append(
+                parent(),
+                garde::Error::new(format!("must be a list of 1 to {MAX} entries")),
+            ),
+        }
+    }
+}
+
+pub(crate) fn validate(json: &str) -> Result<Order, InvalidOrder> {
+    let not_json = |_| InvalidOrder::whole("must be a JSON object that can be read");
+    let value: Value = serde_json::from_str(json).map_err(not_json)?;
+    let input: Object<OrderInput> =
+        Object::deserialize(&value).map_err(|_| InvalidOrder::whole("must be a JSON object"))?;
+    input.validate().map_err(InvalidOrder::from)?;
+    // The rules above are stricter than the type, so this does not fail.
+    serde_json::from_value(value).map_err(|_| InvalidOrder::whole("cannot be read"))
+}
+
+/// One broken rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The path of the field, such as `items[2].quantity`; `order` for the input as a whole.
+    pub field: String,
+    /// What is wrong with it. Never repeats the field's value, which may be personal data.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.field, self.message)
+    }
+}
+
+/// Every problem of an input, at least one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct InvalidOrder {
+    /// Those of the known fields by name, then the unknown fields.
+    pub problems: Vec<Problem>,
+}
+
+impl InvalidOrder {
+    fn whole(message: &str) -> Self {
+        Self {
+            problems: vec![Problem {
+                field: "order".into(),
+                message: message.into(),
+            }],
+        }
+    }
+}
+
+impl From<Report> for InvalidOrder {
+    fn from(report: Report) -> Self {
+        let problem = |(path, error): &(Path, garde::Error)| {
+            let path = path.to_string();
+            Problem {
+                field: if path.is_empty() {
+                    "order".into()
+                } else {
+                    path
+                },
+                message: error.to_string(),
+            }
+        };
+        Self {
+            problems: report.iter().map(problem).collect(),
+        }
+    }
+}
+
+impl fmt::Display for InvalidOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.problems.len();
+        write!(f, "{count} problem{}: ", if count == 1 { "" } else { "s" })?;
+        let mut listed = 0;
+        for (index, problem) in self.problems.iter().enumerate() {
+            let problem = problem.to_string();
+            listed += problem.len();
+            if listed > MAX_LISTED {
+                return write!(f, "; and {} more", count - index);
+            }
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,253 @@
+//! What an order's input may be, and what is said of one that is not.
+#![allow(clippy::expect_used, clippy::panic)] // also in the helpers of a test
+
+use order::{InvalidOrder, MAX_UNIT_AMOUNT, Order};
+use serde_json::{Value, json};
+
+fn valid() -> Value {
+    json!({
+        "order_id": "ord-1001",
+        "customer_id": "cust-42",
+        "restaurant_id": "rest-7",
+        "currency": "EUR",
+        "items": [{ "name": "Margherita", "quantity": 2, "unit_amount": 1250 }],
+        "note": "No basil, please"
+    })
+}
+
+/// The valid order with the value at a JSON pointer replaced, or removed where `value` is `None`.
+fn with(pointer: &str, value: Option<Value>) -> Value {
+    let mut order = valid();
+    let (parent, name) = pointer.rsplit_once('/').expect("a JSON pointer");
+    let parent = order.pointer_mut(parent).expect("a parent in the order");
+    match (parent, value) {
+        (Value::Object(fields), Some(value)) => {
+            fields.insert(name.into(), value);
+        }
+        (Value::Object(fields), None) => {
+            fields.remove(name);
+        }
+        (Value::Array(entries), Some(value)) => entries.push(value),
+        _ => panic!("{pointer} cannot be replaced"),
+    }
+    order
+}
+
+fn problems(input: &Value) -> Vec<String> {
+    match Order::from_json(&input.to_string()) {
+        Ok(_) => Vec::new(),
+        Err(InvalidOrder { problems }) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn a_valid_order_is_read_as_it_is() {
+    let order = Order::from_json(&valid().to_string()).expect("a valid order");
+    assert_eq!(serde_json::to_value(&order).unwrap(), valid());
+    assert_eq!(order.total_amount(), 2500);
+}
+
+#[test]
+fn the_note_may_be_left_out_or_null() {
+    for input in [with("/note", None), with("/note", Some(Value::Null))] {
+        let order = Order::from_json(&input.to_string()).expect("an order without a note");
+        assert_eq!(order.note, None);
+    }
+}
+
+#[test]
+fn every_limit_is_inclusive() {
+    let item = json!({ "name": "n".repeat(200), "quantity": 999, "unit_amount": MAX_UNIT_AMOUNT });
+    let largest = json!({
+        "order_id": "i".repeat(80),
+        "customer_id": "ü".repeat(80),
+        "restaurant_id": "r".repeat(80),
+        "currency": "JPY",
+        "items": vec![item; 100],
+        "note": "🍕".repeat(500),
+    });
+    let order = Order::from_json(&largest.to_string()).expect("the largest order");
+    assert_eq!(order.total_amount(), 999 * 100 * MAX_UNIT_AMOUNT);
+    assert!(
+        order.total_amount() < 1 << 53,
+        "the total is not exact in JSONata"
+    );
+
+    let smallest = json!({
+        "order_id": "1", "customer_id": "c", "restaurant_id": "r", "currency": "EUR",
+        "items": [{ "name": "x", "quantity": 1, "unit_amount": 0 }],
+    });
+    assert_eq!(problems(&smallest), Vec::<String>::new());
+}
+
+#[test]
+fn one_wrong_field_is_one_problem_named_by_its_path() {
+    const ID: &str = "order_id must be a string of 1 to 80 characters out of A-Z a-z 0-9 - _";
+    const QUANTITY: &str = "items[0].quantity must be a whole number from 1 to 999";
+    const AMOUNT: &str = "items[0].unit_amount must be a whole number from 0 to 10000000000";
+    const CURRENCY: &str = "currency must be a currency code of ISO 4217, such as EUR";
+    const CUSTOMER: &str =
+        "customer_id must be a string of 1 to 80 characters, none of them a control character";
+    const NOTE: &str =
+        "note must be a string of 0 to 500 characters, none of them a control character";
+    const NAME: &str =
+        "items[0].name must be a string of 1 to 200 characters, none of them a control character";
+    const ITEMS: &str = "items must be a list of 1 to 100 entries";
+    let cases = [
+        ("/order_id", None, "order_id is required"),
+        ("/order_id", Some(Value::Null), "order_id is required"),
+        ("/order_id", Some(json!("")), ID),
+        ("/order_id", Some(json!("i".repeat(81))), ID),
+        ("/order_id", Some(json!("ord 1")), ID),
+        ("/order_id", Some(json!("örd")), ID),
+        ("/order_id", Some(json!(1001)), ID),
+        ("/customer_id", None, "customer_id is required"),
+        ("/customer_id", Some(json!("")), CUSTOMER),
+        ("/customer_id", Some(json!("c".repeat(81))), CUSTOMER),
+        ("/customer_id", Some(json!({})), CUSTOMER),
+        ("/restaurant_id", None, "restaurant_id is required"),
+        ("/currency", None, "currency is required"),
+        ("/currency", Some(json!("EURO")), CURRENCY),
+        ("/currency", Some(json!("eur")), CURRENCY),
+        ("/currency", Some(json!("QQQ")), CURRENCY),
+        ("/currency", Some(json!(978)), CURRENCY),
+        ("/items", None, "items is required"),
+        ("/items", Some(json!([])), ITEMS),
+        ("/items", Some(json!({ "0": {} })), ITEMS),
+        ("/items", Some(json!(vec![json!({}); 101])), ITEMS),
+        (
+            "/items/-",
+            Some(json!("pizza")),
+            "items[1] must be a JSON object",
+        ),
+        (
+            "/items/-",
+            Some(Value::Null),
+            "items[1] must be a JSON object",
+        ),
+        (
+            "/items/-",
+            Some(json!([])),
+            "items[1] must be a JSON object",
+        ),
+        ("/items/0/name", None, "items[0].name is required"),
+        ("/items/0/name", Some(json!("")), NAME),
+        ("/items/0/name", Some(json!("n".repeat(201))), NAME),
+        ("/items/0/quantity", None, "items[0].quantity is required"),
+        ("/items/0/quantity", Some(json!(0)), QUANTITY),
+        ("/items/0/quantity", Some(json!(1000)), QUANTITY),
+        ("/items/0/quantity", Some(json!(-1)), QUANTITY),
+        ("/items/0/quantity", Some(json!(1.5)), QUANTITY),
+        ("/items/0/quantity", Some(json!("2")), QUANTITY),
+        ("/items/0/quantity", Some(json!(true)), QUANTITY),
+        (
+            "/items/0/unit_amount",
+            None,
+            "items[0].unit_amount is required",
+        ),
+        ("/items/0/unit_amount", Some(json!(-1)), AMOUNT),
+        ("/items/0/unit_amount", Some(json!(12.5)), AMOUNT),
+        ("/items/0/unit_amount", Some(json!(1e300)), AMOUNT),
+        (
+            "/items/0/unit_amount",
+            Some(json!(MAX_UNIT_AMOUNT + 1)),
+            AMOUNT,
+        ),
+        ("/items/0/unit_amount", Some(json!(u64::MAX)), AMOUNT),
+        (
+            "/items/0/colour",
+            Some(json!("red")),
+            "items[0].colour is not a field",
+        ),
+        ("/note", Some(json!("n".repeat(501))), NOTE),
+        ("/note", Some(json!(["n"])), NOTE),
+        ("/note", Some(json!("nul\u{0}")), NOTE),
+        ("/tip", Some(json!(100)), "tip is not a field"),
+    ];
+    for (pointer, value, problem) in cases {
+        let input = with(pointer, value.clone());
+        assert_eq!(problems(&input), [problem], "{pointer} = {value:?}");
+    }
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let input = json!({
+        "order_id": "ord/1",
+        "restaurant_id": "rest-7",
+        "currency": "EURO",
+        "items": [{ "name": "ok", "quantity": 1, "unit_amount": 1 }, { "name": 5, "quantity": 1.5, "unit_amount": -1 }],
+        "coupon": "X"
+    });
+    let error = Order::from_json(&input.to_string()).expect_err("seven problems");
+    let fields: Vec<_> = error.problems.iter().map(|p| p.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "currency",
+            "customer_id",
+            "items[1].name",
+            "items[1].quantity",
+            "items[1].unit_amount",
+            "order_id",
+            "coupon"
+        ]
+    );
+    let message = error.to_string();
+    assert!(
+        message.starts_with("7 problems: currency must be"),
+        "{message}"
+    );
+    for field in fields {
+        assert!(message.contains(field), "{field} is missing in: {message}");
+    }
+}
+
+#[test]
+fn an_input_that_is_no_object_is_named_as_such() {
+    for input in ["null", "[]", "\"order\"", "17", "true"] {
+        let error = Order::from_json(input).expect_err("not an object");
+        assert_eq!(
+            error.to_string(),
+            "1 problem: order must be a JSON object",
+            "for {input}"
+        );
+    }
+    for input in ["", "{", "nul", "1e999", &"[".repeat(10_000)] {
+        let error = Order::from_json(input).expect_err("not JSON");
+        assert_eq!(
+            error.to_string(),
+            "1 problem: order must be a JSON object that can be read",
+            "for {input:.20}"
+        );
+    }
+}
+
+#[test]
+fn the_message_never_repeats_a_value_and_fits_into_a_cause() {
+    let secret = "s3cret".repeat(100);
+    let input = json!({ "order_id": secret, "note": secret.repeat(2), "currency": secret });
+    let message = Order::from_json(&input.to_string())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        !message.contains("s3cret"),
+        "a value is repeated: {message}"
+    );
+
+    let many: serde_json::Map<_, _> = (0..5_000)
+        .map(|i| (format!("{i}{}", "x\"\n".repeat(50)), json!(1)))
+        .collect();
+    let error = Order::from_json(&Value::from(many).to_string()).unwrap_err();
+    assert_eq!(error.problems.len(), 5_005);
+    let message = error.to_string();
+    assert!(
+        message.len() < 32_768,
+        "{} bytes are too many for a cause",
+        message.len()
+    );
+    assert!(
+        message.contains("; and "),
+        "what was left out is not counted: {message}"
+    );
+}

@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Four orders to their four outcomes on a local AWS, by the commands that a user and a restaurant would type.
+
+Exits 0 only if table, events, customer message and execution of every order say what they should.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import ROOT, StackError, environment_for, outputs, say, temporary_stack
+
+SHORT_TIMEOUT = 5
+WAIT_SECONDS = 60
+
+
+@dataclass
+class Scenario:
+    """One order, what the restaurant does with it, and what must come of it."""
+
+    event: str
+    restaurant: str
+    answer: list[str] | None
+    status: str
+    message: str
+    reason: str | None = None
+
+
+SCENARIOS = [
+    Scenario(
+        "accepted",
+        "accepts",
+        ["send-task-success", "--task-output", '{"isAccepted": true}'],
+        "ACCEPTED",
+        "Order confirmed",
+    ),
+    Scenario(
+        "rejected",
+        "declines",
+        ["send-task-success", "--task-output", '{"isAccepted": false}'],
+        "REJECTED",
+        "Order declined",
+    ),
+    Scenario("timed-out", "is silent", None, "TIMED_OUT", "Order expired"),
+    Scenario(
+        "failed",
+        "reports a failure",
+        ["send-task-failure", "--error", "RestaurantUnavailable", "--cause", "The oven is broken"],
+        "FAILED",
+        "Order could not be processed",
+        "RestaurantUnavailable: The oven is broken",
+    ),
+]
+
+
+class Shell:
+    """Runs AWS CLI commands, each printed first. In print, values stand as the shell variables that hold them."""
+
+    def __init__(self, port):
+        self.environment = environment_for(port)
+        self.variables = {}
+
+    def set(self, name, value):
+        self.variables[f"${name}"] = value
+        return f"${name}"
+
+    def aws(self, *arguments, quiet=False):
+        if not quiet:
+            shown = " ".join(f'"{a}"' if a in self.variables else shlex.quote(a) for a in arguments)
+            print(f"    $ aws {shown}", flush=True)
+        command = ["aws", *(self.variables.get(a, a) for a in arguments), "--output", "json"]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise StackError(f"`aws {' '.join(arguments[:2])}` failed: {done.stderr.strip()}")
+        return json.loads(done.stdout) if done.stdout.strip() else {}
+
+    def receive(self, queue, wanted):
+        """Takes messages off a queue until one is wanted; gives its body and its receipt."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        command = ["sqs", "receive-message", "--queue-url", queue, "--wait-time-seconds", "5"]
+        shown = False
+        while time.monotonic() < deadline:
+            for message in self.aws(*command, quiet=shown).get("Messages", []):
+                body = json.loads(message["Body"])
+                if wanted(body):
+                    return body, message["ReceiptHandle"]
+            shown = True
+        raise StackError(f"Nothing that was expected arrived in {queue} within {WAIT_SECONDS} s")
+
+    def drop(self, queue, receipt):
+        self.aws("sqs", "delete-message", "--queue-url", queue, "--receipt-handle", receipt, quiet=True)
+
+
+def watch_outcomes(shell):
+    """Queues of the demo's own, on which it sees the events and the customers' messages."""
+    say("Subscribing a queue to the events and one to the customers' messages, to show them here")
+    customers = shell.set("CUSTOMERS", shell.aws("sqs", "create-queue", "--queue-name", "demo-customers")["QueueUrl"])
+    events = shell.set("EVENTS", shell.aws("sqs", "create-queue", "--queue-name", "demo-events")["QueueUrl"])
+    arn = {}
+    for queue in (customers, events):
+        attributes = shell.aws(
+            "sqs", "get-queue-attributes", "--queue-url", queue, "--attribute-names", "QueueArn", quiet=True
+        )
+        arn[queue] = attributes["Attributes"]["QueueArn"]
+    shell.aws(
+        *("sns", "subscribe", "--topic-arn", "$UserTopicArn", "--protocol", "sqs"),
+        *("--notification-endpoint", shell.set("CUSTOMERS_ARN", arn[customers])),
+        *("--attributes", "RawMessageDelivery=true"),
+    )
+    pattern = json.dumps({"source": ["order-processing"]})
+    rule = ["--event-bus-name", "$EventBusName"]
+    shell.aws("events", "put-rule", "--name", "demo-events", *rule, "--event-pattern", pattern)
+    target = f"Id=queue,Arn={arn[events]}"
+    shell.aws("events", "put-targets", "--rule", "demo-events", *rule, "--targets", target)
+    return customers, events
+
+
+def impatient_state_machine(shell):
+    """The deployed state machine once more, waiting seconds instead of minutes: for this demo's silent restaurant."""
+    say(f"Copying the state machine with a timeout of {SHORT_TIMEOUT} s instead of 600 s, for the silent restaurant")
+    deployed = shell.aws("stepfunctions", "describe-state-machine", "--state-machine-arn", "$StateMachineArn")
+    definition = deployed["definition"].replace("600", str(SHORT_TIMEOUT))
+    copy = shell.aws(
+        *("stepfunctions", "create-state-machine", "--name", "order-workflow-impatient"),
+        *("--role-arn", shell.set("ROLE_ARN", deployed["roleArn"])),
+        *("--definition", shell.set("DEFINITION", definition)),
+    )
+    shell.set("ImpatientStateMachineArn", copy["stateMachineArn"])
+
+
+def run(shell, scenario, customers, events):
+    """Places one order, answers it as the scenario says, and gives what came of it."""
+    file = Path("events") / f"{scenario.event}.json"
+    order_id = json.loads((ROOT / file).read_text())["order_id"]
+    print()
+    say(f"Order {order_id}: the restaurant {scenario.restaurant}")
+    machine = "$StateMachineArn" if scenario.answer else "$ImpatientStateMachineArn"
+    started = shell.aws(
+        *("stepfunctions", "start-execution", "--state-machine-arn", machine),
+        *("--name", order_id, "--input", f"file://{file}"),
+    )
+    execution = shell.set("EXECUTION_ARN", started["executionArn"])
+
+    request, receipt = shell.receive("$RestaurantInboxUrl", lambda body: body["order_id"] == order_id)
+    token = shell.set("TASK_TOKEN", request.pop("task_token"))
+    print(f"      the restaurant reads: {json.dumps(request, ensure_ascii=False)} and the task token")
+    shell.drop("$RestaurantInboxUrl", receipt)
+    if scenario.answer:
+        command, *details = scenario.answer
+        shell.aws("stepfunctions", command, "--task-token", token, *details)
+    else:
+        print(f"      (no answer for {SHORT_TIMEOUT} s)")
+
+    seen = []
+    while len(seen) < 2:
+        event, receipt = shell.receive(events, lambda body: body["detail"]["order_id"] == order_id)
+        shell.drop(events, receipt)
+        seen.append(event)
+    message, receipt = shell.receive(customers, lambda body: body["order_id"] == order_id)
+    shell.drop(customers, receipt)
+    key = json.dumps({"order_id": {"S": order_id}})
+    item = shell.aws("dynamodb", "get-item", "--table-name", "$OrdersTableName", "--key", key)["Item"]
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        ended = shell.aws("stepfunctions", "describe-execution", "--execution-arn", execution)
+        if ended["status"] != "RUNNING" or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+
+    result = {
+        "order": order_id,
+        "the restaurant": scenario.restaurant,
+        "status": item["status"]["S"],
+        "events": ", ".join(sorted((e["detail-type"] for e in seen), key=lambda name: name != "ORDER_PLACED")),
+        "the customer reads": message["message"],
+        "execution": ended["status"],
+    }
+    reason = item.get("status_reason", {}).get("S")
+    print(f"      table:    {result['status']}" + (f" ({reason})" if reason else ""))
+    print(f"      events:   {result['events']}")
+    print(f"      customer: {result['the customer reads']}")
+    print(f"      output:   {ended.get('output')}")
+
+    expected_output = {"order_id": order_id, "status": scenario.status}
+    if scenario.reason:
+        expected_output["status_reason"] = scenario.reason
+    as_it_should_be = {
+        "order": order_id,
+        "the restaurant": scenario.restaurant,
+        "status": scenario.status,
+        "events": f"ORDER_PLACED, ORDER_{scenario.status}",
+        "the customer reads": scenario.message,
+        "execution": "SUCCEEDED",
+    }
+    right = (
+        result == as_it_should_be and reason == scenario.reason and json.loads(ended["output"]) == expected_output
+    )
+    return result | {"as it should be": "yes" if right else "NO"}
+
+
+def print_table(rows):
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
+    print()
+    print("  ".join(name.ljust(width) for name, width in widths.items()))
+    print("  ".join("-" * width for width in widths.values()))
+    for row in rows:
+        print("  ".join(row[name].ljust(width) for name, width in widths.items()))
+
+
+def main():
+    begun = time.monotonic()
+    with temporary_stack(f"demo-{os.getpid()}") as port:
+        shell = Shell(port)
+        say("The stack's outputs, used below by their names:")
+        for name, value in outputs(port).items():
+            shell.set(name, value)
+            print(f"      {name}={value}")
+        customers, events = watch_outcomes(shell)
+        impatient_state_machine(shell)
+        rows = [run(shell, scenario, customers, events) for scenario in SCENARIOS]
+        print_table(rows)
+        print()
+    wrong = [row["order"] for row in rows if row["as it should be"] != "yes"]
+    if wrong:
+        raise StackError(f"These orders did not end as they should: {', '.join(wrong)}")
+    say(f"All four orders ended as they should. {time.monotonic() - begun:.0f} s in all.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StackError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

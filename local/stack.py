@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""The workflow's stack on a local AWS: start, deploy, use, stop.
+
+The local AWS is MiniStack. The template, the definition and the functions' binaries are those that AWS gets; only the
+endpoint differs. Nothing leaves this machine, and nothing listens beyond its loopback interface.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = ROOT / ".local"
+VENV_BIN = STATE / "venv" / "bin"
+HOST = "127.0.0.1"
+DEFAULT_PORT = 4566
+STACK_NAME = "order-workflow"
+START_SECONDS = 60
+STOP_SECONDS = 10
+
+
+class StackError(Exception):
+    """What went wrong, and what to do about it."""
+
+
+def say(text):
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+class LocalAws:
+    """One local AWS, known by its name. Its process, port, log and files are under `.local/<name>/`."""
+
+    def __init__(self, name):
+        self.home = STATE / name
+        self.record = self.home / "process.json"
+        self.log = self.home / "ministack.log"
+
+    def port(self):
+        """The port that it serves, or None where it does not run."""
+        try:
+            record = json.loads(self.record.read_text())
+        except (OSError, ValueError):
+            return None
+        return record["port"] if started_at(record["pid"]) == record["started_at"] else None
+
+    def start(self, port):
+        if running := self.port():
+            say(f"The local AWS is already running on port {running}")
+            return
+        port = port or free_port()
+        require_free(port)
+        shutil.rmtree(self.home, ignore_errors=True)
+        (self.home / "tmp").mkdir(parents=True)
+        say(f"Starting the local AWS on http://{HOST}:{port}")
+        environment = environment_for(port) | {
+            "BIND_HOST": HOST,
+            "MINISTACK_HOST": HOST,
+            "GATEWAY_PORT": str(port),
+            "IOT_MTLS_ENABLED": "false",
+            "LAMBDA_EXECUTOR": "local",
+            "LOG_LEVEL": "WARNING",
+            "TMPDIR": str(self.home / "tmp"),
+            "S3_DATA_DIR": str(self.home / "s3"),
+            "STATE_DIR": str(self.home / "state"),
+        }
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(
+                [VENV_BIN / "ministack"],
+                env=environment,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # A group of its own, so that stopping it also ends the functions that it started.
+                start_new_session=True,
+            )
+        record = {"pid": process.pid, "port": port, "started_at": started_at(process.pid)}
+        self.record.write_text(json.dumps(record))
+        deadline = time.monotonic() + START_SECONDS
+        while not healthy(port):
+            if process.poll() is not None:
+                raise StackError(f"The local AWS ended at once. Its log: {self.log}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise StackError(f"The local AWS is not healthy after {START_SECONDS} s. Its log: {self.log}")
+            time.sleep(0.1)
+
+    def stop(self):
+        if self.port() is None:
+            say("The local AWS is not running")
+            return
+        pid = json.loads(self.record.read_text())["pid"]
+        say("Stopping the local AWS")
+        os.killpg(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while group_exists(pid) and time.monotonic() < deadline:
+            reap(pid)
+            time.sleep(0.05)
+        if group_exists(pid):
+            os.killpg(pid, signal.SIGKILL)
+            reap(pid)
+        self.record.unlink(missing_ok=True)
+        shutil.rmtree(self.home / "tmp", ignore_errors=True)
+
+    def running_port(self):
+        port = self.port()
+        if port is None:
+            raise StackError("The local AWS is not running. Start it with `make up`.")
+        return port
+
+
+def started_at(pid):
+    """When a process began, in clock ticks since boot: tells it from a later one with the same id. None where there
+    is no such process. Without /proc (macOS), what `ps` says of it."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        return None if fields[0] == "Z" else fields[19]
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return None
+    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
+
+
+def group_exists(pid):
+    try:
+        os.killpg(pid, 0)
+        return True
+    except (ProcessLookupError, PermissionError):
+        return False
+
+
+def reap(pid):
+    """Lets a child that ended disappear; the process may as well be nobody's child here."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+def require_free(port):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise StackError(
+                f"Port {port} is in use by another program. Choose another one: `make up PORT={port + 1}`."
+            ) from None
+
+
+def healthy(port):
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}/_ministack/health", timeout=1) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def environment_for(port):
+    """The variables by which every AWS client uses the local AWS and no other."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return environment | {
+        "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_PAGER": "",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_CHECK_UPDATES": "0",
+        "NO_PROXY": f"{HOST},localhost",
+        "PATH": f"{VENV_BIN}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+def architecture():
+    """The value of the template's Architecture for which binaries run on this machine."""
+    return {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
+
+
+def run_step(title, command, environment):
+    """Runs a long command with its output shown, and says how long it took."""
+    say(title)
+    begun = time.monotonic()
+    if subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False).returncode != 0:
+        raise StackError(f"This failed, see above: {' '.join(map(str, command))}")
+    say(f"{title}: done in {time.monotonic() - begun:.0f} s")
+
+
+def build():
+    run_step(
+        "Building the functions (a few minutes the first time, seconds after that)",
+        ["sam", "build", "--parameter-overrides", f"Architecture={architecture()}"],
+        environment_for(DEFAULT_PORT) | {"CARGO_TERM_PROGRESS_WHEN": "auto"},
+    )
+
+
+def deploy(port):
+    run_step(
+        f"Deploying the stack {STACK_NAME} to the local AWS",
+        ["sam", "deploy", "--config-env", "local", "--parameter-overrides", f"Architecture={architecture()}"],
+        environment_for(port),
+    )
+
+
+def outputs(port):
+    """The deployed stack's outputs by name."""
+    found = subprocess.run(
+        ["aws", "cloudformation", "describe-stacks", "--stack-name", STACK_NAME, "--query", "Stacks[0].Outputs"],
+        env=environment_for(port),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode != 0:
+        raise StackError(f"The stack {STACK_NAME} is not deployed. Deploy it with `make deploy`.")
+    return {output["OutputKey"]: output["OutputValue"] for output in json.loads(found.stdout)}
+
+
+@contextmanager
+def temporary_stack(name):
+    """A deployed stack on a free port; gives the port, and stops the local AWS in the end whatever happens."""
+    build()
+    # Interrupts and terminations must still stop what was started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    aws = LocalAws(name)
+    try:
+        aws.start(None)
+        deploy(aws.running_port())
+        yield aws.running_port()
+    finally:
+        aws.stop()
+
+
+def usage(port):
+    found = outputs(port)
+    say("Ready. For the AWS CLI and every AWS SDK, in your shell:")
+    print(f"export PATH={VENV_BIN}:$PATH AWS_ENDPOINT_URL=http://{HOST}:{port} AWS_REGION=us-east-1 \\")
+    print("    AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test")
+    for name, value in found.items():
+        print(f"export {name}={value}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="start the local AWS and deploy the stack to it")
+    up.add_argument("--port", type=int, default=DEFAULT_PORT)
+    commands.add_parser("deploy", help="build, and deploy to the running local AWS")
+    commands.add_parser("down", help="stop the local AWS; all that it holds is gone")
+    run = commands.add_parser("run", help="run a command against a stack of its own, and stop it afterwards")
+    run.add_argument("argv", nargs=argparse.REMAINDER)
+    arguments = parser.parse_args()
+
+    aws = LocalAws("stack")
+    if arguments.command == "up":
+        aws.start(arguments.port)
+    if arguments.command in ("up", "deploy"):
+        port = aws.running_port()
+        build()
+        deploy(port)
+        usage(port)
+    elif arguments.command == "down":
+        aws.stop()
+    elif arguments.command == "run":
+        argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
+        with temporary_stack(f"run-{os.getpid()}") as port:
+            result = subprocess.run(argv, cwd=ROOT, env=environment_for(port) | outputs(port), check=False)
+        return result.returncode
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except StackError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
