@@ -9,6 +9,8 @@ PORT ?= 4566
 VENV := .local/venv
 TOOLS := $(VENV)/.installed
 NODE_TOOLS := .local/node_modules/.installed
+# A failed test is read by its message; a backtrace of async code would bury it.
+export RUST_BACKTRACE ?= 0
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
@@ -50,7 +52,7 @@ unit:
 
 .PHONY: end-to-end
 end-to-end: $(TOOLS)
-	$(BIN)/python local/stack.py run -- cargo test --package end-to-end --locked
+	$(BIN)/python local/stack.py run -- cargo test --package end-to-end --locked -- --test-threads 16
 
 .PHONY: clean
 clean: ## Remove all that the commands made: tools, builds, local state

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""The picture of the flow in README.md, drawn from the definition, and the checks of the definition that its validator
+does not make.
+
+Without arguments: draws the picture anew. With --check: changes nothing, and fails where something does not hold.
+"""
+
+import json
+import re
+import subprocess
+import sys
+
+from stack import ROOT, STATE
+
+DEFINITION = ROOT / "statemachine" / "order.asl.json"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- flow: drawn by local/definition.py -->\n", "<!-- end of flow -->"
+
+
+def transitions(states):
+    """(from, to, label) of every transition; the target None is the end of the execution."""
+    for name, state in states.items():
+        if state["Type"] == "Choice":
+            for rule in state["Choices"]:
+                yield name, rule["Next"], rule["Assign"]["status"]
+        else:
+            yield name, state.get("Next"), ""
+        for catcher in state.get("Catch", []):
+            yield name, catcher["Next"], "no answer" if "States.Timeout" in catcher["ErrorEquals"] else "failure"
+
+
+def picture(definition):
+    """A Mermaid flowchart, which GitHub shows as a picture."""
+    states = definition["States"]
+    ids = {name: f"s{index}" for index, name in enumerate(states)}
+    lines = ["```mermaid", "flowchart TD", f"  start([order]) --> {ids[definition['StartAt']]}"]
+    for name, state in states.items():
+        shape = '{{"%s"}}' if state["Type"] == "Choice" else '["%s<br/><small>%s</small>"]'
+        does = state.get("Resource", "").removeprefix("arn:aws:states:::")
+        wait = f", {state['TimeoutSeconds']} s" if does.endswith("waitForTaskToken") else ""
+        text = name if state["Type"] == "Choice" else (name, does + wait)
+        lines.append(f"  {ids[name]}{shape % text}")
+    for source, target, label in transitions(states):
+        arrow = f"-- {label} -->" if label else "-->"
+        lines.append(f"  {ids[source]} {arrow} {ids[target] if target else 'finish([done])'}")
+    return "\n".join([*lines, "```", ""])
+
+
+def with_picture(readme, definition):
+    before, rest = readme.split(BEGIN, 1)
+    return before + BEGIN + picture(definition) + END + rest.split(END, 1)[1]
+
+
+def problems(definition):
+    """What is wrong with the definition though every validator passes it."""
+    text = DEFINITION.read_text()
+    template = (ROOT / "template.yaml").read_text()
+    used = set(re.findall(r"\$\{(\w+)\}", text))
+    block = re.search(r"DefinitionSubstitutions:\n((?:\s{8}\w+:.*\n)+)", template)
+    given = set(re.findall(r"^\s{8}(\w+):", block.group(1), re.M)) if block else set()
+    for name in sorted(used ^ given):
+        where = "the definition uses it, template.yaml does not give it" if name in used else "nothing uses it"
+        yield f"substitution {name}: {where}"
+
+    notify = definition["States"]["Notify restaurant"]
+    wait, promised = notify["TimeoutSeconds"], notify["Arguments"]["Message"]
+    if f"$toMillis($states.context.State.EnteredTime) + {wait} * 1000" not in promised:
+        yield f"Notify restaurant: respond_by is not TimeoutSeconds ({wait} s) after the state was entered"
+    if list(notify["Arguments"].get("MessageAttributes", {})) != ["restaurant_id"]:
+        yield "Notify restaurant: restaurants filter by the message attribute restaurant_id"
+
+    assigned = {"states"}
+    for scope in scopes(definition):
+        assigned |= set(scope.get("Assign", {}))
+    for expression in re.findall(r"\{%(.*?)%\}", text):
+        local = set(re.findall(r"\$(\w+)\s*:=", expression)) | set(
+            re.findall(r"\$(\w+)", " ".join(re.findall(r"function\(([^)]*)\)", expression)))
+        )
+        for name in set(re.findall(r"\$(\w+)\b(?!\s*\()", expression)) - assigned - local:
+            yield f"${name} is used and never assigned, in: {expression.strip()}"
+
+    for name, state in definition["States"].items():
+        if state["Type"] == "Task":
+            for needed in ("TimeoutSeconds", "Retry", "Comment"):
+                if needed not in state:
+                    yield f"{name}: a task needs {needed}"
+            for retrier in state.get("Retry", []):
+                if retrier.get("JitterStrategy") != "FULL" or "MaxAttempts" not in retrier:
+                    yield f"{name}: a retrier needs JitterStrategy FULL and MaxAttempts"
+
+
+def scopes(definition):
+    """Every place of the definition that may assign variables."""
+    for state in definition["States"].values():
+        yield state
+        yield from state.get("Catch", [])
+        yield from state.get("Choices", [])
+
+
+def main():
+    check = sys.argv[1:] == ["--check"]
+    definition = json.loads(DEFINITION.read_text())
+    found = []
+    if check:
+        validator = STATE / "node_modules" / ".bin" / "asl-validator"
+        if subprocess.run([validator, "--json-path", DEFINITION], check=False).returncode != 0:
+            found.append("the definition is not valid, see above")
+        found += problems(definition)
+    readme = README.read_text()
+    drawn = with_picture(readme, definition)
+    if check and readme != drawn:
+        found.append("README.md does not show the flow as it is: run `python3 local/definition.py`")
+    elif readme != drawn:
+        README.write_text(drawn)
+    for problem in found:
+        print(f"statemachine/order.asl.json: {problem}", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

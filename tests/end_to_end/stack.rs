@@ -1,0 +1,536 @@
+//! The deployed stack as a test sees it.
+
+use std::env;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use aws_sdk_sfn::types::ExecutionStatus;
+use aws_sdk_sqs::types::{Message, QueueAttributeName};
+use order::{Item, Order, OrderEvent, RestaurantMessage, Status};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use tokio::time::sleep;
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How many seconds the impatient state machine waits for the restaurant.
+pub const SHORT_TIMEOUT: &str = "3";
+
+/// Clients and resources of the stack under test.
+pub struct Stack {
+    pub sfn: aws_sdk_sfn::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
+    events: aws_sdk_eventbridge::Client,
+    sns: aws_sdk_sns::Client,
+    sqs: aws_sdk_sqs::Client,
+}
+
+/// The value of a stack output, which the environment holds.
+fn output(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run these tests with `make end-to-end`, which deploys a stack for them")
+    })
+}
+
+impl Stack {
+    pub fn connect() -> Self {
+        let config = functions::aws::config().expect("an environment for AWS clients");
+        Self {
+            sfn: aws_sdk_sfn::Client::new(&config),
+            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            events: aws_sdk_eventbridge::Client::new(&config),
+            sns: aws_sdk_sns::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
+        }
+    }
+
+    /// The deployed state machine.
+    pub fn state_machine() -> String {
+        output("StateMachineArn")
+    }
+
+    /// The deployed definition with a shorter wait for the restaurant, as a second state machine.
+    pub async fn impatient_state_machine(&self) -> String {
+        static ARN: OnceCell<String> = OnceCell::const_new();
+        let create = async || {
+            let deployed = self
+                .sfn
+                .describe_state_machine()
+                .state_machine_arn(Self::state_machine())
+                .send()
+                .await
+                .expect("the deployed state machine");
+            self.sfn
+                .create_state_machine()
+                .name(format!("impatient-{}", unique()))
+                .role_arn(deployed.role_arn())
+                .definition(deployed.definition().replace("600", SHORT_TIMEOUT))
+                .send()
+                .await
+                .expect("a state machine with a short timeout")
+                .state_machine_arn
+        };
+        ARN.get_or_init(create).await.clone()
+    }
+
+    /// Starts an execution with any input and gives its ARN.
+    pub async fn start(&self, state_machine: &str, name: &str, input: &str) -> String {
+        self.sfn
+            .start_execution()
+            .state_machine_arn(state_machine)
+            .name(name)
+            .input(input)
+            .send()
+            .await
+            .expect("a started execution")
+            .execution_arn
+    }
+
+    /// Waits until an execution ends.
+    pub async fn end_of(&self, execution_arn: &str) -> DescribeExecutionOutput {
+        let begun = Instant::now();
+        loop {
+            let execution = self
+                .sfn
+                .describe_execution()
+                .execution_arn(execution_arn)
+                .send()
+                .await
+                .expect("the execution");
+            if execution.status != ExecutionStatus::Running {
+                return execution;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{execution_arn} did not end within {PATIENCE:?}"
+            );
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// The order's item in the table, attribute by attribute.
+    pub async fn item(&self, order_id: &str) -> Option<Value> {
+        let found = self
+            .dynamodb
+            .get_item()
+            .table_name(output("OrdersTableName"))
+            .key(
+                "order_id",
+                aws_sdk_dynamodb::types::AttributeValue::S(order_id.into()),
+            )
+            .consistent_read(true)
+            .send()
+            .await
+            .expect("a read of the table");
+        let value = |item| serde_dynamo::from_item(item).expect("an item that is JSON");
+        found.item.map(value)
+    }
+
+    async fn queue(&self, name: &str) -> (String, String) {
+        let url = self
+            .sqs
+            .create_queue()
+            .queue_name(name)
+            .send()
+            .await
+            .expect("a queue")
+            .queue_url
+            .expect("a queue's URL");
+        let attributes = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(&url)
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send()
+            .await
+            .expect("a queue's attributes");
+        let arn = attributes
+            .attributes
+            .and_then(|mut all| all.remove(&QueueAttributeName::QueueArn));
+        (url, arn.expect("a queue's ARN"))
+    }
+
+    /// Subscribes a queue to the messages of a topic whose attributes, or whose body, have a value.
+    async fn subscribe(&self, topic: &str, queue_arn: &str, scope: &str, filter: Value) {
+        self.sns
+            .subscribe()
+            .topic_arn(topic)
+            .protocol("sqs")
+            .endpoint(queue_arn)
+            .attributes("RawMessageDelivery", "true")
+            .attributes("FilterPolicyScope", scope)
+            .attributes("FilterPolicy", filter.to_string())
+            .send()
+            .await
+            .expect("a subscription");
+    }
+
+    /// Messages of a queue, until there are as many as expected.
+    async fn receive(&self, queue_url: &str, expected: usize, what: &str) -> Vec<Message> {
+        let begun = Instant::now();
+        let mut received = Vec::new();
+        while received.len() < expected {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{} of {expected} {what} came within {PATIENCE:?}",
+                received.len()
+            );
+            received.extend(self.receive_now(queue_url, 1).await);
+        }
+        received
+    }
+
+    /// What is in a queue within some seconds; it stays there for others only if it is not taken again.
+    pub async fn receive_now(&self, queue_url: &str, seconds: i32) -> Vec<Message> {
+        self.sqs
+            .receive_message()
+            .queue_url(queue_url)
+            .max_number_of_messages(10)
+            .wait_time_seconds(seconds)
+            .message_attribute_names("All")
+            .send()
+            .await
+            .expect("a receive from a queue")
+            .messages
+            .unwrap_or_default()
+    }
+
+    /// The order's message in the restaurant inbox of the stack. Takes the messages before it off the queue: only
+    /// one test may read the inbox.
+    pub async fn from_inbox(&self, order_id: &str) -> RestaurantMessage {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            for message in self.receive_now(&output("RestaurantInboxUrl"), 1).await {
+                let message: RestaurantMessage =
+                    serde_json::from_str(message.body().unwrap_or_default())
+                        .expect("a message to a restaurant, delivered raw");
+                if message.order_id == order_id {
+                    return message;
+                }
+            }
+        }
+        panic!("{order_id} is not in the restaurant inbox after {PATIENCE:?}")
+    }
+}
+
+/// Something that no other test has, fit for names.
+pub fn unique() -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos());
+    format!("{nanos:x}-{}", COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// One order of a test, with ears on all that is said of it.
+pub struct TestOrder<'a> {
+    pub stack: &'a Stack,
+    pub order: Order,
+    events: String,
+    restaurant: String,
+    customer: String,
+}
+
+impl<'a> TestOrder<'a> {
+    /// An order that no other test has, not yet placed.
+    pub async fn new(stack: &'a Stack) -> Self {
+        let id = unique();
+        let order = Order {
+            order_id: format!("ord-{id}"),
+            customer_id: format!("cust-{id}"),
+            restaurant_id: format!("rest-{id}"),
+            currency: serde_json::from_value(json!("EUR")).expect("a currency"),
+            items: vec![
+                Item {
+                    name: "Margherita".into(),
+                    quantity: 2,
+                    unit_amount: 1250,
+                },
+                Item {
+                    name: "Tiramisù".into(),
+                    quantity: 1,
+                    unit_amount: 650,
+                },
+            ],
+            note: Some("No basil, please".into()),
+        };
+        Self::listening(stack, order).await
+    }
+
+    /// The same for an order that the test made up.
+    pub async fn listening(stack: &'a Stack, order: Order) -> Self {
+        let id = unique();
+        let (events, events_arn) = stack.queue(&format!("events-{id}")).await;
+        let (restaurant, restaurant_arn) = stack.queue(&format!("restaurant-{id}")).await;
+        let (customer, customer_arn) = stack.queue(&format!("customer-{id}")).await;
+        let bus = output("EventBusName");
+        stack
+            .events
+            .put_rule()
+            .name(format!("rule-{id}"))
+            .event_bus_name(&bus)
+            .event_pattern(json!({ "source": ["order-processing"], "detail": { "order_id": [order.order_id] } }).to_string())
+            .send()
+            .await
+            .expect("a rule");
+        let target = aws_sdk_eventbridge::types::Target::builder()
+            .id("queue")
+            .arn(events_arn)
+            .build()
+            .expect("a target");
+        stack
+            .events
+            .put_targets()
+            .rule(format!("rule-{id}"))
+            .event_bus_name(&bus)
+            .targets(target)
+            .send()
+            .await
+            .expect("a target of the rule");
+        let of = |field: &str, value: &str| json!({ field: [value] });
+        // By the body: the local AWS drops the attributes of what a state machine publishes.
+        stack
+            .subscribe(
+                &output("RestaurantTopicArn"),
+                &restaurant_arn,
+                "MessageBody",
+                of("restaurant_id", &order.restaurant_id),
+            )
+            .await;
+        stack
+            .subscribe(
+                &output("UserTopicArn"),
+                &customer_arn,
+                "MessageAttributes",
+                of("customer_id", &order.customer_id),
+            )
+            .await;
+        Self {
+            stack,
+            order,
+            events,
+            restaurant,
+            customer,
+        }
+    }
+
+    /// Places the order; gives the execution.
+    pub async fn place(&self) -> String {
+        self.place_on(&Stack::state_machine()).await
+    }
+
+    /// Places the order on a state machine; gives the execution.
+    pub async fn place_on(&self, state_machine: &str) -> String {
+        let input = serde_json::to_string(&self.order).expect("an order as JSON");
+        self.stack
+            .start(state_machine, &self.order.order_id, &input)
+            .await
+    }
+
+    /// What the restaurant is sent.
+    pub async fn restaurant_message(&self) -> RestaurantMessage {
+        let messages = self
+            .stack
+            .receive(&self.restaurant, 1, "messages to the restaurant")
+            .await;
+        let [message] = messages.as_slice() else {
+            panic!("the restaurant got more than one message")
+        };
+        serde_json::from_str(message.body().unwrap_or_default())
+            .expect("the message to the restaurant, and nothing else")
+    }
+
+    /// Answers for the restaurant.
+    pub async fn answer(&self, token: &str, output: &str) {
+        self.stack
+            .sfn
+            .send_task_success()
+            .task_token(token)
+            .output(output)
+            .send()
+            .await
+            .expect("an answer that Step Functions takes");
+    }
+
+    /// The events of the order, in the order in which they came; fails unless they are this many.
+    pub async fn events(&self, expected: usize) -> Vec<(String, OrderEvent, Value)> {
+        let mut messages = self.stack.receive(&self.events, expected, "events").await;
+        messages.extend(self.stack.receive_now(&self.events, 0).await);
+        assert_eq!(
+            messages.len(),
+            expected,
+            "more events than expected: {messages:?}"
+        );
+        messages
+            .iter()
+            .map(|message| {
+                let event: Value =
+                    serde_json::from_str(message.body().unwrap_or_default()).expect("an event");
+                let detail =
+                    serde_json::from_value(event["detail"].clone()).expect("an order event");
+                (
+                    event["detail-type"].as_str().unwrap_or_default().to_owned(),
+                    detail,
+                    event,
+                )
+            })
+            .collect()
+    }
+
+    /// What the customer is sent: the message, and its `customer_id` and `status` to filter by.
+    pub async fn customer_message(&self) -> (Value, String, String) {
+        let messages = self
+            .stack
+            .receive(&self.customer, 1, "messages to the customer")
+            .await;
+        let [message] = messages.as_slice() else {
+            panic!("the customer got more than one message: {messages:?}")
+        };
+        (
+            serde_json::from_str(message.body().unwrap_or_default())
+                .expect("the customer's message"),
+            attribute(message, "customer_id"),
+            attribute(message, "status"),
+        )
+    }
+
+    /// Fails if anybody has been told anything of the order, or it is stored.
+    pub async fn assert_left_no_trace(&self) {
+        for (queue, who) in [
+            (&self.events, "subscribers of events"),
+            (&self.restaurant, "the restaurant"),
+            (&self.customer, "the customer"),
+        ] {
+            let heard = self.stack.receive_now(queue, 1).await;
+            assert!(
+                heard.is_empty(),
+                "{who} heard of an order that was refused: {heard:?}"
+            );
+        }
+        assert_eq!(
+            self.stack.item(&self.order.order_id).await,
+            None,
+            "a refused order is in the table"
+        );
+    }
+
+    /// Fails unless table, events, customer and execution all say that the order ended like this, and nothing more.
+    pub async fn assert_ended(&self, execution_arn: &str, status: Status, reason: Option<&str>) {
+        let order = &self.order;
+        let execution = self.stack.end_of(execution_arn).await;
+        assert_eq!(
+            execution.status,
+            ExecutionStatus::Succeeded,
+            "execution: {:?} {:?}",
+            execution.error(),
+            execution.cause()
+        );
+        let with_reason = |mut value: Value| {
+            if let Some(reason) = reason {
+                value["status_reason"] = json!(reason);
+            }
+            value
+        };
+        let output: Value =
+            serde_json::from_str(execution.output().unwrap_or_default()).expect("an output");
+        assert_eq!(
+            output,
+            with_reason(json!({ "order_id": order.order_id, "status": status })),
+            "output of the execution"
+        );
+
+        let item = self
+            .stack
+            .item(&order.order_id)
+            .await
+            .expect("the order in the table");
+        let (placed_at, updated_at) = (item["placed_at"].clone(), item["updated_at"].clone());
+        let mut expected = with_reason(json!({
+            "order_id": order.order_id,
+            "status": status,
+            "customer_id": order.customer_id,
+            "restaurant_id": order.restaurant_id,
+            "items": order.items,
+            "currency": order.currency,
+            "total_amount": order.total_amount(),
+            "placed_at": placed_at,
+            "updated_at": updated_at,
+            "execution_arn": execution_arn,
+        }));
+        if let Some(note) = &order.note {
+            expected["note"] = json!(note);
+        }
+        assert_eq!(item, expected, "item in the table");
+        let started = execution
+            .start_date
+            .to_millis()
+            .expect("the start of the execution");
+        let placed_millis = aws_sdk_sfn::primitives::DateTime::from_str(
+            placed_at.as_str().unwrap_or_default(),
+            aws_sdk_sfn::primitives::DateTimeFormat::DateTime,
+        )
+        .expect("placed_at in RFC 3339")
+        .to_millis()
+        .expect("placed_at in milliseconds");
+        assert!(
+            started.abs_diff(placed_millis) <= 1,
+            "placed_at is not when the execution began"
+        );
+        assert!(
+            updated_at.as_str() > placed_at.as_str(),
+            "updated_at {updated_at} is not after placed_at {placed_at}"
+        );
+
+        let events = self.events(2).await;
+        for ((name, detail, event), status) in events.iter().zip([Status::Placed, status]) {
+            assert_eq!(name, status.event(), "DetailType");
+            assert_eq!(event["source"], "order-processing", "source of {name}");
+            assert_eq!(event["resources"][0], execution_arn, "resources of {name}");
+            let reason = (status != Status::Placed).then_some(reason).flatten();
+            assert_eq!(detail.status_reason.as_deref(), reason, "reason in {name}");
+            let mut expected = json!({
+                "order_id": order.order_id,
+                "status": status,
+                "customer_id": order.customer_id,
+                "restaurant_id": order.restaurant_id,
+                "currency": order.currency,
+                "total_amount": order.total_amount(),
+                "placed_at": placed_at,
+            });
+            if let Some(reason) = reason {
+                expected["status_reason"] = json!(reason);
+            }
+            assert_eq!(event["detail"], expected, "detail of {name}");
+        }
+
+        let (message, customer_id, status_attribute) = self.customer_message().await;
+        assert_eq!(
+            message,
+            json!({
+                "order_id": order.order_id,
+                "customer_id": order.customer_id,
+                "restaurant_id": order.restaurant_id,
+                "status": status,
+                "message": status.customer_message(),
+            }),
+            "message to the customer"
+        );
+        assert_eq!(
+            customer_id, order.customer_id,
+            "attribute customer_id of the customer's message"
+        );
+        assert_eq!(
+            status_attribute,
+            status.as_str(),
+            "attribute status of the customer's message"
+        );
+    }
+}
+
+fn attribute(message: &Message, name: &str) -> String {
+    message
+        .message_attributes()
+        .and_then(|attributes| attributes.get(name)?.string_value.clone())
+        .unwrap_or_else(|| panic!("the message has no attribute {name}"))
+}
