@@ -36,7 +36,8 @@ def picture(definition):
     lines = ["```mermaid", "flowchart TD", f"  start([order]) --> {ids[definition['StartAt']]}"]
     for name, state in states.items():
         shape = '{{"%s"}}' if state["Type"] == "Choice" else '["%s<br/><small>%s</small>"]'
-        does = state.get("Resource", "").removeprefix("arn:aws:states:::")
+        function = state.get("Arguments", {}).get("FunctionName", "").strip("${}")
+        does = function or state.get("Resource", "").removeprefix("arn:aws:states:::")
         wait = f", {state['TimeoutSeconds']} s" if does.endswith("waitForTaskToken") else ""
         text = name if state["Type"] == "Choice" else (name, does + wait)
         lines.append(f"  {ids[name]}{shape % text}")

@@ -5,7 +5,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use order::Status;
 use serde_json::json;
 
-use crate::stack::{SHORT_TIMEOUT, Stack, TestOrder};
+use crate::stack::{SHORT_TIMEOUT, Stack, TestOrder, seconds};
 
 #[tokio::test]
 async fn an_order_that_the_restaurant_accepts_is_confirmed() {
@@ -35,19 +35,11 @@ async fn an_order_that_the_restaurant_accepts_is_confirmed() {
         }),
         "message to the restaurant"
     );
-    let instant = |text: &str| {
-        aws_sdk_sfn::primitives::DateTime::from_str(
-            text,
-            aws_sdk_sfn::primitives::DateTimeFormat::DateTime,
-        )
-        .expect("a time in RFC 3339")
-        .secs()
-    };
     let item = stack.item(&order.order.order_id).await.expect("the order");
-    let time_left = instant(deadline.as_str().unwrap_or_default())
-        - instant(item["placed_at"].as_str().unwrap_or_default());
+    let time_left = seconds(deadline.as_str().unwrap_or_default())
+        - seconds(item["placed_at"].as_str().unwrap_or_default());
     assert!(
-        (600..660).contains(&time_left),
+        (600.0..660.0).contains(&time_left),
         "respond_by is {time_left} s after the order was placed, not the 600 s that the workflow waits"
     );
 }
@@ -154,7 +146,7 @@ async fn the_restaurant_inbox_holds_the_message_with_the_task_token() {
     let order = TestOrder::new(&stack).await;
     let execution = order.place().await;
     let message = order.restaurant_message().await;
-    let in_inbox = stack.from_inbox(&order.order.order_id).await;
+    let in_inbox = stack.take_from_inbox(&order.order.order_id).await;
     assert!(
         in_inbox == message,
         "the inbox holds another message than the restaurant got"

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How many seconds the impatient state machine waits for the restaurant.
 pub const SHORT_TIMEOUT: &str = "3";
 
@@ -181,8 +181,8 @@ impl Stack {
         received
     }
 
-    /// What is in a queue within some seconds; it stays there for others only if it is not taken again.
-    pub async fn receive_now(&self, queue_url: &str, seconds: i32) -> Vec<Message> {
+    /// Takes what comes to a queue within some seconds.
+    async fn receive_now(&self, queue_url: &str, seconds: i32) -> Vec<Message> {
         self.sqs
             .receive_message()
             .queue_url(queue_url)
@@ -198,7 +198,7 @@ impl Stack {
 
     /// The order's message in the restaurant inbox of the stack. Takes the messages before it off the queue: only
     /// one test may read the inbox.
-    pub async fn from_inbox(&self, order_id: &str) -> RestaurantMessage {
+    pub async fn take_from_inbox(&self, order_id: &str) -> RestaurantMessage {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             for message in self.receive_now(&output("RestaurantInboxUrl"), 1).await {
@@ -354,7 +354,7 @@ impl<'a> TestOrder<'a> {
     }
 
     /// The events of the order, in the order in which they came; fails unless they are this many.
-    pub async fn events(&self, expected: usize) -> Vec<(String, OrderEvent, Value)> {
+    async fn events(&self, expected: usize) -> Vec<Value> {
         let mut messages = self.stack.receive(&self.events, expected, "events").await;
         messages.extend(self.stack.receive_now(&self.events, 0).await);
         assert_eq!(
@@ -362,37 +362,11 @@ impl<'a> TestOrder<'a> {
             expected,
             "more events than expected: {messages:?}"
         );
+        let event = |message: &Message| serde_json::from_str(message.body().unwrap_or_default());
         messages
             .iter()
-            .map(|message| {
-                let event: Value =
-                    serde_json::from_str(message.body().unwrap_or_default()).expect("an event");
-                let detail =
-                    serde_json::from_value(event["detail"].clone()).expect("an order event");
-                (
-                    event["detail-type"].as_str().unwrap_or_default().to_owned(),
-                    detail,
-                    event,
-                )
-            })
+            .map(|message| event(message).expect("an event"))
             .collect()
-    }
-
-    /// What the customer is sent: the message, and its `customer_id` and `status` to filter by.
-    pub async fn customer_message(&self) -> (Value, String, String) {
-        let messages = self
-            .stack
-            .receive(&self.customer, 1, "messages to the customer")
-            .await;
-        let [message] = messages.as_slice() else {
-            panic!("the customer got more than one message: {messages:?}")
-        };
-        (
-            serde_json::from_str(message.body().unwrap_or_default())
-                .expect("the customer's message"),
-            attribute(message, "customer_id"),
-            attribute(message, "status"),
-        )
     }
 
     /// Fails if anybody has been told anything of the order, or it is stored.
@@ -417,8 +391,23 @@ impl<'a> TestOrder<'a> {
 
     /// Fails unless table, events, customer and execution all say that the order ended like this, and nothing more.
     pub async fn assert_ended(&self, execution_arn: &str, status: Status, reason: Option<&str>) {
-        let order = &self.order;
         let execution = self.stack.end_of(execution_arn).await;
+        self.assert_output(&execution, status, reason);
+        let placed_at = self.assert_item(&execution, status, reason).await;
+        let events = self.events(2).await;
+        let reasons = [None, reason];
+        for ((event, status), reason) in events.iter().zip([Status::Placed, status]).zip(reasons) {
+            self.assert_event(event, execution_arn, status, reason, &placed_at);
+        }
+        self.assert_customer_message(status).await;
+    }
+
+    fn assert_output(
+        &self,
+        execution: &DescribeExecutionOutput,
+        status: Status,
+        reason: Option<&str>,
+    ) {
         assert_eq!(
             execution.status,
             ExecutionStatus::Succeeded,
@@ -426,27 +415,32 @@ impl<'a> TestOrder<'a> {
             execution.error(),
             execution.cause()
         );
-        let with_reason = |mut value: Value| {
-            if let Some(reason) = reason {
-                value["status_reason"] = json!(reason);
-            }
-            value
-        };
         let output: Value =
             serde_json::from_str(execution.output().unwrap_or_default()).expect("an output");
+        let expected = json!({ "order_id": self.order.order_id, "status": status });
         assert_eq!(
             output,
-            with_reason(json!({ "order_id": order.order_id, "status": status })),
+            with_reason(expected, reason),
             "output of the execution"
         );
+    }
 
+    /// Also checks the times against the execution, and gives the one at which the order was placed.
+    async fn assert_item(
+        &self,
+        execution: &DescribeExecutionOutput,
+        status: Status,
+        reason: Option<&str>,
+    ) -> String {
+        let order = &self.order;
         let item = self
             .stack
             .item(&order.order_id)
             .await
             .expect("the order in the table");
-        let (placed_at, updated_at) = (item["placed_at"].clone(), item["updated_at"].clone());
-        let mut expected = with_reason(json!({
+        let time = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+        let (placed_at, updated_at) = (time("placed_at"), time("updated_at"));
+        let mut expected = json!({
             "order_id": order.order_id,
             "status": status,
             "customer_id": order.customer_id,
@@ -456,57 +450,78 @@ impl<'a> TestOrder<'a> {
             "total_amount": order.total_amount(),
             "placed_at": placed_at,
             "updated_at": updated_at,
-            "execution_arn": execution_arn,
-        }));
+            "execution_arn": execution.execution_arn,
+        });
         if let Some(note) = &order.note {
             expected["note"] = json!(note);
         }
-        assert_eq!(item, expected, "item in the table");
-        let started = execution
-            .start_date
-            .to_millis()
-            .expect("the start of the execution");
-        let placed_millis = aws_sdk_sfn::primitives::DateTime::from_str(
-            placed_at.as_str().unwrap_or_default(),
-            aws_sdk_sfn::primitives::DateTimeFormat::DateTime,
-        )
-        .expect("placed_at in RFC 3339")
-        .to_millis()
-        .expect("placed_at in milliseconds");
+        assert_eq!(item, with_reason(expected, reason), "item in the table");
+        let started = execution.start_date.as_secs_f64();
         assert!(
-            started.abs_diff(placed_millis) <= 1,
+            (started - seconds(&placed_at)).abs() < 0.002,
             "placed_at is not when the execution began"
         );
         assert!(
-            updated_at.as_str() > placed_at.as_str(),
+            seconds(&updated_at) > seconds(&placed_at),
             "updated_at {updated_at} is not after placed_at {placed_at}"
         );
+        placed_at
+    }
 
-        let events = self.events(2).await;
-        for ((name, detail, event), status) in events.iter().zip([Status::Placed, status]) {
-            assert_eq!(name, status.event(), "DetailType");
-            assert_eq!(event["source"], "order-processing", "source of {name}");
-            assert_eq!(event["resources"][0], execution_arn, "resources of {name}");
-            let reason = (status != Status::Placed).then_some(reason).flatten();
-            assert_eq!(detail.status_reason.as_deref(), reason, "reason in {name}");
-            let mut expected = json!({
-                "order_id": order.order_id,
-                "status": status,
-                "customer_id": order.customer_id,
-                "restaurant_id": order.restaurant_id,
-                "currency": order.currency,
-                "total_amount": order.total_amount(),
-                "placed_at": placed_at,
-            });
-            if let Some(reason) = reason {
-                expected["status_reason"] = json!(reason);
-            }
-            assert_eq!(event["detail"], expected, "detail of {name}");
-        }
-
-        let (message, customer_id, status_attribute) = self.customer_message().await;
+    fn assert_event(
+        &self,
+        event: &Value,
+        execution_arn: &str,
+        status: Status,
+        reason: Option<&str>,
+        placed_at: &str,
+    ) {
+        let order = &self.order;
+        assert_eq!(event["detail-type"], status.event(), "DetailType");
         assert_eq!(
-            message,
+            event["source"],
+            "order-processing",
+            "source of {}",
+            status.event()
+        );
+        assert_eq!(
+            event["resources"][0],
+            execution_arn,
+            "resources of {}",
+            status.event()
+        );
+        let expected = json!({
+            "order_id": order.order_id,
+            "status": status,
+            "customer_id": order.customer_id,
+            "restaurant_id": order.restaurant_id,
+            "currency": order.currency,
+            "total_amount": order.total_amount(),
+            "placed_at": placed_at,
+        });
+        assert_eq!(
+            event["detail"],
+            with_reason(expected, reason),
+            "detail of {}",
+            status.event()
+        );
+        serde_json::from_value::<OrderEvent>(event["detail"].clone())
+            .expect("an event that Rust consumers read");
+    }
+
+    async fn assert_customer_message(&self, status: Status) {
+        let order = &self.order;
+        let messages = self
+            .stack
+            .receive(&self.customer, 1, "messages to the customer")
+            .await;
+        let [message] = messages.as_slice() else {
+            panic!("the customer got more than one message: {messages:?}")
+        };
+        let body: Value = serde_json::from_str(message.body().unwrap_or_default())
+            .expect("JSON for the customer");
+        assert_eq!(
+            body,
             json!({
                 "order_id": order.order_id,
                 "customer_id": order.customer_id,
@@ -516,21 +531,31 @@ impl<'a> TestOrder<'a> {
             }),
             "message to the customer"
         );
+        let attribute = |name| message.message_attributes()?.get(name)?.string_value();
         assert_eq!(
-            customer_id, order.customer_id,
-            "attribute customer_id of the customer's message"
+            attribute("customer_id"),
+            Some(order.customer_id.as_str()),
+            "attribute customer_id"
         );
         assert_eq!(
-            status_attribute,
-            status.as_str(),
-            "attribute status of the customer's message"
+            attribute("status"),
+            Some(status.as_str()),
+            "attribute status"
         );
     }
 }
 
-fn attribute(message: &Message, name: &str) -> String {
-    message
-        .message_attributes()
-        .and_then(|attributes| attributes.get(name)?.string_value.clone())
-        .unwrap_or_else(|| panic!("the message has no attribute {name}"))
+fn with_reason(mut value: Value, reason: Option<&str>) -> Value {
+    if let Some(reason) = reason {
+        value["status_reason"] = json!(reason);
+    }
+    value
+}
+
+/// A time in RFC 3339 as seconds since 1970.
+pub fn seconds(time: &str) -> f64 {
+    use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
+    DateTime::from_str(time, DateTimeFormat::DateTime)
+        .expect("a time in RFC 3339")
+        .as_secs_f64()
 }

@@ -106,15 +106,16 @@ where
             let code = service.err().code().unwrap_or("unknown error");
             let status = service.raw().status().as_u16();
             let detail = service.err().message().unwrap_or("no detail given");
-            let passing = status >= 500
-                || status == 429
-                || THROTTLING_ERRORS.contains(&code)
-                || TRANSIENT_ERRORS.contains(&code);
+            // An answer that is neither an error nor readable counts as an outage, too.
+            let refused = (400..500).contains(&status)
+                && status != 429
+                && !THROTTLING_ERRORS.contains(&code)
+                && !TRANSIENT_ERRORS.contains(&code);
             let message = format!("{call} failed with {code} (HTTP {status}): {detail}");
-            if passing {
-                unavailable(message)
-            } else {
+            if refused {
                 Error::Misconfigured(message)
+            } else {
+                unavailable(message)
             }
         }
         _ => Error::Misconfigured(format!("{call} could not be made")),

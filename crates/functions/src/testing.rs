@@ -5,7 +5,7 @@ use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use aws_smithy_types::body::SdkBody;
 use aws_types::SdkConfig;
 
-use crate::aws::{config_from, http_client};
+use crate::aws::{MAX_ATTEMPTS, config_from, http_client};
 
 /// An AWS that gives these answers (HTTP status and body) one after the other, and keeps the requests.
 #[derive(Clone, Debug)]
@@ -13,6 +13,9 @@ pub struct FakeAws(StaticReplayClient);
 
 impl FakeAws {
     /// Gives these answers and fails whatever is asked after them.
+    ///
+    /// # Panics
+    /// If a status is not one of HTTP.
     #[must_use]
     #[allow(clippy::expect_used)]
     pub fn answering(answers: &[(u16, &str)]) -> Self {
@@ -51,14 +54,12 @@ impl FakeAws {
 }
 
 /// The client configuration of the functions, with an AWS that takes every request and never answers.
-#[must_use]
-pub fn silent_aws() -> SdkConfig {
+fn silent_aws() -> SdkConfig {
     config(NeverClient::new(), None)
 }
 
 /// The client configuration of the functions, with no AWS at all: the port is closed.
-#[must_use]
-pub fn unreachable_aws() -> SdkConfig {
+fn unreachable_aws() -> SdkConfig {
     config(http_client(), Some("http://127.0.0.1:9"))
 }
 
@@ -70,4 +71,42 @@ fn config(client: impl HttpClient + 'static, endpoint: Option<&str>) -> SdkConfi
         _ => Some("test".into()),
     };
     config_from(variable, SharedHttpClient::new(client)).expect("every variable is given")
+}
+
+/// AWS in every state that passes by itself, with what it is called. `error` writes an error of the service's protocol
+/// from its code.
+#[must_use]
+pub fn outages(error: fn(&str) -> String) -> Vec<(&'static str, SdkConfig)> {
+    let answering = |status, code| {
+        let body = error(code);
+        FakeAws::answering(&vec![(status, body.as_str()); MAX_ATTEMPTS as usize]).config()
+    };
+    vec![
+        ("throttling", answering(400, "ThrottlingException")),
+        (
+            "too many requests",
+            answering(429, "TooManyRequestsException"),
+        ),
+        ("internal error", answering(500, "InternalServerError")),
+        ("unavailable", answering(503, "ServiceUnavailable")),
+        (
+            "an unreadable answer",
+            FakeAws::answering(&[(200, "not what AWS sends"); MAX_ATTEMPTS as usize]).config(),
+        ),
+        ("silent", silent_aws()),
+        ("unreachable", unreachable_aws()),
+    ]
+}
+
+/// AWS refusing for reasons that only a person can mend.
+#[must_use]
+pub fn refusals(error: fn(&str) -> String) -> Vec<(&'static str, SdkConfig)> {
+    [
+        "AccessDeniedException",
+        "ResourceNotFoundException",
+        "NotFound",
+        "ValidationException",
+    ]
+    .map(|code| (code, FakeAws::answering(&[(400, &error(code))]).config()))
+    .into()
 }

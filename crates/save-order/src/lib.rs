@@ -53,9 +53,8 @@ pub async fn save_order(
         .return_values_on_condition_check_failure(AllOld)
         .send()
         .await;
-    let error = match put {
-        Ok(_) => return Ok(order.summary()),
-        Err(error) => error,
+    let Err(error) = put else {
+        return Ok(order.summary());
     };
 
     let Some(PutItemError::ConditionalCheckFailedException(taken)) = error.as_service_error()

@@ -83,13 +83,12 @@ pub async fn update_status(
         None => update,
     };
     let updated = Updated { order_id, status };
-    let error = match update
+    let update = update
         .return_values_on_condition_check_failure(AllOld)
         .send()
-        .await
-    {
-        Ok(_) => return Ok(updated),
-        Err(error) => error,
+        .await;
+    let Err(error) = update else {
+        return Ok(updated);
     };
 
     let Some(UpdateItemError::ConditionalCheckFailedException(refused)) = error.as_service_error()

@@ -1,0 +1,121 @@
+//! `notify-user` against the real SNS client, answered at the HTTP boundary.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // also in the helpers of a test
+
+use aws_sdk_sns::Client;
+use functions::testing::{FakeAws, outages, refusals};
+use notify_user::{NotifyUser, notify_user};
+use order::Status;
+
+const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:users";
+const PUBLISHED: &str =
+    "<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>";
+
+fn request(status: Status) -> NotifyUser {
+    NotifyUser {
+        order_id: "ord-1001".into(),
+        customer_id: "cust-42".into(),
+        restaurant_id: "rest-7".into(),
+        status,
+        execution_arn: "arn:aws:states:eu-central-1:123456789012:execution:orders:ord-1001".into(),
+    }
+}
+
+fn error(code: &str) -> String {
+    format!(
+        "<ErrorResponse><Error><Code>{code}</Code><Message>as tested</Message></Error></ErrorResponse>"
+    )
+}
+
+/// A field of a form, decoded.
+fn field(form: &str, name: &str) -> String {
+    let value = form
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+    let value = value.unwrap_or_else(|| panic!("{name} is not in {form}"));
+    let mut bytes = Vec::new();
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(if byte == b'%' {
+            let hex: String = rest.by_ref().take(2).map(char::from).collect();
+            u8::from_str_radix(&hex, 16).expect("a percent code")
+        } else {
+            byte
+        });
+    }
+    String::from_utf8(bytes).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn the_customer_gets_json_for_machines_and_a_sentence_for_people() {
+    let aws = FakeAws::answering(&[(200, PUBLISHED)]);
+    let notified = notify_user(
+        &Client::new(&aws.config()),
+        TOPIC,
+        request(Status::TimedOut),
+    )
+    .await;
+    assert_eq!(notified.expect("a message").message_id, "m-1");
+
+    let form = &aws.requests()[0];
+    assert_eq!(field(form, "TopicArn"), TOPIC);
+    assert_eq!(field(form, "MessageStructure"), "json");
+    assert_eq!(field(form, "Subject"), "Order expired");
+    let by_protocol: serde_json::Value =
+        serde_json::from_str(&field(form, "Message")).expect("JSON");
+    assert_eq!(by_protocol["email"], "Order expired: ord-1001.");
+    assert_eq!(by_protocol["sms"], by_protocol["email"]);
+    let for_machines: serde_json::Value =
+        serde_json::from_str(by_protocol["default"].as_str().expect("text")).expect("JSON");
+    assert_eq!(
+        for_machines,
+        serde_json::json!({
+            "order_id": "ord-1001", "customer_id": "cust-42", "restaurant_id": "rest-7",
+            "status": "TIMED_OUT", "message": "Order expired",
+        })
+    );
+    let attributes = ["1", "2"].map(|entry| {
+        let entry = format!("MessageAttributes.entry.{entry}");
+        (
+            field(form, &format!("{entry}.Name")),
+            field(form, &format!("{entry}.Value.StringValue")),
+        )
+    });
+    assert!(
+        attributes.contains(&("customer_id".into(), "cust-42".into())),
+        "{attributes:?}"
+    );
+    assert!(
+        attributes.contains(&("status".into(), "TIMED_OUT".into())),
+        "{attributes:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_open_order_is_nothing_to_tell() {
+    let aws = FakeAws::answering(&[]);
+    let failed = notify_user(&Client::new(&aws.config()), TOPIC, request(Status::Placed)).await;
+    assert_eq!(failed.expect_err("nothing to tell").name(), "Misconfigured");
+    assert_eq!(aws.requests(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aws_that_is_down_is_worth_a_retry_by_the_workflow() {
+    for (outage, config) in outages(error) {
+        let failed = notify_user(&Client::new(&config), TOPIC, request(Status::Accepted)).await;
+        let failed = failed.expect_err(outage);
+        assert_eq!(
+            failed.name(),
+            "NotificationUnavailable",
+            "{outage}: {failed}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_aws_that_refuses_needs_a_person() {
+    for (refusal, config) in refusals(error) {
+        let failed = notify_user(&Client::new(&config), TOPIC, request(Status::Accepted)).await;
+        let failed = failed.expect_err(refusal);
+        assert_eq!(failed.name(), "Misconfigured", "{refusal}: {failed}");
+    }
+}

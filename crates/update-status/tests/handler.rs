@@ -1,0 +1,181 @@
+//! `update-status` against the real DynamoDB client, answered at the HTTP boundary.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // also in the helpers of a test
+
+use aws_sdk_dynamodb::Client;
+use functions::Error;
+use functions::testing::{FakeAws, outages, refusals};
+use order::Status;
+use serde_json::{Value, json};
+use update_status::{UpdateStatus, Updated, update_status};
+
+const EXECUTION: &str = "arn:aws:states:eu-central-1:123456789012:execution:orders:ord-1001";
+
+fn request(status: Status) -> UpdateStatus {
+    UpdateStatus {
+        order_id: "ord-1001".into(),
+        execution_arn: EXECUTION.into(),
+        status,
+        status_reason: None,
+        updated_at: "2026-01-31T12:01:00.000Z".into(),
+    }
+}
+
+fn error(code: &str) -> String {
+    json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "as tested" })
+        .to_string()
+}
+
+/// What DynamoDB answers when its condition refuses the update of an order, or there is none.
+fn refused(stored: Option<(Status, &str)>) -> String {
+    let mut answer = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
+        "message": "The conditional request failed",
+    });
+    if let Some((status, execution)) = stored {
+        answer["Item"] = json!({
+            "order_id": { "S": "ord-1001" }, "status": { "S": status },
+            "customer_id": { "S": "cust-42" }, "restaurant_id": { "S": "rest-7" }, "currency": { "S": "EUR" },
+            "items": { "L": [] }, "total_amount": { "N": "2500" },
+            "placed_at": { "S": "2026-01-31T12:00:00.000Z" }, "updated_at": { "S": "2026-01-31T12:00:30.000Z" },
+            "execution_arn": { "S": execution },
+        });
+    }
+    answer.to_string()
+}
+
+async fn update(aws: &FakeAws, request: UpdateStatus) -> Result<Updated, Error> {
+    update_status(&Client::new(&aws.config()), "orders", request).await
+}
+
+#[tokio::test]
+async fn an_order_moves_only_from_the_status_before_and_by_its_own_execution() {
+    for status in Status::ALL
+        .into_iter()
+        .filter(|status| status.predecessor().is_some())
+    {
+        let aws = FakeAws::answering(&[(200, "{}")]);
+        update(&aws, request(status)).await.expect("an update");
+        let sent: Value = serde_json::from_str(&aws.requests()[0]).expect("JSON");
+        assert_eq!(sent["Key"], json!({ "order_id": { "S": "ord-1001" } }));
+        assert_eq!(
+            sent["ConditionExpression"],
+            "#status = :predecessor AND execution_arn = :execution_arn"
+        );
+        assert_eq!(
+            sent["UpdateExpression"],
+            "SET #status = :status, updated_at = :updated_at"
+        );
+        assert_eq!(
+            sent["ExpressionAttributeValues"],
+            json!({
+                ":status": { "S": status }, ":predecessor": { "S": "PLACED" },
+                ":updated_at": { "S": "2026-01-31T12:01:00.000Z" }, ":execution_arn": { "S": EXECUTION },
+            }),
+            "for {status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_reason_is_stored_with_the_status() {
+    let aws = FakeAws::answering(&[(200, "{}")]);
+    let reason = "RestaurantUnavailable: The oven is broken";
+    let request = UpdateStatus {
+        status_reason: Some(reason.into()),
+        ..request(Status::Failed)
+    };
+    update(&aws, request).await.expect("an update");
+    let sent: Value = serde_json::from_str(&aws.requests()[0]).expect("JSON");
+    assert_eq!(
+        sent["ExpressionAttributeValues"][":status_reason"],
+        json!({ "S": reason })
+    );
+    assert!(
+        sent["UpdateExpression"]
+            .as_str()
+            .is_some_and(|set| set.contains("status_reason = :status_reason")),
+        "{sent}"
+    );
+}
+
+#[tokio::test]
+async fn a_repeat_by_the_same_execution_succeeds_like_the_first_time() {
+    let aws = FakeAws::answering(&[(400, &refused(Some((Status::Accepted, EXECUTION))))]);
+    let updated = update(&aws, request(Status::Accepted))
+        .await
+        .expect("a repeat");
+    assert_eq!(
+        updated,
+        Updated {
+            order_id: "ord-1001".into(),
+            status: Status::Accepted
+        }
+    );
+}
+
+#[tokio::test]
+async fn an_order_keeps_its_first_final_status() {
+    let aws = FakeAws::answering(&[(400, &refused(Some((Status::Accepted, EXECUTION))))]);
+    let failed = update(&aws, request(Status::Rejected))
+        .await
+        .expect_err("a conflict");
+    assert_eq!(failed.name(), "StatusConflict");
+    assert_eq!(
+        failed.to_string(),
+        "order ord-1001 is ACCEPTED already and cannot become REJECTED"
+    );
+}
+
+#[tokio::test]
+async fn another_execution_cannot_change_the_order() {
+    for stored in [Status::Placed, Status::Accepted] {
+        let aws = FakeAws::answering(&[(400, &refused(Some((stored, "another"))))]);
+        let failed = update(&aws, request(Status::Accepted))
+            .await
+            .expect_err("a conflict");
+        assert_eq!(
+            failed.name(),
+            "StatusConflict",
+            "an order of another execution that is {stored}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_there_is_not_found() {
+    let aws = FakeAws::answering(&[(400, &refused(None))]);
+    let failed = update(&aws, request(Status::Accepted))
+        .await
+        .expect_err("no order");
+    assert_eq!(failed.name(), "OrderNotFound");
+}
+
+#[tokio::test]
+async fn no_order_moves_back_to_placed() {
+    let aws = FakeAws::answering(&[]);
+    let failed = update(&aws, request(Status::Placed))
+        .await
+        .expect_err("an illegal move");
+    assert_eq!(failed.name(), "Misconfigured");
+    assert_eq!(aws.requests(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aws_that_is_down_is_worth_a_retry_by_the_workflow() {
+    for (outage, config) in outages(error) {
+        let failed =
+            update_status(&Client::new(&config), "orders", request(Status::Accepted)).await;
+        let failed = failed.expect_err(outage);
+        assert_eq!(failed.name(), "StoreUnavailable", "{outage}: {failed}");
+    }
+}
+
+#[tokio::test]
+async fn an_aws_that_refuses_needs_a_person() {
+    for (refusal, config) in refusals(error) {
+        let failed =
+            update_status(&Client::new(&config), "orders", request(Status::Accepted)).await;
+        let failed = failed.expect_err(refusal);
+        assert_eq!(failed.name(), "Misconfigured", "{refusal}: {failed}");
+    }
+}
