@@ -48,6 +48,14 @@ pub async fn run<R: Request, A: Serialize>(
             let context = &event.context;
             let (outcome, error) = match &result {
                 Ok(_) => ("succeeded", None),
+                // What the input calls its fields may be anything; the execution's cause lists the problems.
+                Err(error @ Error::InvalidOrder(invalid)) => {
+                    let count = invalid.problems.len();
+                    (
+                        error.name(),
+                        Some(format!("{count} problem(s) in the input")),
+                    )
+                }
                 Err(error) => (error.name(), Some(error.to_string())),
             };
             macro_rules! log {
@@ -92,7 +100,9 @@ pub fn init_logs() {
         .with(
             Targets::new()
                 .with_default(LevelFilter::WARN)
-                .with_target("functions", level),
+                .with_target("functions", level)
+                // Repeats every error that `run` logs.
+                .with_target("lambda_runtime::layers::panic", LevelFilter::OFF),
         )
         .with(
             tracing_subscriber::fmt::layer()
