@@ -10,7 +10,7 @@ VENV := .local/venv
 TOOLS := $(VENV)/.installed
 NODE_TOOLS := .local/node_modules/.installed
 # A failed test is read by its message; a backtrace of async code would bury it.
-export RUST_BACKTRACE ?= 0
+export RUST_BACKTRACE := 0
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
@@ -52,7 +52,14 @@ unit:
 
 .PHONY: end-to-end
 end-to-end: $(TOOLS)
-	$(BIN)/python local/stack.py run -- cargo test --package end-to-end --locked -- --test-threads 16
+	cargo test --package end-to-end --locked --test template
+	$(BIN)/python local/stack.py test -- $(MAKE) --no-print-directory on-stack
+
+# Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there.
+.PHONY: on-stack
+on-stack:
+	cargo test --package end-to-end --locked --test end_to_end -- --test-threads 32
+	cargo test --package end-to-end --locked --test coverage
 
 .PHONY: clean
 clean: ## Remove all that the commands made: tools, builds, local state

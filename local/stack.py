@@ -57,7 +57,8 @@ class LocalAws:
             return None
         return record["port"] if started_at(record["pid"]) == record["started_at"] else None
 
-    def start(self, port):
+    def start(self, port, extra=None):
+        """Starts it on a port, or a free one; `extra` are settings of MiniStack."""
         if running := self.port():
             say(f"The local AWS is already running on port {running}")
             return
@@ -78,6 +79,7 @@ class LocalAws:
             "S3_DATA_DIR": str(self.home / "s3"),
             "STATE_DIR": str(self.home / "state"),
         }
+        environment |= extra or {}
         with self.log.open("wb") as log:
             process = subprocess.Popen(
                 [VENV_BIN / "ministack"],
@@ -267,18 +269,51 @@ def outputs(port):
 
 
 @contextmanager
-def temporary_stack(name):
+def temporary_stack(name, extra=None):
     """A deployed stack on a free port; gives the port, and stops the local AWS in the end whatever happens."""
     build()
     # Interrupts and terminations must still stop what was started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     aws = LocalAws(name)
     try:
-        aws.start(None)
+        aws.start(None, extra)
         deploy(aws.running_port())
         yield aws.running_port()
     finally:
         aws.stop()
+
+
+def mocks():
+    """The mock configuration of the state machine `mocked`: for each error name that a state retries, a test case
+    `<state>: <error>` in which the state fails with it and nothing else is mocked."""
+    definition = json.loads((ROOT / "statemachine" / "order.asl.json").read_text())
+    cases, responses = {}, {}
+    for name, state in definition["States"].items():
+        for error in (error for retrier in state.get("Retry", []) for error in retrier["ErrorEquals"]):
+            case = f"{name}: {error}"
+            thrown = "EventBridge.FailedEntry" if error == "States.ALL" else error
+            cases[case] = {name: case}
+            responses[case] = {"0": {"Throw": {"Error": thrown, "Cause": "a mock"}}}
+    return {"StateMachines": {"mocked": {"TestCases": cases}}, "MockedResponses": responses}
+
+
+def run_tests(argv):
+    """Runs a command that tests a stack of its own. The local AWS then enforces IAM, does not wait before a retry of
+    the workflow, throws what the mocks say, and its functions reach it through the port on which the command may put a
+    proxy that injects faults."""
+    faults_port = free_port()
+    STATE.mkdir(exist_ok=True)
+    mock_file = STATE / "mocks.json"
+    mock_file.write_text(json.dumps(mocks(), indent=2))
+    extra = {
+        "AUTH": "true",
+        "AWS_ENDPOINT_URL": f"http://{HOST}:{faults_port}",
+        "SFN_MOCK_CONFIG": str(mock_file),
+        "SFN_WAIT_SCALE": "0",
+    }
+    with temporary_stack(f"run-{os.getpid()}", extra) as port:
+        environment = environment_for(port) | outputs(port) | {"FAULTS_PORT": str(faults_port)}
+        return subprocess.run(argv, cwd=ROOT, env=environment, check=False).returncode
 
 
 def usage(port):
@@ -297,7 +332,7 @@ def main():
     up.add_argument("--port", type=int, default=DEFAULT_PORT)
     commands.add_parser("deploy", help="build, and deploy to the running local AWS")
     commands.add_parser("down", help="stop the local AWS; all that it holds is gone")
-    run = commands.add_parser("run", help="run a command against a stack of its own, and stop it afterwards")
+    run = commands.add_parser("test", help="run tests against a stack of its own, and stop it afterwards")
     run.add_argument("argv", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
 
@@ -311,11 +346,8 @@ def main():
         usage(port)
     elif arguments.command == "down":
         aws.stop()
-    elif arguments.command == "run":
-        argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
-        with temporary_stack(f"run-{os.getpid()}") as port:
-            result = subprocess.run(argv, cwd=ROOT, env=environment_for(port) | outputs(port), check=False)
-        return result.returncode
+    elif arguments.command == "test":
+        return run_tests(arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv)
     return 0
 
 

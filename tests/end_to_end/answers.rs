@@ -2,7 +2,7 @@
 
 use order::Status;
 
-use crate::stack::{Stack, TestOrder};
+use support::{Stack, TestOrder};
 
 const REASON: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}"#;
 

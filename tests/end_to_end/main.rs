@@ -6,6 +6,9 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this crate is nothing but tests
 
 mod answers;
+mod faults;
 mod inputs;
+mod limits;
+mod mocks;
+mod once;
 mod outcomes;
-mod stack;

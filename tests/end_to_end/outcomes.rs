@@ -5,7 +5,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use order::Status;
 use serde_json::json;
 
-use crate::stack::{SHORT_TIMEOUT, Stack, TestOrder, seconds};
+use support::{SHORT_TIMEOUT, Stack, TestOrder, seconds};
 
 #[tokio::test]
 async fn an_order_that_the_restaurant_accepts_is_confirmed() {

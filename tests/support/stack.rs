@@ -1,40 +1,54 @@
 //! The deployed stack as a test sees it.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
+use aws_sdk_sfn::types::HistoryEvent;
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use order::{Item, Order, OrderEvent, RestaurantMessage, Status};
+
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
+use crate::proxy::Faults;
+
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 /// How many seconds the impatient state machine waits for the restaurant.
 pub const SHORT_TIMEOUT: &str = "3";
 
-/// Clients and resources of the stack under test.
+/// Clients of the stack under test.
+#[derive(Clone)]
 pub struct Stack {
+    /// Step Functions, as users and restaurants call it.
     pub sfn: aws_sdk_sfn::Client,
-    dynamodb: aws_sdk_dynamodb::Client,
+    /// `DynamoDB`, which holds the orders.
+    pub dynamodb: aws_sdk_dynamodb::Client,
     events: aws_sdk_eventbridge::Client,
     sns: aws_sdk_sns::Client,
     sqs: aws_sdk_sqs::Client,
 }
 
 /// The value of a stack output, which the environment holds.
-fn output(name: &str) -> String {
+#[must_use]
+pub fn output(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run these tests with `make end-to-end`, which deploys a stack for them")
     })
 }
 
 impl Stack {
+    /// The stack whose resources the environment names.
+    #[must_use]
     pub fn connect() -> Self {
+        if env::var_os("FAULTS_PORT").is_some() {
+            Faults::proxy();
+        }
         let config = functions::aws::config().expect("an environment for AWS clients");
         Self {
             sfn: aws_sdk_sfn::Client::new(&config),
@@ -46,6 +60,7 @@ impl Stack {
     }
 
     /// The deployed state machine.
+    #[must_use]
     pub fn state_machine() -> String {
         output("StateMachineArn")
     }
@@ -53,25 +68,44 @@ impl Stack {
     /// The deployed definition with a shorter wait for the restaurant, as a second state machine.
     pub async fn impatient_state_machine(&self) -> String {
         static ARN: OnceCell<String> = OnceCell::const_new();
-        let create = async || {
-            let deployed = self
-                .sfn
-                .describe_state_machine()
-                .state_machine_arn(Self::state_machine())
-                .send()
-                .await
-                .expect("the deployed state machine");
-            self.sfn
-                .create_state_machine()
-                .name(format!("impatient-{}", unique()))
-                .role_arn(deployed.role_arn())
-                .definition(deployed.definition().replace("600", SHORT_TIMEOUT))
-                .send()
-                .await
-                .expect("a state machine with a short timeout")
-                .state_machine_arn
-        };
-        ARN.get_or_init(create).await.clone()
+        let name = format!("impatient-{}", unique());
+        let shorter = |definition: &str| definition.replace("600", SHORT_TIMEOUT);
+        ARN.get_or_init(async || self.variant(&name, shorter).await)
+            .await
+            .clone()
+    }
+
+    /// The deployed definition, changed, as another state machine.
+    pub async fn variant(&self, name: &str, change: impl FnOnce(&str) -> String) -> String {
+        let deployed = self
+            .sfn
+            .describe_state_machine()
+            .state_machine_arn(Self::state_machine())
+            .send()
+            .await
+            .expect("the deployed state machine");
+        self.sfn
+            .create_state_machine()
+            .name(name)
+            .role_arn(deployed.role_arn())
+            .definition(change(deployed.definition()))
+            .send()
+            .await
+            .expect("another state machine")
+            .state_machine_arn
+    }
+
+    /// What Step Functions recorded of an execution.
+    pub async fn history(&self, execution_arn: &str) -> Vec<HistoryEvent> {
+        self.sfn
+            .get_execution_history()
+            .execution_arn(execution_arn)
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<_, _>>()
+            .await
+            .expect("the history of an execution")
     }
 
     /// Starts an execution with any input and gives its ARN.
@@ -147,8 +181,25 @@ impl Stack {
             .expect("a queue's attributes");
         let arn = attributes
             .attributes
-            .and_then(|mut all| all.remove(&QueueAttributeName::QueueArn));
-        (url, arn.expect("a queue's ARN"))
+            .and_then(|mut all| all.remove(&QueueAttributeName::QueueArn))
+            .expect("a queue's ARN");
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": { "Service": ["sns.amazonaws.com", "events.amazonaws.com"] },
+                "Action": "sqs:SendMessage",
+                "Resource": arn,
+            }],
+        });
+        self.sqs
+            .set_queue_attributes()
+            .queue_url(&url)
+            .attributes(QueueAttributeName::Policy, policy.to_string())
+            .send()
+            .await
+            .expect("a queue's policy");
+        (url, arn)
     }
 
     /// Subscribes a queue to the messages of a topic whose attributes, or whose body, have a value.
@@ -215,6 +266,7 @@ impl Stack {
 }
 
 /// Something that no other test has, fit for names.
+#[must_use]
 pub fn unique() -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let nanos = std::time::SystemTime::now()
@@ -224,17 +276,18 @@ pub fn unique() -> String {
 }
 
 /// One order of a test, with ears on all that is said of it.
-pub struct TestOrder<'a> {
-    pub stack: &'a Stack,
+pub struct TestOrder {
+    stack: Stack,
+    /// The order, placed or not.
     pub order: Order,
     events: String,
     restaurant: String,
     customer: String,
 }
 
-impl<'a> TestOrder<'a> {
+impl TestOrder {
     /// An order that no other test has, not yet placed.
-    pub async fn new(stack: &'a Stack) -> Self {
+    pub async fn new(stack: &Stack) -> Self {
         let id = unique();
         let order = Order {
             order_id: format!("ord-{id}"),
@@ -259,7 +312,7 @@ impl<'a> TestOrder<'a> {
     }
 
     /// The same for an order that the test made up.
-    pub async fn listening(stack: &'a Stack, order: Order) -> Self {
+    pub async fn listening(stack: &Stack, order: Order) -> Self {
         let id = unique();
         let (events, events_arn) = stack.queue(&format!("events-{id}")).await;
         let (restaurant, restaurant_arn) = stack.queue(&format!("restaurant-{id}")).await;
@@ -307,7 +360,7 @@ impl<'a> TestOrder<'a> {
             )
             .await;
         Self {
-            stack,
+            stack: stack.clone(),
             order,
             events,
             restaurant,
@@ -391,13 +444,27 @@ impl<'a> TestOrder<'a> {
 
     /// Fails unless table, events, customer and execution all say that the order ended like this, and nothing more.
     pub async fn assert_ended(&self, execution_arn: &str, status: Status, reason: Option<&str>) {
-        let execution = self.stack.end_of(execution_arn).await;
-        self.assert_output(&execution, status, reason);
-        let placed_at = self.assert_item(&execution, status, reason).await;
+        self.assert_ended_by(execution_arn, execution_arn, status, reason)
+            .await;
+    }
+
+    /// The same for an order that another execution brought to its end.
+    pub async fn assert_ended_by(
+        &self,
+        placed_by: &str,
+        ended_by: &str,
+        status: Status,
+        reason: Option<&str>,
+    ) {
+        let ended = self.stack.end_of(ended_by).await;
+        self.assert_output(&ended, status, reason);
+        let placed = self.stack.end_of(placed_by).await;
+        let starts = [&placed, &ended].map(|execution| execution.start_date.as_secs_f64());
+        let placed_at = self.assert_item(placed_by, starts, status, reason).await;
         let events = self.events(2).await;
         let reasons = [None, reason];
         for ((event, status), reason) in events.iter().zip([Status::Placed, status]).zip(reasons) {
-            self.assert_event(event, execution_arn, status, reason, &placed_at);
+            self.assert_event(event, placed_by, status, reason, &placed_at);
         }
         self.assert_customer_message(status).await;
     }
@@ -425,10 +492,11 @@ impl<'a> TestOrder<'a> {
         );
     }
 
-    /// Also checks the times against the execution, and gives the one at which the order was placed.
+    /// Also checks the times against those at which executions started, and gives the one at which the order was placed.
     async fn assert_item(
         &self,
-        execution: &DescribeExecutionOutput,
+        execution_arn: &str,
+        starts: [f64; 2],
         status: Status,
         reason: Option<&str>,
     ) -> String {
@@ -450,16 +518,16 @@ impl<'a> TestOrder<'a> {
             "total_amount": order.total_amount(),
             "placed_at": placed_at,
             "updated_at": updated_at,
-            "execution_arn": execution.execution_arn,
+            "execution_arn": execution_arn,
         });
         if let Some(note) = &order.note {
             expected["note"] = json!(note);
         }
         assert_eq!(item, with_reason(expected, reason), "item in the table");
-        let started = execution.start_date.as_secs_f64();
+        let placed = seconds(&placed_at);
         assert!(
-            (started - seconds(&placed_at)).abs() < 0.002,
-            "placed_at is not when the execution began"
+            starts.iter().any(|start| (start - placed).abs() < 0.002),
+            "placed_at {placed_at} is not when an execution began"
         );
         assert!(
             seconds(&updated_at) > seconds(&placed_at),
@@ -515,9 +583,14 @@ impl<'a> TestOrder<'a> {
             .stack
             .receive(&self.customer, 1, "messages to the customer")
             .await;
-        let [message] = messages.as_slice() else {
-            panic!("the customer got more than one message: {messages:?}")
-        };
+        // At least once: a message that SNS took and did not confirm is sent again.
+        let bodies: BTreeSet<_> = messages.iter().map(Message::body).collect();
+        assert_eq!(
+            bodies.len(),
+            1,
+            "the customer was told different things: {bodies:?}"
+        );
+        let message = &messages[0];
         let body: Value = serde_json::from_str(message.body().unwrap_or_default())
             .expect("JSON for the customer");
         assert_eq!(
@@ -553,6 +626,7 @@ fn with_reason(mut value: Value, reason: Option<&str>) -> Value {
 }
 
 /// A time in RFC 3339 as seconds since 1970.
+#[must_use]
 pub fn seconds(time: &str) -> f64 {
     use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
     DateTime::from_str(time, DateTimeFormat::DateTime)

@@ -1,0 +1,133 @@
+//! Every fault on every AWS call of the functions: while it lasts, at worst the execution stops with the right error;
+//! once it is gone, the order reaches its outcome, and nothing has happened to it twice.
+
+use std::io::Write;
+
+use aws_sdk_sfn::types::ExecutionStatus;
+use order::Status;
+use serde_json::{Value, json};
+use support::{Call, Fault, Faults, Stack, TestOrder, unique};
+use tokio::task::JoinSet;
+
+/// How many calls a passing fault hits: more than the SDK tries in one step, so that the workflow's retry is needed.
+const PASSING: u32 = functions::aws::MAX_ATTEMPTS + 1;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_order_survives_every_fault_on_every_call() {
+    let stack = Stack::connect();
+    let faults = Faults::proxy();
+    let mut cells = JoinSet::new();
+    for call in Call::ALL {
+        for fault in Fault::ALL {
+            let passing = stack.clone();
+            cells.spawn(async move {
+                recovers_by_itself(&passing, faults, call, fault).await;
+                (call, fault, false, "goes on by itself".to_owned())
+            });
+            let lasting = stack.clone();
+            cells.spawn(async move {
+                let error = stops_and_goes_on(&lasting, faults, call, fault).await;
+                (call, fault, true, format!("{error}, goes on when mended"))
+            });
+        }
+    }
+    let mut matrix: Vec<_> = cells.join_all().await;
+    matrix.sort_by_key(|(call, fault, lasts, _)| (*call as u8, *fault as u8, *lasts));
+    // Past the capture of the test runner: the matrix is a result, not a log.
+    let mut out = std::io::stderr().lock();
+    let _ = writeln!(
+        out,
+        "\n{:<11} {:<14} {:<8} the order",
+        "call", "fault", "lasts"
+    );
+    for (call, fault, lasts, result) in matrix {
+        let (call, fault) = (format!("{call:?}"), format!("{fault:?}"));
+        let _ = writeln!(out, "{call:<11} {fault:<14} {lasts:<8} {result}");
+    }
+}
+
+async fn recovers_by_itself(stack: &Stack, faults: &Faults, call: Call, fault: Fault) {
+    let order = TestOrder::new(stack).await;
+    faults.arm(&order.order.order_id, call, fault, Some(PASSING));
+    let execution = order.place().await;
+    let message = order.restaurant_message().await;
+    order
+        .answer(&message.task_token, r#"{"isAccepted": true}"#)
+        .await;
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}
+
+async fn stops_and_goes_on(stack: &Stack, faults: &Faults, call: Call, fault: Fault) -> String {
+    let order = TestOrder::new(stack).await;
+    let order_id = &order.order.order_id;
+    faults.arm(order_id, call, fault, None);
+    let execution = order.place().await;
+    if call != Call::PutItem {
+        let message = order.restaurant_message().await;
+        order
+            .answer(&message.task_token, r#"{"isAccepted": true}"#)
+            .await;
+    }
+    let stopped = stack.end_of(&execution).await;
+    assert_eq!(
+        stopped.status,
+        ExecutionStatus::Failed,
+        "{call:?} {fault:?}"
+    );
+    let (step, error) = match call {
+        Call::PutItem => ("Save order", "StoreUnavailable"),
+        Call::UpdateItem => ("Update order status", "StoreUnavailable"),
+        Call::Publish => ("Notify user", "NotificationUnavailable"),
+    };
+    assert_eq!(
+        stopped.error(),
+        Some(error),
+        "{call:?} {fault:?}: {:?}",
+        stopped.cause()
+    );
+
+    faults.clear(order_id);
+    let resumed = resume(stack, &order, &execution, step).await;
+    if call == Call::PutItem {
+        let message = order.restaurant_message().await;
+        order
+            .answer(&message.task_token, r#"{"isAccepted": true}"#)
+            .await;
+    }
+    order
+        .assert_ended_by(&execution, &resumed, Status::Accepted, None)
+        .await;
+    error.to_owned()
+}
+
+/// Does what `redrive-execution` does on AWS, which the local AWS has not: runs the failed step again, and the steps
+/// after it, with the variables of the execution and in its name. Gives the execution that did it.
+async fn resume(stack: &Stack, order: &TestOrder, execution: &str, step: &str) -> String {
+    let item = stack.item(&order.order.order_id).await.unwrap_or_default();
+    let variables = json!({
+        "order_id": order.order.order_id,
+        "summary": {
+            "order_id": order.order.order_id,
+            "customer_id": order.order.customer_id,
+            "restaurant_id": order.order.restaurant_id,
+            "currency": order.order.currency,
+            "total_amount": order.order.total_amount(),
+            "placed_at": item["placed_at"],
+        },
+        "status": "ACCEPTED",
+        "status_reason": null,
+    });
+    let change = |definition: &str| {
+        let in_its_name =
+            definition.replace("$states.context.Execution.Id", &format!("'{execution}'"));
+        let mut definition: Value = serde_json::from_str(&in_its_name).expect("a definition");
+        if step != "Save order" {
+            definition["StartAt"] = json!("Resume");
+            definition["States"]["Resume"] =
+                json!({ "Type": "Pass", "Assign": variables, "Next": step });
+        }
+        definition.to_string()
+    };
+    let machine = stack.variant(&format!("resume-{}", unique()), change).await;
+    order.place_on(&machine).await
+}

@@ -1,0 +1,129 @@
+//! The largest orders and answers that the contract and Step Functions allow.
+
+use order::{Item, MAX_UNIT_AMOUNT, Status};
+use serde_json::json;
+use support::{Stack, TestOrder, unique};
+
+/// The largest output that `SendTaskSuccess` takes, in bytes.
+const LARGEST_ANSWER: usize = 262_144;
+/// The largest cause that `SendTaskFailure` takes, in characters.
+const LARGEST_CAUSE: usize = 32_768;
+
+#[tokio::test]
+async fn the_largest_order_reaches_table_events_and_messages_unchanged() {
+    let stack = Stack::connect();
+    let mut order = TestOrder::new(&stack).await.order;
+    order.order_id = format!("{:-<80}", unique());
+    order.customer_id = format!("{}{}", unique(), "ü".repeat(40));
+    order.restaurant_id = format!("{}{}", unique(), "天".repeat(40));
+    order.note = Some("🍕".repeat(500));
+    let item = Item {
+        name: "天".repeat(200),
+        quantity: 999,
+        unit_amount: MAX_UNIT_AMOUNT,
+    };
+    order.items = vec![item; 100];
+    let order = TestOrder::listening(&stack, order).await;
+    let execution = order.place().await;
+    let message = order.restaurant_message().await;
+    assert_eq!(
+        message.items, order.order.items,
+        "items in the message to the restaurant"
+    );
+    assert_eq!(
+        message.note, order.order.note,
+        "note in the message to the restaurant"
+    );
+    assert_eq!(
+        message.total_amount,
+        order.order.total_amount(),
+        "total in the message to the restaurant"
+    );
+    order
+        .answer(&message.task_token, r#"{"isAccepted": true}"#)
+        .await;
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}
+
+#[tokio::test]
+async fn the_largest_answers_count_like_small_ones_and_fit_into_the_next_state() {
+    let stack = Stack::connect();
+    for (decision, status) in [(true, Status::Accepted), (false, Status::Rejected)] {
+        let order = TestOrder::new(&stack).await;
+        let execution = order.place().await;
+        let message = order.restaurant_message().await;
+        let frame = json!({ "isAccepted": decision, "padding": "" })
+            .to_string()
+            .len();
+        let padding = "x".repeat(LARGEST_ANSWER - frame);
+        let answer = json!({ "isAccepted": decision, "padding": padding }).to_string();
+        assert_eq!(answer.len(), LARGEST_ANSWER);
+        order.answer(&message.task_token, &answer).await;
+        order.assert_ended(&execution, status, None).await;
+        assert_states_fit(&stack, &execution).await;
+    }
+}
+
+#[tokio::test]
+async fn the_largest_malformed_answer_fails_the_order() {
+    let stack = Stack::connect();
+    for answer in [
+        json!("x".repeat(LARGEST_ANSWER - 2)),
+        json!({ "isAccepted": "x".repeat(LARGEST_ANSWER - 20) }),
+    ] {
+        let order = TestOrder::new(&stack).await;
+        let execution = order.place().await;
+        let message = order.restaurant_message().await;
+        order.answer(&message.task_token, &answer.to_string()).await;
+        let reason = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}"#;
+        order
+            .assert_ended(&execution, Status::Failed, Some(reason))
+            .await;
+        assert_states_fit(&stack, &execution).await;
+    }
+}
+
+#[tokio::test]
+async fn the_largest_failure_is_kept_whole_as_the_reason() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let message = order.restaurant_message().await;
+    let error = "E".repeat(256);
+    let cause: String = "quotes \" backslash \\ {% $x %} ${Y} 天"
+        .chars()
+        .cycle()
+        .take(LARGEST_CAUSE)
+        .collect();
+    stack
+        .sfn
+        .send_task_failure()
+        .task_token(&message.task_token)
+        .error(&error)
+        .cause(&cause)
+        .send()
+        .await
+        .expect("a failure that Step Functions takes");
+    order
+        .assert_ended(
+            &execution,
+            Status::Failed,
+            Some(&format!("{error}: {cause}")),
+        )
+        .await;
+}
+
+/// Fails if a state's output is larger than Step Functions allows, which the local AWS does not check.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
+async fn assert_states_fit(stack: &Stack, execution: &str) {
+    for event in stack.history(execution).await {
+        if let Some(exited) = event.state_exited_event_details() {
+            let size = exited.output().unwrap_or_default().len();
+            assert!(
+                size <= LARGEST_ANSWER,
+                "the output of {} has {size} bytes",
+                exited.name()
+            );
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What the end-to-end tests, the coverage of the definition and the load test share.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this crate is nothing but tests
+#![allow(clippy::missing_panics_doc)] // a test helper fails its test by a panic
+
+mod definition;
+mod proxy;
+mod stack;
+
+pub use definition::{Definition, Transition};
+pub use proxy::{Call, Fault, Faults};
+pub use stack::{SHORT_TIMEOUT, Stack, TestOrder, output, seconds, unique};

@@ -1,0 +1,286 @@
+//! A proxy between the functions and the local AWS, which does to chosen calls what networks and services do.
+//!
+//! A fault belongs to one order, whose id is in the body of every call that the functions make, so that tests with
+//! faults run beside tests without.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use functions::aws::ATTEMPT_TIMEOUT;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+
+/// The calls that the functions make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// `save-order` stores an order in `DynamoDB`.
+    PutItem,
+    /// `update-status` updates it.
+    UpdateItem,
+    /// `notify-user` publishes to SNS.
+    Publish,
+}
+
+impl Call {
+    /// Every call.
+    pub const ALL: [Self; 3] = [Self::PutItem, Self::UpdateItem, Self::Publish];
+
+    fn of(headers: &HeaderMap, body: &str) -> Option<Self> {
+        let target = headers
+            .get("x-amz-target")
+            .and_then(|target| target.to_str().ok());
+        match target {
+            Some(target) if target.ends_with(".PutItem") => Some(Self::PutItem),
+            Some(target) if target.ends_with(".UpdateItem") => Some(Self::UpdateItem),
+            None if body.contains("Action=Publish") => Some(Self::Publish),
+            _ => None,
+        }
+    }
+
+    fn error(self, code: &str) -> String {
+        match self {
+            Self::PutItem | Self::UpdateItem => {
+                format!(r#"{{"__type":"{code}","message":"a fault"}}"#)
+            }
+            Self::Publish => format!(
+                "<ErrorResponse><Error><Code>{code}</Code><Message>a fault</Message></Error></ErrorResponse>"
+            ),
+        }
+    }
+}
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// HTTP 400 with a throttling code; the service never sees the call.
+    Throttled,
+    /// HTTP 500; the service never sees the call.
+    InternalError,
+    /// HTTP 503; the service never sees the call.
+    Unavailable,
+    /// The connection is reset; the service never sees the call.
+    Reset,
+    /// The service does as it is told, and half of its answer arrives.
+    CutInHalf,
+    /// The service does as it is told, and answers after the client gave up.
+    Late,
+}
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: [Self; 6] = [
+        Self::Throttled,
+        Self::InternalError,
+        Self::Unavailable,
+        Self::Reset,
+        Self::CutInHalf,
+        Self::Late,
+    ];
+}
+
+/// By order and call: the fault, and how many calls it hits yet; `None` is all.
+type Armed = HashMap<(String, Call), (Fault, Option<u32>)>;
+
+/// Which faults are on. One for each test process: the functions have one address of AWS.
+pub struct Faults {
+    armed: Mutex<Armed>,
+}
+
+type Body = BoxBody<Bytes, std::io::Error>;
+
+impl Faults {
+    /// The proxy of this process, started where the local AWS was told that it would be (`FAULTS_PORT`); it forwards
+    /// to `AWS_ENDPOINT_URL`.
+    pub fn proxy() -> &'static Self {
+        static FAULTS: OnceLock<Faults> = OnceLock::new();
+        static STARTED: OnceLock<()> = OnceLock::new();
+        let faults = FAULTS.get_or_init(|| Self {
+            armed: Mutex::default(),
+        });
+        STARTED.get_or_init(|| {
+            let port = std::env::var("FAULTS_PORT").expect("FAULTS_PORT");
+            let port: u16 = port.parse().expect("FAULTS_PORT is a port");
+            let upstream = std::env::var("AWS_ENDPOINT_URL").expect("AWS_ENDPOINT_URL");
+            let (ready, wait) = std::sync::mpsc::channel();
+            // A thread of its own: the runtime of a test ends with the test.
+            std::thread::spawn(move || {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime")
+                    .block_on(serve(port, upstream, faults, ready));
+            });
+            wait.recv().expect("the proxy listens");
+        });
+        faults
+    }
+
+    /// From now on, this happens to a call for an order, `times` times or until [`Faults::clear`].
+    pub fn arm(&self, order_id: &str, call: Call, fault: Fault, times: Option<u32>) {
+        self.lock()
+            .insert((order_id.to_owned(), call), (fault, times));
+    }
+
+    /// From now on, calls for this order get through.
+    pub fn clear(&self, order_id: &str) {
+        self.lock().retain(|(order, _), _| order != order_id);
+    }
+
+    fn next(&self, call: Call, body: &str) -> Option<Fault> {
+        let mut armed = self.lock();
+        let (_, (fault, times)) = armed.iter_mut().find(|((order_id, armed_call), _)| {
+            *armed_call == call && body.contains(order_id.as_str())
+        })?;
+        match times {
+            Some(0) => None,
+            Some(left) => {
+                *left -= 1;
+                Some(*fault)
+            }
+            None => Some(*fault),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Armed> {
+        self.armed
+            .lock()
+            .expect("no test panics while it holds the faults")
+    }
+}
+
+async fn serve(
+    port: u16,
+    upstream: String,
+    faults: &'static Faults,
+    ready: std::sync::mpsc::Sender<()>,
+) {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let listener = TcpListener::bind(address)
+        .await
+        .expect("a free port for the proxy");
+    ready.send(()).expect("the test waits");
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let upstream: &'static str = upstream.leak();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let socket = stream
+            .as_fd()
+            .try_clone_to_owned()
+            .expect("a second handle of the connection");
+        let client = client.clone();
+        tokio::spawn(async move {
+            let socket = &socket;
+            let client = &client;
+            let service = service_fn(async move |request| {
+                answer(request, client, upstream, faults, socket).await
+            });
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    client: &Client<HttpConnector, Full<Bytes>>,
+    upstream: &str,
+    faults: &Faults,
+    socket: &OwnedFd,
+) -> Result<Response<Body>, std::io::Error> {
+    let (parts, body) = request.into_parts();
+    let body = body
+        .collect()
+        .await
+        .map_err(std::io::Error::other)?
+        .to_bytes();
+    let text = String::from_utf8_lossy(&body);
+    let call = Call::of(&parts.headers, &text);
+    let fault = call.and_then(|call| Some((call, faults.next(call, &text)?)));
+
+    let error = |status: StatusCode, call: Call, code: &str| {
+        let mut response = Response::new(full(Bytes::from(call.error(code))));
+        *response.status_mut() = status;
+        Ok(response)
+    };
+    let forward = async {
+        let mut forwarded = Request::new(Full::new(body.clone()));
+        *forwarded.method_mut() = parts.method.clone();
+        *forwarded.uri_mut() = format!("{upstream}{}", parts.uri)
+            .parse()
+            .map_err(std::io::Error::other)?;
+        // As it came, with the Host that the signature covers.
+        *forwarded.headers_mut() = parts.headers.clone();
+        let response = client
+            .request(forwarded)
+            .await
+            .map_err(std::io::Error::other)?;
+        let (parts, body) = response.into_parts();
+        let body = body
+            .collect()
+            .await
+            .map_err(std::io::Error::other)?
+            .to_bytes();
+        Ok::<_, std::io::Error>((parts, body))
+    };
+    match fault {
+        Some((call, Fault::Throttled)) => {
+            error(StatusCode::BAD_REQUEST, call, "ThrottlingException")
+        }
+        Some((call, Fault::InternalError)) => error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            call,
+            "InternalServerError",
+        ),
+        Some((call, Fault::Unavailable)) => {
+            error(StatusCode::SERVICE_UNAVAILABLE, call, "ServiceUnavailable")
+        }
+        Some((_, Fault::Reset)) => {
+            // Without lingering, closing the connection resets it.
+            socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO))?;
+            Err(std::io::Error::other("reset"))
+        }
+        Some((_, Fault::CutInHalf)) => {
+            let (mut parts, body) = forward.await?;
+            parts
+                .headers
+                .insert("content-length", body.len().max(2).into());
+            let half = [
+                Ok(Frame::data(body.slice(..body.len() / 2))),
+                Err(std::io::Error::other("cut in half")),
+            ];
+            let half = StreamBody::new(futures_util::stream::iter(half));
+            Ok(Response::from_parts(parts, BodyExt::boxed(half)))
+        }
+        Some((_, Fault::Late)) => {
+            let (parts, body) = forward.await?;
+            tokio::time::sleep(ATTEMPT_TIMEOUT + Duration::from_millis(500)).await;
+            Ok(Response::from_parts(parts, full(body)))
+        }
+        None => {
+            let (parts, body) = forward.await?;
+            Ok(Response::from_parts(parts, full(body)))
+        }
+    }
+}
+
+fn full(body: Bytes) -> Body {
+    Full::new(body)
+        .map_err(|never: Infallible| match never {})
+        .boxed()
+}
