@@ -5,7 +5,6 @@ Exits 0 only if table, events, customer message and execution of every order say
 """
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -214,7 +213,7 @@ def print_table(rows):
 
 def main():
     begun = time.monotonic()
-    with temporary_stack(f"demo-{os.getpid()}") as port:
+    with temporary_stack() as port:
         shell = Shell(port)
         say("The stack's outputs, used below by their names:")
         for name, value in outputs(port).items():

@@ -28,6 +28,8 @@ DEFAULT_PORT = 4566
 # endpoint and ignores AWS_ENDPOINT_URL.
 REGION = "eu-central-2"
 STACK_NAME = "order-workflow"
+# How the homes of local AWSs begin that live as long as one command.
+TEMPORARY = "temporary-"
 FUNCTIONS = ["save-order", "update-status", "notify-user"]
 START_SECONDS = 60
 STOP_SECONDS = 10
@@ -91,7 +93,13 @@ class LocalAws:
                 # A group of its own, so that stopping it also ends the functions that it started.
                 start_new_session=True,
             )
-        record = {"pid": process.pid, "port": port, "started_at": started_at(process.pid)}
+        record = {
+            "pid": process.pid,
+            "port": port,
+            "started_at": started_at(process.pid),
+            "owner": os.getpid(),
+            "owner_started_at": started_at(os.getpid()),
+        }
         self.record.write_text(json.dumps(record))
         deadline = time.monotonic() + START_SECONDS
         while not healthy(port):
@@ -118,6 +126,22 @@ class LocalAws:
             reap(pid)
         self.record.unlink(missing_ok=True)
         shutil.rmtree(self.home / "tmp", ignore_errors=True)
+
+    def remove(self):
+        """Stops it, and leaves nothing of it but its log, as `.local/ministack.log`."""
+        if self.port() is not None:
+            self.stop()
+        if self.log.exists():
+            self.log.replace(STATE / self.log.name)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def is_orphan(self):
+        """Whether the command that started it was ended before it could stop it."""
+        try:
+            record = json.loads(self.record.read_text())
+        except (OSError, ValueError):
+            return True
+        return started_at(record["owner"]) != record["owner_started_at"]
 
     def running_port(self):
         port = self.port()
@@ -269,18 +293,21 @@ def outputs(port):
 
 
 @contextmanager
-def temporary_stack(name, extra=None):
+def temporary_stack(extra=None):
     """A deployed stack on a free port; gives the port, and stops the local AWS in the end whatever happens."""
     build()
     # Interrupts and terminations must still stop what was started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    aws = LocalAws(name)
+    for left in STATE.glob(f"{TEMPORARY}*"):
+        if LocalAws(left.name).is_orphan():
+            LocalAws(left.name).remove()
+    aws = LocalAws(f"{TEMPORARY}{os.getpid()}")
     try:
         aws.start(None, extra)
         deploy(aws.running_port())
         yield aws.running_port()
     finally:
-        aws.stop()
+        aws.remove()
 
 
 def mocks():
@@ -297,6 +324,12 @@ def mocks():
     return {"StateMachines": {"mocked": {"TestCases": cases}}, "MockedResponses": responses}
 
 
+def run(argv):
+    """Runs a command with a stack of its own, named by its environment."""
+    with temporary_stack() as port:
+        return subprocess.run(argv, cwd=ROOT, env=environment_for(port) | outputs(port), check=False).returncode
+
+
 def run_tests(argv):
     """Runs a command that tests a stack of its own. The local AWS then enforces IAM, does not wait before a retry of
     the workflow, throws what the mocks say, and its functions reach it through the port on which the command may put a
@@ -311,7 +344,7 @@ def run_tests(argv):
         "SFN_MOCK_CONFIG": str(mock_file),
         "SFN_WAIT_SCALE": "0",
     }
-    with temporary_stack(f"run-{os.getpid()}", extra) as port:
+    with temporary_stack(extra) as port:
         environment = environment_for(port) | outputs(port) | {"FAULTS_PORT": str(faults_port)}
         return subprocess.run(argv, cwd=ROOT, env=environment, check=False).returncode
 
@@ -332,8 +365,9 @@ def main():
     up.add_argument("--port", type=int, default=DEFAULT_PORT)
     commands.add_parser("deploy", help="build, and deploy to the running local AWS")
     commands.add_parser("down", help="stop the local AWS; all that it holds is gone")
-    run = commands.add_parser("test", help="run tests against a stack of its own, and stop it afterwards")
-    run.add_argument("argv", nargs=argparse.REMAINDER)
+    for name, what in (("run", "a command"), ("test", "tests")):
+        command = commands.add_parser(name, help=f"run {what} against a stack of its own, and stop it afterwards")
+        command.add_argument("argv", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
 
     aws = LocalAws("stack")
@@ -346,8 +380,9 @@ def main():
         usage(port)
     elif arguments.command == "down":
         aws.stop()
-    elif arguments.command == "test":
-        return run_tests(arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv)
+    else:
+        argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
+        return run_tests(argv) if arguments.command == "test" else run(argv)
     return 0
 
 

@@ -86,7 +86,12 @@ async fn stops_and_goes_on(stack: &Stack, faults: &Faults, call: Call, fault: Fa
         stopped.cause()
     );
 
-    faults.clear(order_id);
+    let hits = faults.clear(order_id, call);
+    assert_eq!(
+        hits,
+        9 * functions::aws::MAX_ATTEMPTS,
+        "{call:?} {fault:?}: calls that the fault hit"
+    );
     let resumed = resume(stack, &order, &execution, step).await;
     if call == Call::PutItem {
         let message = order.restaurant_message().await;

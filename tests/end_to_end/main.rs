@@ -12,3 +12,4 @@ mod limits;
 mod mocks;
 mod once;
 mod outcomes;
+mod permissions;

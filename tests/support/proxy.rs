@@ -90,12 +90,18 @@ impl Fault {
     ];
 }
 
-/// By order and call: the fault, and how many calls it hits yet; `None` is all.
-type Armed = HashMap<(String, Call), (Fault, Option<u32>)>;
+/// What waits for a call.
+struct Armed {
+    fault: Fault,
+    /// How many calls it is for; `None` is all.
+    times: Option<u32>,
+    /// How many calls it has hit.
+    hits: u32,
+}
 
 /// Which faults are on. One for each test process: the functions have one address of AWS.
 pub struct Faults {
-    armed: Mutex<Armed>,
+    armed: Mutex<HashMap<(String, Call), Armed>>,
 }
 
 type Body = BoxBody<Bytes, std::io::Error>;
@@ -129,31 +135,36 @@ impl Faults {
 
     /// From now on, this happens to a call for an order, `times` times or until [`Faults::clear`].
     pub fn arm(&self, order_id: &str, call: Call, fault: Fault, times: Option<u32>) {
-        self.lock()
-            .insert((order_id.to_owned(), call), (fault, times));
+        self.lock().insert(
+            (order_id.to_owned(), call),
+            Armed {
+                fault,
+                times,
+                hits: 0,
+            },
+        );
     }
 
-    /// From now on, calls for this order get through.
-    pub fn clear(&self, order_id: &str) {
-        self.lock().retain(|(order, _), _| order != order_id);
+    /// From now on, calls for this order get through. Gives how many calls were hit.
+    pub fn clear(&self, order_id: &str, call: Call) -> u32 {
+        self.lock()
+            .remove(&(order_id.to_owned(), call))
+            .map_or(0, |armed| armed.hits)
     }
 
     fn next(&self, call: Call, body: &str) -> Option<Fault> {
         let mut armed = self.lock();
-        let (_, (fault, times)) = armed.iter_mut().find(|((order_id, armed_call), _)| {
+        let (_, armed) = armed.iter_mut().find(|((order_id, armed_call), _)| {
             *armed_call == call && body.contains(order_id.as_str())
         })?;
-        match times {
-            Some(0) => None,
-            Some(left) => {
-                *left -= 1;
-                Some(*fault)
-            }
-            None => Some(*fault),
+        if armed.times == Some(armed.hits) {
+            return None;
         }
+        armed.hits += 1;
+        Some(armed.fault)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Armed> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Call), Armed>> {
         self.armed
             .lock()
             .expect("no test panics while it holds the faults")

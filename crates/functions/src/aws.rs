@@ -80,7 +80,9 @@ pub fn config_from(
     })
 }
 
-pub(crate) fn http_client() -> SharedHttpClient {
+/// The HTTP client of every AWS client: rustls with ring, which starts faster and is smaller than the default.
+#[must_use]
+pub fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https()
