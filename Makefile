@@ -5,6 +5,8 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 PORT ?= 4566
+ORDERS ?= 1000
+FUZZ_SECONDS ?= 60
 
 VENV := .local/venv
 TOOLS := $(VENV)/.installed
@@ -60,6 +62,15 @@ end-to-end: $(TOOLS)
 on-stack:
 	cargo test --package end-to-end --locked --test end_to_end -- --test-threads 32
 	cargo test --package end-to-end --locked --test coverage
+
+.PHONY: load
+load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, audit each of them
+	$(BIN)/python local/stack.py run -- cargo run --package end-to-end --locked --bin load -- $(ORDERS)
+
+.PHONY: fuzz
+fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) long; needs a nightly toolchain
+	@test -x .local/bin/cargo-fuzz || cargo install --quiet --locked --root .local cargo-fuzz@0.13.2
+	PATH="$(CURDIR)/.local/bin:$$PATH" cargo +nightly fuzz run parse_order -- -max_total_time=$(FUZZ_SECONDS)
 
 .PHONY: clean
 clean: ## Remove all that the commands made: tools, builds, local state

@@ -1,2 +1,380 @@
-//! x
-fn main() {}
+//! Many orders at once on a stack, answered by concurrent restaurants in every way a restaurant may, and then an audit
+//! of each order: what it says, what was published of it and what its customer was told.
+//!
+//! `make load` runs it with 1,000 orders, `make load ORDERS=200` with another number. Exits with 1 on any discrepancy.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this program is a test
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use aws_sdk_sfn::types::ExecutionStatus;
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
+use order::{Item, Order, Status};
+use serde_json::{Value, json};
+use support::{Listener, Stack, unique};
+
+/// How many orders are placed, read or audited at the same time.
+const AT_ONCE: usize = 32;
+/// How many restaurants answer at the same time.
+const RESTAURANTS: usize = 8;
+/// How many hands take events and messages off their queues.
+const LISTENERS: usize = 4;
+
+/// What a restaurant does with an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Behaviour {
+    Accept,
+    Reject,
+    Fail,
+    Malformed,
+    AcceptAndReject,
+    Silent,
+}
+
+impl Behaviour {
+    /// Of ten orders: four accepted, two rejected, and one of each of the others.
+    fn of(index: usize) -> Self {
+        [
+            Self::Accept,
+            Self::Reject,
+            Self::Accept,
+            Self::Fail,
+            Self::Accept,
+            Self::Malformed,
+            Self::Reject,
+            Self::AcceptAndReject,
+            Self::Accept,
+            Self::Silent,
+        ][index % 10]
+    }
+
+    /// The final statuses that an order may have after this.
+    fn outcomes(self) -> &'static [Status] {
+        match self {
+            Self::Accept => &[Status::Accepted],
+            Self::Reject => &[Status::Rejected],
+            Self::Fail | Self::Malformed => &[Status::Failed],
+            // Whichever answer came first.
+            Self::AcceptAndReject => &[Status::Accepted, Status::Rejected],
+            Self::Silent => &[Status::TimedOut],
+        }
+    }
+
+    async fn answer(self, stack: &Stack, token: &str) {
+        let success = |output: &'static str| {
+            stack
+                .sfn
+                .send_task_success()
+                .task_token(token)
+                .output(output)
+                .send()
+        };
+        let (accept, reject) = (r#"{"isAccepted": true}"#, r#"{"isAccepted": false}"#);
+        // An answer may be refused, as the second one is; what counts is what the audit finds.
+        match self {
+            Self::Accept => drop(success(accept).await),
+            Self::Reject => drop(success(reject).await),
+            Self::Malformed => drop(success(r#"{"isAccepted": "yes"}"#).await),
+            Self::AcceptAndReject => drop(tokio::join!(success(accept), success(reject))),
+            Self::Fail => {
+                let failure = stack
+                    .sfn
+                    .send_task_failure()
+                    .task_token(token)
+                    .error("RestaurantUnavailable");
+                drop(failure.send().await);
+            }
+            Self::Silent => {}
+        }
+    }
+}
+
+/// What was heard of the orders, by order: an event's or a message's text, and how often it came.
+type Heard = BTreeMap<String, BTreeMap<String, usize>>;
+
+fn hear(heard: &Mutex<Heard>, order_id: &Value, what: String) {
+    let mut heard = heard.lock().expect("no thread panics while it listens");
+    let of_order = heard
+        .entry(order_id.as_str().unwrap_or_default().to_owned())
+        .or_default();
+    *of_order.entry(what).or_default() += 1;
+}
+
+/// One run of the load test.
+struct Load {
+    stack: Stack,
+    listener: Listener,
+    /// How the ids of its orders begin.
+    prefix: String,
+    count: usize,
+    begun: Instant,
+    placed: AtomicUsize,
+    answered: AtomicUsize,
+    ended: AtomicUsize,
+    done: AtomicBool,
+    events: Mutex<Heard>,
+    messages: Mutex<Heard>,
+}
+
+/// An order with the execution that placed it, once that has ended.
+struct Ended {
+    behaviour: Behaviour,
+    order_id: String,
+    execution: DescribeExecutionOutput,
+}
+
+impl Load {
+    async fn new(count: usize) -> Self {
+        let stack = Stack::connect();
+        let prefix = format!("load-{}-", unique());
+        Self {
+            listener: Listener::to_orders(&stack, &prefix).await,
+            stack,
+            prefix,
+            count,
+            begun: Instant::now(),
+            placed: AtomicUsize::default(),
+            answered: AtomicUsize::default(),
+            ended: AtomicUsize::default(),
+            done: AtomicBool::default(),
+            events: Mutex::default(),
+            messages: Mutex::default(),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// A restaurant: answers whatever order it gets hold of.
+    async fn answer(&self) {
+        while !self.is_done() {
+            let asked = self.listener.restaurant_messages().await;
+            join_all(asked.iter().map(async |message| {
+                let index = message
+                    .order_id
+                    .rsplit('-')
+                    .next()
+                    .and_then(|index| index.parse().ok());
+                let behaviour = Behaviour::of(index.expect("an order of this run"));
+                behaviour.answer(&self.stack, &message.task_token).await;
+                self.answered.fetch_add(1, Ordering::Relaxed);
+            }))
+            .await;
+        }
+    }
+
+    /// Hears events and messages to customers until the run is done and nothing more comes.
+    async fn listen(&self) {
+        loop {
+            // Asked before the queues are: what comes last must still be heard.
+            let last_round = self.is_done();
+            let (events, messages) =
+                tokio::join!(self.listener.events(), self.listener.customer_messages());
+            if last_round && events.is_empty() && messages.is_empty() {
+                break;
+            }
+            for event in events {
+                let name = event["detail-type"].as_str().unwrap_or_default().to_owned();
+                hear(&self.events, &event["detail"]["order_id"], name);
+            }
+            for message in messages {
+                let told = format!("{} {}", message["status"], message["message"]);
+                hear(&self.messages, &message["order_id"], told);
+            }
+        }
+    }
+
+    async fn show_progress(&self) {
+        while !self.is_done() {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let now = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+            eprintln!(
+                "{:>4} s: {} of {} placed, {} offered to a restaurant, {} ended",
+                self.begun.elapsed().as_secs(),
+                now(&self.placed),
+                self.count,
+                now(&self.answered),
+                now(&self.ended)
+            );
+        }
+    }
+
+    /// Places every order and waits until its execution has ended; also gives how long that took.
+    async fn place(&self) -> (Vec<Ended>, Duration) {
+        // A silent restaurant is waited for some seconds only.
+        let impatient = self.stack.impatient_state_machine().await;
+        let executions: Vec<_> = stream::iter(0..self.count)
+            .map(async |index| {
+                let order = order(&self.prefix, index);
+                let input = serde_json::to_string(&order).expect("an order as JSON");
+                let behaviour = Behaviour::of(index);
+                let silent = behaviour == Behaviour::Silent;
+                let machine = if silent {
+                    impatient.clone()
+                } else {
+                    Stack::state_machine()
+                };
+                let execution = self.stack.start(&machine, &order.order_id, &input).await;
+                self.placed.fetch_add(1, Ordering::Relaxed);
+                (behaviour, order.order_id, execution)
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        let ended = stream::iter(executions)
+            .map(async |(behaviour, order_id, execution)| {
+                let execution = self.stack.end_of(&execution).await;
+                self.ended.fetch_add(1, Ordering::Relaxed);
+                Ended {
+                    behaviour,
+                    order_id,
+                    execution,
+                }
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        self.done.store(true, Ordering::Relaxed);
+        (ended, self.begun.elapsed())
+    }
+
+    /// Prints what became of the orders, and gives how many are not as they should be.
+    async fn audit(&self, orders: &[Ended]) -> usize {
+        let items: Vec<_> = stream::iter(orders)
+            .map(async |order| self.stack.item(&order.order_id).await.unwrap_or_default())
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        let events = self.events.lock().expect("no thread panicked");
+        let messages = self.messages.lock().expect("no thread panicked");
+        let mut outcomes: BTreeMap<_, usize> = BTreeMap::new();
+        let mut discrepancies = Vec::new();
+        for (order, item) in orders.iter().zip(&items) {
+            match order.audit(
+                item,
+                events.get(&order.order_id),
+                messages.get(&order.order_id),
+            ) {
+                Ok(status) => {
+                    *outcomes
+                        .entry((order.behaviour, status.as_str()))
+                        .or_default() += 1;
+                }
+                Err(problem) => discrepancies.push(format!("{}: {problem}", order.order_id)),
+            }
+        }
+        println!("{:<16} {:<10} orders", "the restaurant", "status");
+        for ((behaviour, status), orders) in &outcomes {
+            println!("{:<16} {status:<10} {orders}", format!("{behaviour:?}"));
+        }
+        let repeats = |heard: &Heard| {
+            heard
+                .values()
+                .flat_map(BTreeMap::values)
+                .map(|times| times - 1)
+                .sum::<usize>()
+        };
+        println!(
+            "repeated events: {}, repeated messages to customers: {}",
+            repeats(&events),
+            repeats(&messages)
+        );
+        println!("discrepancies: {}", discrepancies.len());
+        for discrepancy in &discrepancies {
+            println!("  {discrepancy}");
+        }
+        discrepancies.len()
+    }
+}
+
+impl Ended {
+    /// One final status that the answer allows: in the table, the output, one event after the first, and one message.
+    fn audit(
+        &self,
+        item: &Value,
+        events: Option<&BTreeMap<String, usize>>,
+        messages: Option<&BTreeMap<String, usize>>,
+    ) -> Result<Status, String> {
+        let status: Status = serde_json::from_value(item["status"].clone())
+            .map_err(|_| format!("the table has no order with a status: {item}"))?;
+        if !self.behaviour.outcomes().contains(&status) {
+            return Err(format!("{status} after {:?}", self.behaviour));
+        }
+        let output: Value =
+            serde_json::from_str(self.execution.output().unwrap_or_default()).unwrap_or_default();
+        if self.execution.status != ExecutionStatus::Succeeded
+            || output["status"] != status.as_str()
+        {
+            return Err(format!(
+                "the execution ended {} with {output}",
+                self.execution.status
+            ));
+        }
+        let heard = |of: Option<&BTreeMap<String, usize>>| -> Vec<String> {
+            of.map(|of| of.keys().cloned().collect())
+                .unwrap_or_default()
+        };
+        let mut expected = [Status::Placed.event(), status.event()];
+        expected.sort_unstable();
+        if heard(events) != expected {
+            return Err(format!("the events were {:?}", heard(events)));
+        }
+        let told = format!(
+            "\"{status}\" \"{}\"",
+            status.customer_message().unwrap_or_default()
+        );
+        if heard(messages) != [told] {
+            return Err(format!("the customer was told {:?}", heard(messages)));
+        }
+        Ok(status)
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let count: usize = match std::env::args()
+        .nth(1)
+        .map_or(Ok(1000), |count| count.parse())
+    {
+        Ok(count) if count > 0 => count,
+        _ => {
+            eprintln!("error: the number of orders must be a whole number above 0");
+            return ExitCode::from(2);
+        }
+    };
+    let load = Load::new(count).await;
+    let restaurants = join_all((0..RESTAURANTS).map(|_| load.answer()));
+    let listeners = join_all((0..LISTENERS).map(|_| load.listen()));
+    let ((ended, took), ..) =
+        tokio::join!(load.place(), restaurants, listeners, load.show_progress());
+    println!(
+        "\n{count} orders ended within {:.0} s. The audit:",
+        took.as_secs_f64()
+    );
+    if load.audit(&ended).await == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn order(run: &str, index: usize) -> Order {
+    Order {
+        order_id: format!("{run}{index}"),
+        customer_id: format!("{run}{index}"),
+        restaurant_id: format!("{run}{}", index % RESTAURANTS),
+        currency: serde_json::from_value(json!("EUR")).expect("a currency"),
+        items: vec![Item {
+            name: "Margherita".into(),
+            quantity: 1,
+            unit_amount: 1250,
+        }],
+        note: None,
+    }
+}

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sfn::types::HistoryEvent;
-use aws_sdk_sqs::types::{Message, QueueAttributeName};
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
 use order::{Item, Order, OrderEvent, RestaurantMessage, Status};
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
@@ -232,6 +233,32 @@ impl Stack {
         received
     }
 
+    /// Takes messages off a queue for good; their bodies as JSON.
+    async fn take<T: DeserializeOwned>(&self, queue_url: &str) -> Vec<T> {
+        let messages = self.receive_now(queue_url, 1).await;
+        if !messages.is_empty() {
+            let entry = |(id, message): (usize, &Message)| {
+                let entry = DeleteMessageBatchRequestEntry::builder().id(id.to_string());
+                entry
+                    .set_receipt_handle(message.receipt_handle.clone())
+                    .build()
+                    .expect("an entry")
+            };
+            self.sqs
+                .delete_message_batch()
+                .queue_url(queue_url)
+                .set_entries(Some(messages.iter().enumerate().map(entry).collect()))
+                .send()
+                .await
+                .expect("messages taken off a queue");
+        }
+        let body = |message: &Message| serde_json::from_str(message.body().unwrap_or_default());
+        messages
+            .iter()
+            .map(|message| body(message).expect("a message as promised"))
+            .collect()
+    }
+
     /// Takes what comes to a queue within some seconds.
     async fn receive_now(&self, queue_url: &str, seconds: i32) -> Vec<Message> {
         self.sqs
@@ -275,14 +302,106 @@ pub fn unique() -> String {
     format!("{nanos:x}-{}", COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Queues on which a test hears what is said of its orders, and nobody else does.
+pub struct Listener {
+    stack: Stack,
+    events: String,
+    restaurant: String,
+    customer: String,
+}
+
+impl Listener {
+    /// Hears of every order whose id, restaurant and customer begin with `prefix`.
+    pub async fn to_orders(stack: &Stack, prefix: &str) -> Self {
+        let prefix = json!({ "prefix": prefix });
+        Self::matching(stack, &prefix, &prefix, &prefix).await
+    }
+
+    /// Hears of every order whose id, restaurant and customer match patterns of `EventBridge` and SNS.
+    async fn matching(
+        stack: &Stack,
+        order_id: &Value,
+        restaurant_id: &Value,
+        customer_id: &Value,
+    ) -> Self {
+        let id = unique();
+        let (events, events_arn) = stack.queue(&format!("events-{id}")).await;
+        let (restaurant, restaurant_arn) = stack.queue(&format!("restaurant-{id}")).await;
+        let (customer, customer_arn) = stack.queue(&format!("customer-{id}")).await;
+        let (bus, rule) = (output("EventBusName"), format!("rule-{id}"));
+        let pattern =
+            json!({ "source": ["order-processing"], "detail": { "order_id": [order_id] } });
+        let target = aws_sdk_eventbridge::types::Target::builder()
+            .id("queue")
+            .arn(events_arn)
+            .build();
+        stack
+            .events
+            .put_rule()
+            .name(&rule)
+            .event_bus_name(&bus)
+            .event_pattern(pattern.to_string())
+            .send()
+            .await
+            .expect("a rule");
+        stack
+            .events
+            .put_targets()
+            .rule(&rule)
+            .event_bus_name(&bus)
+            .targets(target.expect("a target"))
+            .send()
+            .await
+            .expect("a target of the rule");
+        // By the body: the local AWS drops the attributes of what a state machine publishes.
+        let filter = json!({ "restaurant_id": [restaurant_id] });
+        stack
+            .subscribe(
+                &output("RestaurantTopicArn"),
+                &restaurant_arn,
+                "MessageBody",
+                filter,
+            )
+            .await;
+        let filter = json!({ "customer_id": [customer_id] });
+        stack
+            .subscribe(
+                &output("UserTopicArn"),
+                &customer_arn,
+                "MessageAttributes",
+                filter,
+            )
+            .await;
+        Self {
+            stack: stack.clone(),
+            events,
+            restaurant,
+            customer,
+        }
+    }
+
+    /// Takes the events that came.
+    pub async fn events(&self) -> Vec<Value> {
+        self.stack.take(&self.events).await
+    }
+
+    /// Takes the messages that came to restaurants.
+    pub async fn restaurant_messages(&self) -> Vec<RestaurantMessage> {
+        self.stack.take(&self.restaurant).await
+    }
+
+    /// Takes the messages that came to customers.
+    pub async fn customer_messages(&self) -> Vec<Value> {
+        self.stack.take(&self.customer).await
+    }
+}
+
 /// One order of a test, with ears on all that is said of it.
 pub struct TestOrder {
     stack: Stack,
     /// The order, placed or not.
     pub order: Order,
-    events: String,
-    restaurant: String,
-    customer: String,
+    listener: Listener,
 }
 
 impl TestOrder {
@@ -313,58 +432,18 @@ impl TestOrder {
 
     /// The same for an order that the test made up.
     pub async fn listening(stack: &Stack, order: Order) -> Self {
-        let id = unique();
-        let (events, events_arn) = stack.queue(&format!("events-{id}")).await;
-        let (restaurant, restaurant_arn) = stack.queue(&format!("restaurant-{id}")).await;
-        let (customer, customer_arn) = stack.queue(&format!("customer-{id}")).await;
-        let bus = output("EventBusName");
-        stack
-            .events
-            .put_rule()
-            .name(format!("rule-{id}"))
-            .event_bus_name(&bus)
-            .event_pattern(json!({ "source": ["order-processing"], "detail": { "order_id": [order.order_id] } }).to_string())
-            .send()
-            .await
-            .expect("a rule");
-        let target = aws_sdk_eventbridge::types::Target::builder()
-            .id("queue")
-            .arn(events_arn)
-            .build()
-            .expect("a target");
-        stack
-            .events
-            .put_targets()
-            .rule(format!("rule-{id}"))
-            .event_bus_name(&bus)
-            .targets(target)
-            .send()
-            .await
-            .expect("a target of the rule");
-        let of = |field: &str, value: &str| json!({ field: [value] });
-        // By the body: the local AWS drops the attributes of what a state machine publishes.
-        stack
-            .subscribe(
-                &output("RestaurantTopicArn"),
-                &restaurant_arn,
-                "MessageBody",
-                of("restaurant_id", &order.restaurant_id),
-            )
-            .await;
-        stack
-            .subscribe(
-                &output("UserTopicArn"),
-                &customer_arn,
-                "MessageAttributes",
-                of("customer_id", &order.customer_id),
-            )
-            .await;
+        let exactly = |text: &str| json!(text);
+        let listener = Listener::matching(
+            stack,
+            &exactly(&order.order_id),
+            &exactly(&order.restaurant_id),
+            &exactly(&order.customer_id),
+        )
+        .await;
         Self {
             stack: stack.clone(),
             order,
-            events,
-            restaurant,
-            customer,
+            listener,
         }
     }
 
@@ -385,7 +464,7 @@ impl TestOrder {
     pub async fn restaurant_message(&self) -> RestaurantMessage {
         let messages = self
             .stack
-            .receive(&self.restaurant, 1, "messages to the restaurant")
+            .receive(&self.listener.restaurant, 1, "messages to the restaurant")
             .await;
         let [message] = messages.as_slice() else {
             panic!("the restaurant got more than one message")
@@ -408,8 +487,11 @@ impl TestOrder {
 
     /// The events of the order, in the order in which they came; fails unless they are this many.
     async fn events(&self, expected: usize) -> Vec<Value> {
-        let mut messages = self.stack.receive(&self.events, expected, "events").await;
-        messages.extend(self.stack.receive_now(&self.events, 0).await);
+        let mut messages = self
+            .stack
+            .receive(&self.listener.events, expected, "events")
+            .await;
+        messages.extend(self.stack.receive_now(&self.listener.events, 0).await);
         assert_eq!(
             messages.len(),
             expected,
@@ -425,9 +507,9 @@ impl TestOrder {
     /// Fails if anybody has been told anything of the order, or it is stored.
     pub async fn assert_left_no_trace(&self) {
         for (queue, who) in [
-            (&self.events, "subscribers of events"),
-            (&self.restaurant, "the restaurant"),
-            (&self.customer, "the customer"),
+            (&self.listener.events, "subscribers of events"),
+            (&self.listener.restaurant, "the restaurant"),
+            (&self.listener.customer, "the customer"),
         ] {
             let heard = self.stack.receive_now(queue, 1).await;
             assert!(
@@ -581,7 +663,7 @@ impl TestOrder {
         let order = &self.order;
         let messages = self
             .stack
-            .receive(&self.customer, 1, "messages to the customer")
+            .receive(&self.listener.customer, 1, "messages to the customer")
             .await;
         // At least once: a message that SNS took and did not confirm is sent again.
         let bodies: BTreeSet<_> = messages.iter().map(Message::body).collect();

@@ -213,11 +213,19 @@ fn an_input_that_is_no_object_is_named_as_such() {
             "for {input}"
         );
     }
-    for input in ["", "{", "nul", "1e999", &"[".repeat(10_000)] {
+    for input in [
+        "",
+        "{",
+        "nul",
+        "1e999",
+        r#"{"order_id": "a", "order_id": "b"}"#,
+        r#"{"items": [{"name": "a", "name": "b"}]}"#,
+        &"[".repeat(10_000),
+    ] {
         let error = Order::from_json(input).expect_err("not JSON");
         assert_eq!(
             error.to_string(),
-            "1 problem: order must be a JSON object that can be read",
+            "1 problem: order must be JSON that can be read, with no field given twice",
             "for {input:.20}"
         );
     }
@@ -249,5 +257,19 @@ fn the_message_never_repeats_a_value_and_fits_into_a_cause() {
     assert!(
         message.contains("; and "),
         "what was left out is not counted: {message}"
+    );
+}
+
+#[test]
+fn an_object_that_hides_a_list_is_an_object() {
+    // Readers of any JSON by serde_json take the text under this key for JSON.
+    let hidden = json!({ "$serde_json::private::RawValue": valid()["items"].to_string() });
+    let input = with("/items", Some(json!(0)))
+        .to_string()
+        .replace("\"items\":0", &format!("\"items\":{hidden}"));
+    let error = Order::from_json(&input).expect_err("an object instead of a list");
+    assert_eq!(
+        error.to_string(),
+        "1 problem: items must be a list of 1 to 100 entries"
     );
 }

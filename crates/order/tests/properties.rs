@@ -1,0 +1,105 @@
+//! Hostile input: what the fuzz target checks, on random JSON, on damaged orders, and on what the fuzzer found.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // this file is nothing but tests
+
+#[path = "../../../fuzz/check.rs"]
+mod check;
+
+use std::path::Path;
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// Any JSON, with the names of an order's fields among its keys.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        (0..2000_usize).prop_map(|length| "x".repeat(length).into()),
+    ];
+    leaf.prop_recursive(4, 64, 8, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..8).prop_map(Value::from),
+            btree_map(key(), inner, 0..8).prop_map(Value::from_iter),
+        ]
+    })
+}
+
+fn key() -> impl Strategy<Value = String> {
+    const FIELDS: &[&str] = &[
+        "order_id",
+        "customer_id",
+        "restaurant_id",
+        "currency",
+        "items",
+        "note",
+        "name",
+        "quantity",
+        "unit_amount",
+    ];
+    prop_oneof![
+        3 => proptest::sample::select(FIELDS).prop_map(ToOwned::to_owned),
+        1 => any::<String>(),
+    ]
+}
+
+fn valid_order() -> impl Strategy<Value = Value> {
+    let item = ("[^\\p{Cc}\u{fffe}\u{ffff}]{1,200}", 1..1000_u64, 0..=order::MAX_UNIT_AMOUNT)
+        .prop_map(|(name, quantity, amount)| json!({ "name": name, "quantity": quantity, "unit_amount": amount }));
+    (
+        "[A-Za-z0-9_-]{1,80}",
+        vec(item, 1..10),
+        proptest::sample::select(&["EUR", "JPY", "KWD"]),
+    )
+        .prop_map(|(order_id, items, currency)| {
+            json!({
+                "order_id": order_id, "customer_id": "c", "restaurant_id": "r",
+                "currency": currency, "items": items, "note": "n",
+            })
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_an_order_or_a_list_of_problems(input: Vec<u8>) {
+        check::parse_order(&input);
+    }
+
+    #[test]
+    fn any_json_is_an_order_or_a_list_of_problems(input in any_json()) {
+        check::parse_order(input.to_string().as_bytes());
+    }
+
+    #[test]
+    fn every_order_that_keeps_the_rules_is_read(input in valid_order()) {
+        let read = order::Order::from_json(&input.to_string());
+        prop_assert!(read.is_ok(), "{:?}", read);
+        check::parse_order(input.to_string().as_bytes());
+    }
+
+    #[test]
+    fn a_damaged_order_is_an_order_or_a_list_of_problems(mut input in valid_order(), field in key(), value in any_json()) {
+        let mut order = input.clone();
+        order[field.as_str()] = value.clone();
+        check::parse_order(order.to_string().as_bytes());
+        input["items"][0][field] = value;
+        check::parse_order(input.to_string().as_bytes());
+    }
+}
+
+#[test]
+fn what_the_fuzzer_found_is_an_order_or_a_list_of_problems() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/parse_order");
+    let mut inputs = 0;
+    for file in std::fs::read_dir(corpus).expect("the corpus") {
+        check::parse_order(&std::fs::read(file.expect("a file").path()).expect("an input"));
+        inputs += 1;
+    }
+    assert!(inputs > 100, "the corpus has only {inputs} inputs");
+}
