@@ -272,7 +272,8 @@ def build():
 def deploy(port):
     run_step(
         f"Deploying the stack {STACK_NAME} to the local AWS with SAM",
-        ["sam", "deploy", "--config-env", "local", "--parameter-overrides", f"Architecture={architecture()}"],
+        ["sam", "deploy", "--config-env", "local"]
+        + ["--parameter-overrides", f"Architecture={architecture()}", "LocalAws=true"],
         environment_for(port),
         STATE / "sam-deploy.log",
     )

@@ -110,6 +110,7 @@ impl Real {
                     status_reason: None,
                     // Tells a second change of the item from the first.
                     updated_at: unique(),
+                    response_ms: None,
                 };
                 update_status(&self.stack.dynamodb, &table, request).await.map(drop)
             }

@@ -3,6 +3,7 @@
 use std::env;
 
 use lambda_runtime::{LambdaEvent, service_fn};
+use metrics_cloudwatch_embedded::Collector;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -24,6 +25,7 @@ pub trait Request: DeserializeOwned {
 /// Serves requests one after the other until Lambda ends the process, and logs one line for each: what came
 /// of it, for which order and execution. The line holds nothing else of the order.
 pub async fn run<R: Request, A: Serialize>(
+    metrics: &Collector,
     handle: impl AsyncFn(R) -> Result<A, Error>,
 ) -> Result<(), lambda_runtime::Error> {
     let handle = &handle;
@@ -76,6 +78,10 @@ pub async fn run<R: Request, A: Serialize>(
             } else {
                 log!(info);
             }
+            // One line in CloudWatch's embedded metric format, where the handler counted anything.
+            if let Err(error) = metrics.flush(std::io::stdout()) {
+                tracing::warn!(%error, "metrics are lost");
+            }
             result
         },
     ))
@@ -88,10 +94,19 @@ pub fn required_variable(name: &str) -> Result<String, Error> {
         .map_err(|_| Error::Misconfigured(format!("the function's variable {name} is not set")))
 }
 
+/// Prepares logs and metrics; gives what collects the metrics of a request, for [`run`].
+pub fn init() -> Result<&'static Collector, Error> {
+    init_logs();
+    metrics_cloudwatch_embedded::Builder::new()
+        .cloudwatch_namespace(required_variable("METRICS_NAMESPACE")?)
+        .init()
+        .map_err(|error| Error::Misconfigured(format!("metrics cannot be collected: {error}")))
+}
+
 /// Writes logs as lines of JSON, as Lambda's own JSON log format does, from the level that the function's
 /// logging configuration asks for. What libraries log stays at warnings: below that it may hold payloads.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>
-pub fn init_logs() {
+fn init_logs() {
     let level = env::var("AWS_LAMBDA_LOG_LEVEL")
         .ok()
         .and_then(|level| level.parse().ok())

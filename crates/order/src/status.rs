@@ -54,6 +54,18 @@ impl Status {
         }
     }
 
+    /// The metric that counts the orders that reach this status.
+    #[must_use]
+    pub const fn metric(self) -> &'static str {
+        match self {
+            Self::Placed => "OrdersPlaced",
+            Self::Accepted => "OrdersAccepted",
+            Self::Rejected => "OrdersRejected",
+            Self::TimedOut => "OrdersTimedOut",
+            Self::Failed => "OrdersFailed",
+        }
+    }
+
     /// The only status that an order may have just before this one; none for the first.
     #[must_use]
     pub const fn predecessor(self) -> Option<Self> {

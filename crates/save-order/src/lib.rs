@@ -54,6 +54,7 @@ pub async fn save_order(
         .send()
         .await;
     let Err(error) = put else {
+        metrics::counter!(order.status.metric()).increment(1);
         return Ok(order.summary());
     };
 

@@ -1,12 +1,15 @@
 //! The Lambda function `save-order`.
 
-use functions::{aws, init_logs, required_variable};
+use functions::{aws, init, required_variable};
 use save_order::save_order;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    init_logs();
+    let metrics = init()?;
     let table = required_variable("ORDERS_TABLE")?;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws::config()?);
-    functions::run(async |request| save_order(&dynamodb, &table, request).await).await
+    functions::run(metrics, async |request| {
+        save_order(&dynamodb, &table, request).await
+    })
+    .await
 }

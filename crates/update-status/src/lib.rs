@@ -8,6 +8,9 @@ use functions::{Error, Request, aws};
 use order::{Status, StoredOrder};
 use serde::{Deserialize, Serialize};
 
+/// The metric of how long restaurants take to answer, in milliseconds.
+pub const RESPONSE_TIME: &str = "RestaurantResponseTime";
+
 /// What the state machine sends.
 #[derive(Deserialize)]
 pub struct UpdateStatus {
@@ -21,6 +24,8 @@ pub struct UpdateStatus {
     pub status_reason: Option<String>,
     /// When the state machine asked (RFC 3339, UTC).
     pub updated_at: String,
+    /// How long the restaurant took to answer, in milliseconds, where it did.
+    pub response_ms: Option<u32>,
 }
 
 impl Request for UpdateStatus {
@@ -57,6 +62,7 @@ pub async fn update_status(
         order_id,
         execution_arn,
         status,
+        response_ms,
         ..
     } = request;
     let Some(predecessor) = status.predecessor() else {
@@ -88,6 +94,10 @@ pub async fn update_status(
         .send()
         .await;
     let Err(error) = update else {
+        metrics::counter!(status.metric()).increment(1);
+        if let Some(response_ms) = response_ms {
+            metrics::histogram!(RESPONSE_TIME).record(response_ms);
+        }
         return Ok(updated);
     };
 

@@ -17,6 +17,7 @@ fn request(status: Status) -> UpdateStatus {
         status,
         status_reason: None,
         updated_at: "2026-01-31T12:01:00.000Z".into(),
+        response_ms: None,
     }
 }
 
