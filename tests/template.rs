@@ -15,13 +15,16 @@ fn template() -> Value {
     serde_norway::from_str(&text).expect("a template that is YAML")
 }
 
-/// The logical id that `!Ref Id` or `!GetAtt Id.Arn` names.
+/// The logical id that `!Ref Id`, `!GetAtt Id.Arn`, `!Ref Id.Version` or, for every version, `!Sub ${Id.Arn}:*` names.
 fn logical_id(value: &Value) -> String {
     let Value::Tagged(tagged) = value else {
         panic!("{value:?} names no resource of the stack")
     };
     let name = tagged.value.as_str().expect("a name");
-    name.strip_suffix(".Arn").unwrap_or(name).to_owned()
+    let name = name.trim_start_matches("${").trim_end_matches("}:*");
+    name.trim_end_matches(".Arn")
+        .trim_end_matches(".Version")
+        .to_owned()
 }
 
 fn one_or_many(value: &Value) -> Vec<&Value> {

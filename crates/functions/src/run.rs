@@ -65,6 +65,7 @@ pub async fn run<R: Request, A: Serialize>(
                     tracing::$level!(
                         order_id,
                         execution,
+                        version = context.env_config.version,
                         request_id = context.request_id,
                         trace_id = context.xray_trace_id,
                         outcome,
