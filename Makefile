@@ -74,7 +74,8 @@ fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) lo
 
 .PHONY: clean
 clean: ## Remove all that the commands made: tools, builds, local state
-	rm -rf .local .aws-sam target
+	@test ! -x $(BIN)/python || $(BIN)/python local/stack.py down
+	rm -rf .local .aws-sam target fuzz/target fuzz/artifacts
 
 # The tools, pinned, installed once into this folder by the first command that needs them.
 

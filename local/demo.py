@@ -123,11 +123,15 @@ def impatient_state_machine(shell):
     """The deployed state machine once more, waiting seconds instead of minutes: for this demo's silent restaurant."""
     say(f"Copying the state machine with a timeout of {SHORT_TIMEOUT} s instead of 600 s, for the silent restaurant")
     deployed = shell.aws("stepfunctions", "describe-state-machine", "--state-machine-arn", "$StateMachineArn")
-    definition = deployed["definition"].replace("600", str(SHORT_TIMEOUT))
+    definition = json.loads(deployed["definition"])
+    notify = definition["States"]["Notify restaurant"]
+    deadline = f"{notify['TimeoutSeconds']} * 1000"
+    notify["Arguments"]["Message"] = notify["Arguments"]["Message"].replace(deadline, f"{SHORT_TIMEOUT} * 1000")
+    notify["TimeoutSeconds"] = SHORT_TIMEOUT
     copy = shell.aws(
         *("stepfunctions", "create-state-machine", "--name", "order-workflow-impatient"),
         *("--role-arn", shell.set("ROLE_ARN", deployed["roleArn"])),
-        *("--definition", shell.set("DEFINITION", definition)),
+        *("--definition", shell.set("DEFINITION", json.dumps(definition))),
     )
     shell.set("ImpatientStateMachineArn", copy["stateMachineArn"])
 

@@ -27,6 +27,8 @@ DEFAULT_PORT = 4566
 # A region that exists and has no legacy SQS endpoint: in the others, version 1 of the AWS CLI sends `aws sqs` to that
 # endpoint and ignores AWS_ENDPOINT_URL.
 REGION = "eu-central-2"
+# What is asked directly even where the environment names a proxy.
+NO_PROXY = ",".join(filter(None, [HOST, "localhost", os.environ.get("no_proxy") or os.environ.get("NO_PROXY")]))
 STACK_NAME = "order-workflow"
 # How the homes of local AWSs begin that live as long as one command.
 TEMPORARY = "temporary-"
@@ -104,10 +106,12 @@ class LocalAws:
         deadline = time.monotonic() + START_SECONDS
         while not healthy(port):
             if process.poll() is not None:
-                raise StackError(f"The local AWS ended at once. Its log: {self.log}")
+                raise StackError(f"The local AWS ended at once, with this log:\n{self.log.read_text(errors='replace')}")
             if time.monotonic() > deadline:
                 self.stop()
-                raise StackError(f"The local AWS is not healthy after {START_SECONDS} s. Its log: {self.log}")
+                raise StackError(
+                    f"The local AWS is not healthy after {START_SECONDS} s. It logged:\n{self.log.read_text(errors='replace')}"
+                )
             time.sleep(0.1)
 
     def stop(self):
@@ -198,7 +202,9 @@ def require_free(port):
 
 def healthy(port):
     try:
-        with urllib.request.urlopen(f"http://{HOST}:{port}/_ministack/health", timeout=1) as answer:
+        # Past any proxy that the environment names.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(f"http://{HOST}:{port}/_ministack/health", timeout=1) as answer:
             return answer.status == 200
     except OSError:
         return False
@@ -219,7 +225,8 @@ def environment_for(port):
         "AWS_EC2_METADATA_DISABLED": "true",
         "SAM_CLI_TELEMETRY": "0",
         "SAM_CLI_CHECK_UPDATES": "0",
-        "NO_PROXY": f"{HOST},localhost",
+        "NO_PROXY": NO_PROXY,
+        "no_proxy": NO_PROXY,
         "PATH": f"{VENV_BIN}{os.pathsep}{os.environ['PATH']}",
     }
 
@@ -298,7 +305,8 @@ def temporary_stack(extra=None):
     """A deployed stack on a free port; gives the port, and stops the local AWS in the end whatever happens."""
     build()
     # Interrupts and terminations must still stop what was started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
     for left in STATE.glob(f"{TEMPORARY}*"):
         if LocalAws(left.name).is_orphan():
             LocalAws(left.name).remove()
@@ -354,7 +362,7 @@ def usage(port):
     found = outputs(port)
     say("Ready. For the AWS CLI and every AWS SDK, in your shell:")
     print(f"export PATH={VENV_BIN}:$PATH AWS_ENDPOINT_URL=http://{HOST}:{port} AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION} \\")
-    print("    AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test")
+    print(f"    AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test NO_PROXY={NO_PROXY}")
     for name, value in found.items():
         print(f"export {name}={value}")
 

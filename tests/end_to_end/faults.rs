@@ -46,8 +46,14 @@ async fn every_order_survives_every_fault_on_every_call() {
     }
 }
 
+/// Whether the service did what this call asked for and the function never heard of it.
+fn unconfirmed(call: Call, fault: Fault, of: Call) -> bool {
+    call == of && matches!(fault, Fault::CutInHalf | Fault::Late)
+}
+
 async fn recovers_by_itself(stack: &Stack, faults: &Faults, call: Call, fault: Fault) {
-    let order = TestOrder::new(stack).await;
+    let mut order = TestOrder::new(stack).await;
+    order.may_be_told_again = unconfirmed(call, fault, Call::Publish);
     faults.arm(&order.order.order_id, call, fault, Some(PASSING));
     let execution = order.place().await;
     let message = order.restaurant_message().await;
@@ -58,7 +64,8 @@ async fn recovers_by_itself(stack: &Stack, faults: &Faults, call: Call, fault: F
 }
 
 async fn stops_and_goes_on(stack: &Stack, faults: &Faults, call: Call, fault: Fault) -> String {
-    let order = TestOrder::new(stack).await;
+    let mut order = TestOrder::new(stack).await;
+    order.may_be_told_again = unconfirmed(call, fault, Call::Publish);
     let order_id = &order.order.order_id;
     faults.arm(order_id, call, fault, None);
     let execution = order.place().await;
@@ -92,6 +99,7 @@ async fn stops_and_goes_on(stack: &Stack, faults: &Faults, call: Call, fault: Fa
         9 * functions::aws::MAX_ATTEMPTS,
         "{call:?} {fault:?}: calls that the fault hit"
     );
+    let stored = stack.item(order_id).await;
     let resumed = resume(stack, &order, &execution, step).await;
     if call == Call::PutItem {
         let message = order.restaurant_message().await;
@@ -102,6 +110,14 @@ async fn stops_and_goes_on(stack: &Stack, faults: &Faults, call: Call, fault: Fa
     order
         .assert_ended_by(&execution, &resumed, Status::Accepted, None)
         .await;
+    let (done, ended) = (
+        call == Call::Publish || unconfirmed(call, fault, Call::UpdateItem),
+        stack.item(order_id).await,
+    );
+    assert!(
+        !done || stored == ended,
+        "{call:?} {fault:?}: the order changed again: {stored:?} {ended:?}"
+    );
     error.to_owned()
 }
 
@@ -121,6 +137,7 @@ async fn resume(stack: &Stack, order: &TestOrder, execution: &str, step: &str) -
         },
         "status": "ACCEPTED",
         "status_reason": null,
+        "response_ms": null,
     });
     let change = |definition: &str| {
         let in_its_name =

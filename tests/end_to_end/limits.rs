@@ -70,6 +70,8 @@ async fn the_largest_malformed_answer_fails_the_order() {
     for answer in [
         json!("x".repeat(LARGEST_ANSWER - 2)),
         json!({ "isAccepted": "x".repeat(LARGEST_ANSWER - 20) }),
+        // Six bytes each as JSON.
+        json!("\u{1}".repeat((LARGEST_ANSWER - 2) / 6)),
     ] {
         let order = TestOrder::new(&stack).await;
         let execution = order.place().await;

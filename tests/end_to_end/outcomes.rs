@@ -94,6 +94,8 @@ async fn an_order_that_the_restaurant_cannot_process_is_failed_with_its_reason()
             "RestaurantUnavailable: The oven is broken",
         ),
         (Some("RestaurantUnavailable"), None, "RestaurantUnavailable"),
+        // What Step Functions calls a failure without a name.
+        (None, None, "TaskFailed"),
     ] {
         let order = TestOrder::new(&stack).await;
         let execution = order.place().await;

@@ -76,7 +76,7 @@ fn text(min: usize, max: usize) -> impl Fn(&Given) -> garde::Result {
             value.text().is_some_and(|text| {
                 (min..=max).contains(&text.chars().count()) && text.chars().all(allowed)
             }),
-            format!("be a string of {min} to {max} characters, none of them a control character"),
+            format!("be a string of {min} to {max} characters, each of which SQS accepts"),
         )
     }
 }

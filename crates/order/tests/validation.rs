@@ -87,11 +87,10 @@ fn one_wrong_field_is_one_problem_named_by_its_path() {
     const AMOUNT: &str = "items[0].unit_amount must be a whole number from 0 to 10000000000";
     const CURRENCY: &str = "currency must be a currency code of ISO 4217, such as EUR";
     const CUSTOMER: &str =
-        "customer_id must be a string of 1 to 80 characters, none of them a control character";
-    const NOTE: &str =
-        "note must be a string of 0 to 500 characters, none of them a control character";
+        "customer_id must be a string of 1 to 80 characters, each of which SQS accepts";
+    const NOTE: &str = "note must be a string of 0 to 500 characters, each of which SQS accepts";
     const NAME: &str =
-        "items[0].name must be a string of 1 to 200 characters, none of them a control character";
+        "items[0].name must be a string of 1 to 200 characters, each of which SQS accepts";
     const ITEMS: &str = "items must be a list of 1 to 100 entries";
     let cases = [
         ("/order_id", None, "order_id is required"),

@@ -25,7 +25,7 @@ pub struct UpdateStatus {
     /// When the state machine asked (RFC 3339, UTC).
     pub updated_at: String,
     /// How long the restaurant took to answer, in milliseconds, where it did.
-    pub response_ms: Option<u32>,
+    pub response_ms: Option<f64>,
 }
 
 impl Request for UpdateStatus {

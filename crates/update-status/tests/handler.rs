@@ -180,3 +180,16 @@ async fn an_aws_that_refuses_needs_a_person() {
         assert_eq!(failed.name(), "Misconfigured", "{refusal}: {failed}");
     }
 }
+
+#[tokio::test]
+async fn a_response_time_of_any_form_is_taken() {
+    for response_ms in ["0", "5234", "5234.0", "5.2E3", "-1", "null"] {
+        let request = format!(
+            r#"{{"order_id": "ord-1001", "execution_arn": "{EXECUTION}", "status": "ACCEPTED",
+                "updated_at": "2026-01-31T12:01:00.000Z", "response_ms": {response_ms}}}"#
+        );
+        let request: UpdateStatus = serde_json::from_str(&request).expect(response_ms);
+        let aws = FakeAws::answering(&[(200, "{}")]);
+        update(&aws, request).await.expect("an update");
+    }
+}
