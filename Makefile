@@ -56,6 +56,7 @@ unit:
 end-to-end: $(TOOLS)
 	cargo test --package end-to-end --locked --test template
 	$(BIN)/python local/stack.py test -- $(MAKE) --no-print-directory on-stack
+	$(BIN)/python tests/release.py
 
 # Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there.
 .PHONY: on-stack
