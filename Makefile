@@ -10,6 +10,7 @@ FUZZ_SECONDS ?= 60
 
 VENV := .local/venv
 TOOLS := $(VENV)/.installed
+CHECKOV := .local/checkov/.installed
 NODE_TOOLS := .local/node_modules/.installed
 # A failed test is read by its message; a backtrace of async code would bury it.
 export RUST_BACKTRACE := 0
@@ -41,11 +42,12 @@ down: $(TOOLS) ## Stop the local AWS; all that it holds is gone
 test: lint unit end-to-end ## Run every check and test, on a local AWS of their own
 
 .PHONY: lint
-lint: $(TOOLS) $(NODE_TOOLS) ## Check formatting, code, template, definition and README
+lint: $(TOOLS) $(NODE_TOOLS) $(CHECKOV) ## Check formatting, code, template, its security, definition and README
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features --locked -- --deny warnings
 	cfn-lint template.yaml
 	sam validate --lint --region us-east-1
+	.local/checkov/bin/checkov --framework cloudformation --file template.yaml --compact --quiet --skip-download
 	$(BIN)/python local/definition.py --check
 
 .PHONY: unit
@@ -86,6 +88,13 @@ $(TOOLS): local/requirements.txt
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement local/requirements.txt
+	@touch $@
+
+$(CHECKOV): local/checkov.txt
+	@echo "==> Installing the security checks of the template into .local/checkov (a minute, once)" >&2
+	@rm -rf .local/checkov
+	@$(PYTHON) -m venv .local/checkov
+	@.local/checkov/bin/pip install --quiet --disable-pip-version-check --requirement local/checkov.txt
 	@touch $@
 
 $(NODE_TOOLS): local/package.json local/package-lock.json $(TOOLS)

@@ -150,3 +150,361 @@ fn the_state_machine_may_do_what_its_definition_does_and_nothing_else() {
         "allowed by the template (left), used by the definition (right)"
     );
 }
+
+/// Name and properties of every resource of a type.
+fn resources<'a>(template: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
+    let all = template["Resources"].as_mapping().expect("resources");
+    let of_kind: Vec<_> = all
+        .iter()
+        .filter(|(_, resource)| resource["Type"] == kind)
+        .map(|(name, resource)| (name.as_str().expect("a name"), &resource["Properties"]))
+        .collect();
+    assert!(!of_kind.is_empty(), "the template has no {kind}");
+    of_kind
+}
+
+/// The value behind a tag, such as the list of `!If [condition, then, else]`.
+fn untagged(value: &Value) -> &Value {
+    match value {
+        Value::Tagged(tagged) => &tagged.value,
+        value => value,
+    }
+}
+
+#[test]
+fn every_function_logs_json_into_a_group_that_forgets_and_is_traced() {
+    let template = template();
+    assert_eq!(template["Globals"]["Function"]["Tracing"], "Active");
+    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+        let logging = &function["LoggingConfig"];
+        assert_eq!(logging["LogFormat"], "JSON", "{name}");
+        assert_eq!(
+            logical_id(&logging["ApplicationLogLevel"]),
+            "LogLevel",
+            "{name}"
+        );
+        let group = logical_id(&logging["LogGroup"]);
+        assert_eq!(
+            template["Resources"][&group]["Type"], "AWS::Logs::LogGroup",
+            "log group of {name}"
+        );
+    }
+    for (name, group) in resources(&template, "AWS::Logs::LogGroup") {
+        assert_eq!(
+            logical_id(&group["RetentionInDays"]),
+            "LogRetentionDays",
+            "{name} keeps its logs for ever"
+        );
+    }
+}
+
+#[test]
+fn the_state_machine_logs_errors_without_orders_and_is_traced() {
+    let template = template();
+    for (name, machine) in resources(&template, "AWS::Serverless::StateMachine") {
+        assert_eq!(machine["Logging"]["Level"], "ERROR", "{name}");
+        assert_eq!(
+            machine["Logging"]["IncludeExecutionData"], false,
+            "{name} logs orders and task tokens"
+        );
+        assert_eq!(machine["Tracing"]["Enabled"], true, "{name}");
+        let role = &template["Resources"][logical_id(&machine["Role"])]["Properties"]["Policies"];
+        let actions = format!("{role:?}");
+        for action in [
+            "logs:CreateLogDelivery",
+            "logs:PutResourcePolicy",
+            "xray:PutTraceSegments",
+        ] {
+            assert!(actions.contains(action), "{name} may not {action}");
+        }
+    }
+}
+
+#[test]
+fn every_alarm_says_why_reaches_operations_and_is_in_the_runbook() {
+    let template = template();
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    let names: BTreeSet<_> = alarms.iter().map(|(name, _)| *name).collect();
+    assert_eq!(
+        names,
+        BTreeSet::from([
+            "DeadLettersAlarm",
+            "ExecutionsFailedAlarm",
+            "ExecutionsThrottledAlarm",
+            "FunctionConcurrencyAlarm",
+            "FunctionDurationAlarm",
+            "FunctionErrorsAlarm",
+            "FunctionThrottlesAlarm",
+            "RuleDeliveriesAlarm",
+            "TableThrottlesAlarm",
+            "TopicDeliveriesAlarm",
+        ])
+    );
+    let runbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/runbook.md");
+    let runbook = std::fs::read_to_string(runbook).expect("the runbook");
+    for (name, alarm) in alarms {
+        assert!(
+            alarm["AlarmDescription"]
+                .as_str()
+                .is_some_and(|why| why.len() > 20),
+            "{name} says nothing"
+        );
+        assert_eq!(
+            alarm["TreatMissingData"], "notBreaching",
+            "{name} without data"
+        );
+        assert_eq!(
+            logical_id(&alarm["AlarmActions"][0]),
+            "OperationsTopic",
+            "{name} tells nobody"
+        );
+        assert!(
+            runbook.contains(&format!("### {name}\n")),
+            "{name} is not in the runbook"
+        );
+    }
+}
+
+#[test]
+fn a_failed_execution_is_told_to_operations_without_its_content() {
+    let template = template();
+    let rules = resources(&template, "AWS::Events::Rule");
+    let [(_, rule)] = rules.as_slice() else {
+        panic!("one rule: {rules:?}")
+    };
+    let detail = &rule["EventPattern"]["detail"];
+    assert_eq!(
+        detail["status"].as_sequence().expect("statuses"),
+        &["FAILED", "TIMED_OUT", "ABORTED"].map(Value::from)
+    );
+    assert_eq!(
+        logical_id(&detail["stateMachineArn"][0]),
+        "OrderStateMachine"
+    );
+    let target = &rule["Targets"][0];
+    assert_eq!(logical_id(&target["Arn"]), "OperationsTopic");
+    let told = target["InputTransformer"]["InputPathsMap"]
+        .as_mapping()
+        .expect("paths");
+    let told: BTreeSet<_> = told.values().filter_map(Value::as_str).collect();
+    let expected = ["name", "status", "error", "cause", "executionArn"]
+        .map(|field| format!("$.detail.{field}"));
+    assert_eq!(
+        told,
+        expected.iter().map(String::as_str).collect(),
+        "what operations are told"
+    );
+}
+
+#[test]
+fn nothing_that_cannot_be_delivered_is_lost() {
+    let template = template();
+    let watched = format!("{:?}", template["Resources"]["DeadLettersAlarm"]);
+    for (name, queue) in resources(&template, "AWS::SQS::Queue") {
+        if name.ends_with("DeadLetters") {
+            assert!(watched.contains(name), "no alarm watches {name}");
+        } else {
+            let to = logical_id(&queue["RedrivePolicy"]["deadLetterTargetArn"]);
+            assert!(
+                to.ends_with("DeadLetters"),
+                "{name} loses what is not taken"
+            );
+        }
+    }
+    for (name, subscription) in resources(&template, "AWS::SNS::Subscription") {
+        let to = logical_id(&subscription["RedrivePolicy"]["deadLetterTargetArn"]);
+        assert!(
+            to.ends_with("DeadLetters"),
+            "{name} loses what cannot be delivered"
+        );
+    }
+    for (name, rule) in resources(&template, "AWS::Events::Rule") {
+        let to = logical_id(&rule["Targets"][0]["DeadLetterConfig"]["Arn"]);
+        assert!(
+            to.ends_with("DeadLetters"),
+            "{name} loses what cannot be delivered"
+        );
+    }
+}
+
+/// Checks that a policy of one resource of the stack refuses what does not come over TLS.
+fn assert_only_over_tls(template: &Value, kind: &str, list: &str, resource: &str) {
+    let policies = resources(template, kind);
+    let policy = policies
+        .iter()
+        .find(|(_, policy)| logical_id(&policy[list][0]) == resource);
+    let (name, policy) = policy.unwrap_or_else(|| panic!("{resource} has no policy"));
+    let statements = policy["PolicyDocument"]["Statement"]
+        .as_sequence()
+        .expect("statements");
+    let denies = statements.iter().map(untagged).any(|choice| {
+        choice[0] == "OnAws"
+            && choice[1]["Effect"] == "Deny"
+            && choice[1]["Principal"] == "*"
+            && choice[1]["Condition"]["Bool"]["aws:SecureTransport"] == "false"
+    });
+    assert!(denies, "{name} lets {resource} be used without TLS");
+}
+
+#[test]
+fn topics_and_queues_are_encrypted_and_used_over_tls_only() {
+    let template = template();
+    assert_eq!(
+        template["Parameters"]["LocalAws"]["Default"], "false",
+        "on AWS this must be asked for"
+    );
+    for (name, topic) in resources(&template, "AWS::SNS::Topic") {
+        assert_eq!(
+            logical_id(&topic["KmsMasterKeyId"]),
+            "EncryptionKey",
+            "{name}"
+        );
+        assert_only_over_tls(&template, "AWS::SNS::TopicPolicy", "Topics", name);
+    }
+    for (name, queue) in resources(&template, "AWS::SQS::Queue") {
+        assert_eq!(
+            logical_id(&queue["KmsMasterKeyId"]),
+            "EncryptionKey",
+            "{name}"
+        );
+        assert_only_over_tls(&template, "AWS::SQS::QueuePolicy", "Queues", name);
+    }
+    for (name, key) in resources(&template, "AWS::KMS::Key") {
+        assert_eq!(key["EnableKeyRotation"], true, "{name}");
+        let policy = format!("{:?}", key["KeyPolicy"]);
+        for service in [
+            "sns.amazonaws.com",
+            "events.amazonaws.com",
+            "cloudwatch.amazonaws.com",
+        ] {
+            assert!(
+                policy.contains(service),
+                "{service} cannot deliver to what {name} encrypts"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_table_is_encrypted_restorable_and_protected() {
+    let template = template();
+    for (name, table) in resources(&template, "AWS::DynamoDB::Table") {
+        assert_eq!(table["SSESpecification"]["SSEEnabled"], true, "{name}");
+        let restorable = &table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
+        assert_eq!(logical_id(restorable), "PointInTimeRecovery", "{name}");
+        assert_eq!(
+            logical_id(&table["DeletionProtectionEnabled"]),
+            "DeletionProtection",
+            "{name}"
+        );
+        assert_eq!(
+            template["Resources"][name]["DeletionPolicy"], "Retain",
+            "{name}"
+        );
+    }
+    for parameter in ["PointInTimeRecovery", "DeletionProtection"] {
+        assert_eq!(
+            template["Parameters"][parameter]["Default"], "true",
+            "{parameter}"
+        );
+    }
+}
+
+#[test]
+fn no_role_or_policy_names_every_resource_where_aws_knows_narrower_ones() {
+    let template = template();
+    for (name, role) in resources(&template, "AWS::IAM::Role") {
+        assert!(
+            role.get("ManagedPolicyArns").is_none(),
+            "{name} has a policy that is wider than its work"
+        );
+    }
+    let documents = resources(&template, "AWS::IAM::Role")
+        .into_iter()
+        .flat_map(|(name, role)| {
+            role["Policies"]
+                .as_sequence()
+                .expect("policies")
+                .iter()
+                .map(move |p| (name, p))
+        })
+        .chain(resources(&template, "AWS::IAM::ManagedPolicy"));
+    for (name, policy) in documents {
+        for statement in policy["PolicyDocument"]["Statement"]
+            .as_sequence()
+            .expect("statements")
+        {
+            for action in one_or_many(&statement["Action"]) {
+                let action = action.as_str().expect("an action");
+                assert!(!action.ends_with('*'), "{name} allows {action}");
+                let known = action.starts_with("xray:")
+                    || action.contains("LogDeliver")
+                    || action.contains("ResourcePolic");
+                let every = one_or_many(&statement["Resource"])
+                    .into_iter()
+                    .any(|resource| resource == "*");
+                assert!(
+                    !every || known || action == "logs:DescribeLogGroups",
+                    "{name} allows {action} on everything"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_execution_keeps_its_function_versions() {
+    let template = template();
+    assert!(
+        template["Globals"]["Function"]["AutoPublishAlias"].is_string(),
+        "no versions are published"
+    );
+    for (name, machine) in resources(&template, "AWS::Serverless::StateMachine") {
+        for (what, value) in machine["DefinitionSubstitutions"]
+            .as_mapping()
+            .expect("substitutions")
+        {
+            let what = what.as_str().expect("a name");
+            let value = untagged(value).as_str().expect("a reference");
+            assert!(
+                !what.ends_with("Function") || value.ends_with(".Version"),
+                "{name}: {what} is no version"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_restaurant_may_read_its_inbox_and_answer_and_nothing_else() {
+    let template = template();
+    let policies = resources(&template, "AWS::IAM::ManagedPolicy");
+    let [("RestaurantPolicy", policy)] = policies.as_slice() else {
+        panic!("one policy: {policies:?}")
+    };
+    let mut allowed = BTreeSet::new();
+    for statement in policy["PolicyDocument"]["Statement"]
+        .as_sequence()
+        .expect("statements")
+    {
+        for action in one_or_many(&statement["Action"]) {
+            allowed.insert((
+                action.as_str().expect("an action"),
+                logical_id(&statement["Resource"]),
+            ));
+        }
+    }
+    let expected = [
+        ("sqs:ReceiveMessage", "RestaurantInbox"),
+        ("sqs:DeleteMessage", "RestaurantInbox"),
+        ("sqs:ChangeMessageVisibility", "RestaurantInbox"),
+        ("kms:Decrypt", "EncryptionKey"),
+        ("states:SendTaskSuccess", "OrderStateMachine"),
+        ("states:SendTaskFailure", "OrderStateMachine"),
+    ];
+    assert_eq!(
+        allowed,
+        expected
+            .map(|(action, resource)| (action, resource.to_owned()))
+            .into()
+    );
+}
