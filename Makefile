@@ -70,6 +70,10 @@ on-stack:
 load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, audit each of them
 	$(BIN)/python local/stack.py run -- cargo run --package end-to-end --locked --bin load -- $(ORDERS)
 
+.PHONY: schemas
+schemas: ## Write the JSON Schemas of orders, events and messages anew from the Rust types
+	WRITE_SCHEMAS=1 cargo test --package order --features schemas --locked --test schemas
+
 .PHONY: fuzz
 fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) long; needs a nightly toolchain
 	@test -x .local/bin/cargo-fuzz || cargo install --quiet --locked --root .local cargo-fuzz@0.13.2

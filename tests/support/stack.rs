@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sfn::types::HistoryEvent;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
-use order::{Item, Order, OrderEvent, RestaurantMessage, Status};
+use order::{Item, Order, RestaurantMessage, Status};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -486,8 +487,10 @@ impl TestOrder {
         let [message] = messages.as_slice() else {
             panic!("the restaurant got more than one message")
         };
-        serde_json::from_str(message.body().unwrap_or_default())
-            .expect("the message to the restaurant, and nothing else")
+        let body: Value = serde_json::from_str(message.body().unwrap_or_default())
+            .expect("JSON for the restaurant");
+        assert_schema("restaurant-message", &body);
+        serde_json::from_value(body).expect("the message to the restaurant, and nothing else")
     }
 
     /// Answers for the restaurant.
@@ -672,8 +675,7 @@ impl TestOrder {
             "detail of {}",
             status.event()
         );
-        serde_json::from_value::<OrderEvent>(event["detail"].clone())
-            .expect("an event that Rust consumers read");
+        assert_schema("order-event", &event["detail"]);
     }
 
     async fn assert_customer_message(&self, status: Status) {
@@ -707,6 +709,7 @@ impl TestOrder {
             }),
             "message to the customer"
         );
+        assert_schema("customer-message", &body);
         let attribute = |name| message.message_attributes()?.get(name)?.string_value();
         assert_eq!(
             attribute("customer_id"),
@@ -726,6 +729,20 @@ fn with_reason(mut value: Value, reason: Option<&str>) -> Value {
         value["status_reason"] = json!(reason);
     }
     value
+}
+
+/// Checks what the workflow emits against the schema that the project publishes of it.
+fn assert_schema(name: &str, value: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../schemas/{name}.schema.json"));
+    let schema = std::fs::read_to_string(path).expect("a schema");
+    let schema: Value = serde_json::from_str(&schema).expect("a schema that is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a valid schema");
+    // The first error without the value, which may hold a task token.
+    let error = validator
+        .iter_errors(value)
+        .next()
+        .map(|error| error.masked().to_string());
+    assert_eq!(error, None, "{name} is not what its schema says");
 }
 
 /// A time in RFC 3339 as seconds since 1970.

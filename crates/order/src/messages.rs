@@ -9,6 +9,7 @@ use crate::status::Status;
 
 /// What every event says of an order. `save-order` returns it, the workflow keeps it for its events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct OrderSummary {
     /// Which order.
     pub order_id: String,
@@ -17,16 +18,22 @@ pub struct OrderSummary {
     /// Who is asked to prepare it.
     pub restaurant_id: String,
     /// ISO 4217 code.
+    #[cfg_attr(
+        feature = "schemas",
+        schemars(schema_with = "crate::order::currency_codes")
+    )]
     pub currency: Currency,
     /// The price of all items, in the currency's minor unit.
     pub total_amount: u64,
     /// When the execution began (RFC 3339, UTC).
+    #[cfg_attr(feature = "schemas", schemars(extend("format" = "date-time")))]
     pub placed_at: String,
 }
 
 /// The detail of an event on the bus; its `DetailType` is [`Status::event`]. Delivered at least once:
 /// `order_id` and `status` together are the key to drop repeats by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct OrderEvent {
     /// What does not depend on the status.
     #[serde(flatten)]
@@ -41,6 +48,7 @@ pub struct OrderEvent {
 /// What the restaurant receives. Whoever holds `task_token` can answer for the restaurant, so this type
 /// cannot be printed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RestaurantMessage {
     /// Which order.
@@ -50,6 +58,10 @@ pub struct RestaurantMessage {
     /// What was ordered.
     pub items: Vec<Item>,
     /// ISO 4217 code.
+    #[cfg_attr(
+        feature = "schemas",
+        schemars(schema_with = "crate::order::currency_codes")
+    )]
     pub currency: Currency,
     /// The price of all items, in the currency's minor unit.
     pub total_amount: u64,
@@ -57,6 +69,7 @@ pub struct RestaurantMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Until when an answer counts (RFC 3339, UTC).
+    #[cfg_attr(feature = "schemas", schemars(extend("format" = "date-time")))]
     pub respond_by: String,
     /// The credential that an answer must carry.
     pub task_token: String,
@@ -64,6 +77,7 @@ pub struct RestaurantMessage {
 
 /// What the customer receives, for machines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CustomerMessage {
     /// Which order.

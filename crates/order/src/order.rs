@@ -7,34 +7,60 @@ use crate::messages::OrderSummary;
 use crate::status::Status;
 use crate::validation::{InvalidOrder, is_order_id, validate};
 
+/// The characters that text may hold, as a pattern of JSON Schema.
+#[cfg(feature = "schemas")]
+const TEXT: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\uFFFE\uFFFF]*$";
+
+/// Every code of ISO 4217, as JSON Schema.
+#[cfg(feature = "schemas")]
+pub(crate) fn currency_codes(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    use iso_currency::IntoEnumIterator;
+    let codes: Vec<_> = Currency::iter().map(|currency| currency.code()).collect();
+    schemars::json_schema!({ "type": "string", "enum": codes })
+}
+
 /// A valid order, as a customer places it. Amounts are integers in the currency's minor unit (ISO 4217).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Order {
     /// 1–80 of `A-Z a-z 0-9 - _`, so that it can also be the name of the execution.
+    #[cfg_attr(
+        feature = "schemas",
+        schemars(regex(pattern = "^[A-Za-z0-9_-]{1,80}$"))
+    )]
     pub order_id: String,
     /// Who ordered, 1–80 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 80), regex(pattern = TEXT)))]
     pub customer_id: String,
     /// Who is asked to prepare it, 1–80 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 80), regex(pattern = TEXT)))]
     pub restaurant_id: String,
     /// ISO 4217 code, such as `EUR`.
+    #[cfg_attr(feature = "schemas", schemars(schema_with = "currency_codes"))]
     pub currency: Currency,
     /// 1–100 items.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100)))]
     pub items: Vec<Item>,
     /// What the restaurant should know, up to 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schemas", schemars(length(max = 500), regex(pattern = TEXT)))]
     pub note: Option<String>,
 }
 
 /// One line of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Item {
     /// What it is, 1–200 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = TEXT)))]
     pub name: String,
     /// How many, 1–999.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 999)))]
     pub quantity: u64,
     /// The price of one, in the currency's minor unit, up to [`MAX_UNIT_AMOUNT`](crate::MAX_UNIT_AMOUNT).
+    #[cfg_attr(feature = "schemas", schemars(range(max = 10_000_000_000_u64)))]
     pub unit_amount: u64,
 }
 

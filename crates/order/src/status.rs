@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where an order stands. It begins as [`Status::Placed`] and moves once, to one of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// Stored, waiting for the restaurant's answer.

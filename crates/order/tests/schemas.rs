@@ -1,0 +1,86 @@
+//! The JSON Schemas under `schemas/` are those of the Rust types, and say of an order what the rules say.
+//!
+//! `make schemas` writes them anew.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // this file is nothing but tests
+
+use std::path::{Path, PathBuf};
+
+use order::{CustomerMessage, Order, OrderEvent, RestaurantMessage};
+use proptest::prelude::*;
+use schemars::{Schema, schema_for};
+use serde_json::{Value, json};
+
+fn schemas() -> [(&'static str, Schema); 4] {
+    [
+        ("order", schema_for!(Order)),
+        ("order-event", schema_for!(OrderEvent)),
+        ("restaurant-message", schema_for!(RestaurantMessage)),
+        ("customer-message", schema_for!(CustomerMessage)),
+    ]
+}
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../schemas/{name}.schema.json"))
+}
+
+#[test]
+fn the_schemas_in_the_repository_are_those_of_the_types() {
+    for (name, schema) in schemas() {
+        let written = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
+        if std::env::var_os("WRITE_SCHEMAS").is_some() {
+            std::fs::write(file(name), &written).expect("a written schema");
+        }
+        let found = std::fs::read_to_string(file(name)).unwrap_or_default();
+        assert!(
+            found == written,
+            "schemas/{name}.schema.json is not up to date: run `make schemas`"
+        );
+    }
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (0..1_200_u64).prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        "[A-Z]{3}".prop_map(Value::from),
+        (0..600_usize).prop_map(|length| "ü".repeat(length).into()),
+        (0..120_usize).prop_map(|length| {
+            json!(vec![
+                json!({ "name": "x", "quantity": 1, "unit_amount": 1 });
+                length
+            ])
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_schema_accepts_what_the_rules_accept(
+        field in proptest::sample::select(&[
+            "/order_id", "/customer_id", "/restaurant_id", "/currency", "/items", "/note", "/other",
+            "/items/0/name", "/items/0/quantity", "/items/0/unit_amount", "/items/0/other",
+        ]),
+        value in proptest::option::of(value()),
+    ) {
+        static SCHEMA: std::sync::LazyLock<jsonschema::Validator> = std::sync::LazyLock::new(|| {
+            jsonschema::validator_for(schema_for!(Order).as_value()).expect("a valid schema")
+        });
+        let mut order = json!({
+            "order_id": "ord-1", "customer_id": "c", "restaurant_id": "r", "currency": "EUR", "note": "n",
+            "items": [{ "name": "x", "quantity": 1, "unit_amount": 1 }],
+        });
+        let (parent, name) = field.rsplit_once('/').expect("a pointer");
+        let parent = order.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
+        match value {
+            Some(value) => drop(parent.insert(name.into(), value)),
+            None => drop(parent.remove(name)),
+        }
+        let by_rules = Order::from_json(&order.to_string());
+        prop_assert_eq!(SCHEMA.is_valid(&order), by_rules.is_ok(), "{} {:?}", order, by_rules);
+    }
+}
