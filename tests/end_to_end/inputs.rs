@@ -52,6 +52,26 @@ async fn an_order_with_five_problems_is_refused_with_all_five_and_leaves_no_trac
 }
 
 #[tokio::test]
+async fn operations_are_told_of_an_execution_that_failed_and_not_of_its_input() {
+    let stack = Stack::connect();
+    let name = format!("invalid-{}", unique());
+    let queue = stack.operations_queue(&name).await;
+    let input = json!({ "order_id": name, "note": "Ring at the back door" }).to_string();
+    let execution = stack.start(&Stack::state_machine(), &name, &input).await;
+    let told = stack.one_message(&queue).await;
+    assert_eq!(told["order"], name.as_str());
+    assert_eq!(told["status"], "FAILED");
+    assert_eq!(told["error"], "InvalidOrder");
+    assert_eq!(told["execution"], execution.as_str());
+    let cause = told["cause"].as_str().unwrap_or_default();
+    assert!(cause.contains("customer_id is required"), "cause: {cause}");
+    assert!(
+        !told.to_string().contains("back door"),
+        "operations are told what the customer wrote"
+    );
+}
+
+#[tokio::test]
 async fn an_input_that_is_no_order_at_all_is_refused() {
     let stack = Stack::connect();
     for (input, message) in [

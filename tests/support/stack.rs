@@ -289,6 +289,22 @@ impl Stack {
             .unwrap_or_default()
     }
 
+    /// A queue on which a test hears what operations are told of an execution, by its name.
+    pub async fn operations_queue(&self, execution: &str) -> String {
+        let (url, arn) = self.queue(&format!("operations-{}", unique())).await;
+        let filter = json!({ "order": [execution] });
+        self.subscribe(&output("OperationsTopicArn"), &arn, "MessageBody", filter)
+            .await;
+        url
+    }
+
+    /// The one message of a queue, once it came.
+    pub async fn one_message(&self, queue_url: &str) -> Value {
+        let messages = self.receive(queue_url, 1, "messages").await;
+        serde_json::from_str(messages[0].body().unwrap_or_default())
+            .expect("a message that is JSON")
+    }
+
     /// The order's message in the restaurant inbox of the stack. Takes the messages before it off the queue: only
     /// one test may read the inbox.
     pub async fn take_from_inbox(&self, order_id: &str) -> RestaurantMessage {
