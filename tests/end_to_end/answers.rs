@@ -9,9 +9,7 @@ const REASON: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccept
 async fn assert_fails_the_order(answer: &str) {
     let stack = Stack::connect();
     let order = TestOrder::new(&stack).await;
-    let execution = order.place().await;
-    let message = order.restaurant_message().await;
-    order.answer(&message.task_token, answer).await;
+    let execution = order.place_and_answer(answer).await;
     order
         .assert_ended(&execution, Status::Failed, Some(REASON))
         .await;

@@ -55,11 +55,7 @@ async fn recovers_by_itself(stack: &Stack, faults: &Faults, call: Call, fault: F
     let mut order = TestOrder::new(stack).await;
     order.may_be_told_again = unconfirmed(call, fault, Call::Publish);
     faults.arm(&order.order.order_id, call, fault, Some(PASSING));
-    let execution = order.place().await;
-    let message = order.restaurant_message().await;
-    order
-        .answer(&message.task_token, r#"{"isAccepted": true}"#)
-        .await;
+    let execution = order.place_and_answer(r#"{"isAccepted": true}"#).await;
     order.assert_ended(&execution, Status::Accepted, None).await;
 }
 

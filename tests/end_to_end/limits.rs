@@ -74,9 +74,7 @@ async fn the_largest_malformed_answer_fails_the_order() {
         json!("\u{1}".repeat((LARGEST_ANSWER - 2) / 6)),
     ] {
         let order = TestOrder::new(&stack).await;
-        let execution = order.place().await;
-        let message = order.restaurant_message().await;
-        order.answer(&message.task_token, &answer.to_string()).await;
+        let execution = order.place_and_answer(&answer.to_string()).await;
         let reason = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}"#;
         order
             .assert_ended(&execution, Status::Failed, Some(reason))

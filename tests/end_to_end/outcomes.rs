@@ -48,11 +48,7 @@ async fn an_order_that_the_restaurant_accepts_is_confirmed() {
 async fn an_order_that_the_restaurant_declines_is_rejected() {
     let stack = Stack::connect();
     let order = TestOrder::new(&stack).await;
-    let execution = order.place().await;
-    let message = order.restaurant_message().await;
-    order
-        .answer(&message.task_token, r#"{"isAccepted": false}"#)
-        .await;
+    let execution = order.place_and_answer(r#"{"isAccepted": false}"#).await;
     order.assert_ended(&execution, Status::Rejected, None).await;
 }
 

@@ -494,6 +494,14 @@ impl TestOrder {
             .await
     }
 
+    /// Places the order and answers for the restaurant; gives the execution.
+    pub async fn place_and_answer(&self, output: &str) -> String {
+        let execution = self.place().await;
+        let message = self.restaurant_message().await;
+        self.answer(&message.task_token, output).await;
+        execution
+    }
+
     /// What the restaurant is sent.
     pub async fn restaurant_message(&self) -> RestaurantMessage {
         let messages = self
