@@ -9,6 +9,7 @@ mod answers;
 mod faults;
 mod inputs;
 mod limits;
+mod logs;
 mod mocks;
 mod once;
 mod outcomes;

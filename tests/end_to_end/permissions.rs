@@ -7,23 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use functions::aws::{config_from, http_client};
 use serde_json::Value;
-use support::output;
-use tokio::process::Command;
-
-async fn aws(arguments: &[&str]) -> Value {
-    let done = Command::new("aws")
-        .args(arguments)
-        .args(["--output", "json"])
-        .output()
-        .await
-        .expect("the AWS CLI");
-    assert!(
-        done.status.success(),
-        "aws {arguments:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    serde_json::from_slice(&done.stdout).expect("JSON from the AWS CLI")
-}
+use support::{aws, output};
 
 /// A session with the role of a function.
 async fn session(function: &str) -> Value {

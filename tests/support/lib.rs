@@ -8,4 +8,4 @@ mod stack;
 
 pub use definition::{Definition, Transition};
 pub use proxy::{Call, Fault, Faults};
-pub use stack::{Listener, SHORT_TIMEOUT, Stack, TestOrder, output, seconds, unique};
+pub use stack::{Listener, SHORT_TIMEOUT, Stack, TestOrder, aws, output, seconds, unique};

@@ -14,6 +14,7 @@ use order::{Item, Order, RestaurantMessage, Status};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
@@ -321,6 +322,22 @@ impl Stack {
         }
         panic!("{order_id} is not in the restaurant inbox after {PATIENCE:?}")
     }
+}
+
+/// Runs the AWS CLI, for what no other client here does; gives what it prints.
+pub async fn aws(arguments: &[&str]) -> Value {
+    let done = Command::new("aws")
+        .args(arguments)
+        .args(["--output", "json"])
+        .output()
+        .await
+        .expect("the AWS CLI");
+    assert!(
+        done.status.success(),
+        "aws {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    serde_json::from_slice(&done.stdout).expect("JSON from the AWS CLI")
 }
 
 /// Something that no other test has, fit for names.

@@ -1,0 +1,63 @@
+//! What the functions log: one line for each request, which order it was, and nothing of what was ordered.
+
+use order::Status;
+use serde_json::Value;
+use support::{Stack, TestOrder, aws, unique};
+
+#[tokio::test]
+async fn each_request_is_one_line_with_the_order_and_without_its_content_or_token() {
+    let stack = Stack::connect();
+    let mut order = TestOrder::new(&stack).await.order;
+    let secret = format!("secret-{}", unique());
+    order.note = Some(secret.clone());
+    order.items[0].name.clone_from(&secret);
+    order.customer_id.clone_from(&secret);
+    let order = TestOrder::listening(&stack, order).await;
+    let execution = order.place().await;
+    let message = order.restaurant_message().await;
+    order
+        .answer(&message.task_token, r#"{"isAccepted": true}"#)
+        .await;
+    order.assert_ended(&execution, Status::Accepted, None).await;
+
+    for function in ["save-order", "update-status", "notify-user"] {
+        let group = format!("/aws/lambda/order-workflow/{function}");
+        let logged = aws(&["logs", "filter-log-events", "--log-group-name", &group]).await;
+        let lines: Vec<_> = logged["events"]
+            .as_array()
+            .expect("log events")
+            .iter()
+            .filter_map(|event| event["message"].as_str())
+            .collect();
+        let told = lines
+            .iter()
+            .any(|line| line.contains(&secret) || line.contains(&message.task_token));
+        assert!(
+            !told,
+            "{function} logs what was ordered, who ordered it, or the task token"
+        );
+
+        let of_order: Vec<Value> = lines
+            .iter()
+            .filter(|line| line.contains(&order.order.order_id))
+            .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+            .collect();
+        let [line] = of_order.as_slice() else {
+            panic!("{function} logged {} lines for one request", of_order.len())
+        };
+        assert_eq!(
+            line["order_id"],
+            order.order.order_id.as_str(),
+            "{function}"
+        );
+        assert_eq!(line["execution"], execution.as_str(), "{function}");
+        assert_eq!(line["outcome"], "succeeded", "{function}");
+        assert_eq!(line["level"], "INFO", "{function}");
+        for field in ["timestamp", "request_id", "trace_id", "version"] {
+            assert!(
+                line[field].as_str().is_some_and(|text| !text.is_empty()),
+                "{function} logs no {field}"
+            );
+        }
+    }
+}
