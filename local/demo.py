@@ -6,13 +6,12 @@ Exits 0 only if table, events, customer message and execution of every order say
 
 import json
 import shlex
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import ROOT, StackError, environment_for, outputs, say, temporary_stack
+from stack import ROOT, StackError, aws_cli, outputs, say, temporary_stack
 
 SHORT_TIMEOUT = 5
 WAIT_SECONDS = 60
@@ -61,7 +60,7 @@ class Shell:
     """Runs AWS CLI commands, each printed first. In print, values stand as the shell variables that hold them."""
 
     def __init__(self, port):
-        self.environment = environment_for(port)
+        self.port = port
         self.variables = {}
 
     def set(self, name, value):
@@ -72,11 +71,7 @@ class Shell:
         if not quiet:
             shown = " ".join(f'"{a}"' if a in self.variables else shlex.quote(a) for a in arguments)
             print(f"    $ aws {shown}", flush=True)
-        command = ["aws", *(self.variables.get(a, a) for a in arguments), "--output", "json"]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise StackError(f"`aws {' '.join(arguments[:2])}` failed: {done.stderr.strip()}")
-        return json.loads(done.stdout) if done.stdout.strip() else {}
+        return aws_cli(self.port, *(self.variables.get(a, a) for a in arguments))
 
     def receive(self, queue, wanted):
         """Takes messages off a queue until one is wanted; gives its body and its receipt."""

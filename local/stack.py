@@ -286,18 +286,28 @@ def deploy(port):
     )
 
 
-def outputs(port):
-    """The deployed stack's outputs by name."""
-    found = subprocess.run(
-        ["aws", "cloudformation", "describe-stacks", "--stack-name", STACK_NAME, "--query", "Stacks[0].Outputs"],
+def aws_cli(port, *arguments):
+    """Runs an AWS CLI command against the local AWS; gives what it printed, as JSON."""
+    done = subprocess.run(
+        ["aws", *arguments, "--output", "json"],
+        cwd=ROOT,
         env=environment_for(port),
         capture_output=True,
         text=True,
         check=False,
     )
-    if found.returncode != 0:
-        raise StackError(f"The stack {STACK_NAME} is not deployed. Deploy it with `make deploy`.")
-    return {output["OutputKey"]: output["OutputValue"] for output in json.loads(found.stdout)}
+    if done.returncode != 0:
+        raise StackError(f"`aws {' '.join(arguments[:2])}` failed: {done.stderr.strip()}")
+    return json.loads(done.stdout) if done.stdout.strip() else {}
+
+
+def outputs(port):
+    """The deployed stack's outputs by name."""
+    try:
+        found = aws_cli(port, "cloudformation", "describe-stacks", "--stack-name", STACK_NAME)
+    except StackError:
+        raise StackError(f"The stack {STACK_NAME} is not deployed. Deploy it with `make deploy`.") from None
+    return {output["OutputKey"]: output["OutputValue"] for output in found["Stacks"][0]["Outputs"]}
 
 
 @contextmanager

@@ -8,28 +8,35 @@ code served an order is in the function's log: each line names its version.
 
 import json
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
-from stack import ROOT, STACK_NAME, STATE, StackError, architecture, environment_for, outputs, run_step, say, temporary_stack
+from stack import (
+    ROOT,
+    STACK_NAME,
+    STATE,
+    StackError,
+    architecture,
+    aws_cli,
+    environment_for,
+    outputs,
+    run_step,
+    say,
+    temporary_stack,
+)
 
 WAIT_SECONDS = 60
 
 
 class Stack:
     def __init__(self, port):
-        self.environment = environment_for(port)
+        self.port = port
         self.outputs = outputs(port)
 
     def aws(self, *arguments):
-        command = ["aws", *arguments, "--output", "json"]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise StackError(f"`aws {' '.join(arguments[:2])}` failed: {done.stderr.strip()}")
-        return json.loads(done.stdout) if done.stdout.strip() else {}
+        return aws_cli(self.port, *arguments)
 
     def place(self, order_id):
         order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"order_id": order_id}
@@ -91,7 +98,7 @@ def deploy_changed(stack):
             ["sam", "deploy", "--config-file", ROOT / "samconfig.toml", "--config-env", "local"]
             + ["--template-file", build / "template.yaml"]
             + ["--parameter-overrides", f"Architecture={architecture()}", "LocalAws=true"],
-            stack.environment,
+            environment_for(stack.port),
             STATE / "sam-deploy.log",
         )
     finally:

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use functions::aws::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT, MAX_ATTEMPTS, OPERATION_TIMEOUT};
+use functions::aws::{
+    ATTEMPT_TIMEOUT, CONNECT_TIMEOUT, INITIAL_BACKOFF, MAX_ATTEMPTS, OPERATION_TIMEOUT,
+};
 use serde_norway::Value;
 use support::Definition;
 
@@ -44,8 +46,7 @@ fn each_timeout_fits_into_the_one_around_it() {
         CONNECT_TIMEOUT < ATTEMPT_TIMEOUT,
         "an attempt ends before its connection may"
     );
-    // Exponential backoff from 100 ms, as configured: 100 ms and 200 ms at most between three attempts.
-    let backoff = Duration::from_millis(100) * (2_u32.pow(MAX_ATTEMPTS - 1) - 1);
+    let backoff = INITIAL_BACKOFF * (2_u32.pow(MAX_ATTEMPTS - 1) - 1);
     assert!(
         ATTEMPT_TIMEOUT * MAX_ATTEMPTS + backoff <= OPERATION_TIMEOUT,
         "{MAX_ATTEMPTS} attempts of {ATTEMPT_TIMEOUT:?} do not fit into one call's {OPERATION_TIMEOUT:?}"

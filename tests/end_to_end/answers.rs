@@ -4,14 +4,15 @@ use order::Status;
 
 use support::{Stack, TestOrder};
 
-const REASON: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}"#;
+/// The reason that an order keeps of such an answer.
+pub const MALFORMED: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}"#;
 
 async fn assert_fails_the_order(answer: &str) {
     let stack = Stack::connect();
     let order = TestOrder::new(&stack).await;
     let execution = order.place_and_answer(answer).await;
     order
-        .assert_ended(&execution, Status::Failed, Some(REASON))
+        .assert_ended(&execution, Status::Failed, Some(MALFORMED))
         .await;
 }
 

@@ -67,9 +67,7 @@ async fn stops_and_goes_on(stack: &Stack, faults: &Faults, call: Call, fault: Fa
     let execution = order.place().await;
     if call != Call::PutItem {
         let message = order.restaurant_message().await;
-        order
-            .answer(&message.task_token, r#"{"isAccepted": true}"#)
-            .await;
+        order.accept(&message).await;
     }
     let stopped = stack.end_of(&execution).await;
     assert_eq!(
@@ -99,9 +97,7 @@ async fn stops_and_goes_on(stack: &Stack, faults: &Faults, call: Call, fault: Fa
     let resumed = resume(stack, &order, &execution, step).await;
     if call == Call::PutItem {
         let message = order.restaurant_message().await;
-        order
-            .answer(&message.task_token, r#"{"isAccepted": true}"#)
-            .await;
+        order.accept(&message).await;
     }
     order
         .assert_ended_by(&execution, &resumed, Status::Accepted, None)
@@ -121,16 +117,15 @@ async fn stops_and_goes_on(stack: &Stack, faults: &Faults, call: Call, fault: Fa
 /// after it, with the variables of the execution and in its name. Gives the execution that did it.
 async fn resume(stack: &Stack, order: &TestOrder, execution: &str, step: &str) -> String {
     let item = stack.item(&order.order.order_id).await.unwrap_or_default();
+    let placed_at = item["placed_at"].as_str().unwrap_or_default().to_owned();
+    let summary = order
+        .order
+        .clone()
+        .placed(placed_at, execution.to_owned())
+        .summary();
     let variables = json!({
         "order_id": order.order.order_id,
-        "summary": {
-            "order_id": order.order.order_id,
-            "customer_id": order.order.customer_id,
-            "restaurant_id": order.order.restaurant_id,
-            "currency": order.order.currency,
-            "total_amount": order.order.total_amount(),
-            "placed_at": item["placed_at"],
-        },
+        "summary": summary,
         "status": "ACCEPTED",
         "status_reason": null,
         "response_ms": null,

@@ -112,9 +112,7 @@ async fn any_text_reaches_table_events_and_messages_unchanged() {
         message.items, order.order.items,
         "items in the message to the restaurant"
     );
-    order
-        .answer(&message.task_token, r#"{"isAccepted": true}"#)
-        .await;
+    order.accept(&message).await;
     order
         .assert_ended(&execution, order::Status::Accepted, None)
         .await;

@@ -1,5 +1,6 @@
 //! The largest orders and answers that the contract and Step Functions allow.
 
+use crate::answers::MALFORMED;
 use order::{Item, MAX_UNIT_AMOUNT, Status};
 use serde_json::json;
 use support::{Stack, TestOrder, unique};
@@ -39,9 +40,7 @@ async fn the_largest_order_reaches_table_events_and_messages_unchanged() {
         order.order.total_amount(),
         "total in the message to the restaurant"
     );
-    order
-        .answer(&message.task_token, r#"{"isAccepted": true}"#)
-        .await;
+    order.accept(&message).await;
     order.assert_ended(&execution, Status::Accepted, None).await;
 }
 
@@ -75,9 +74,8 @@ async fn the_largest_malformed_answer_fails_the_order() {
     ] {
         let order = TestOrder::new(&stack).await;
         let execution = order.place_and_answer(&answer.to_string()).await;
-        let reason = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}"#;
         order
-            .assert_ended(&execution, Status::Failed, Some(reason))
+            .assert_ended(&execution, Status::Failed, Some(MALFORMED))
             .await;
         assert_states_fit(&stack, &execution).await;
     }

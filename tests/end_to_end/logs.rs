@@ -15,9 +15,7 @@ async fn each_request_is_one_line_with_the_order_and_without_its_content_or_toke
     let order = TestOrder::listening(&stack, order).await;
     let execution = order.place().await;
     let message = order.restaurant_message().await;
-    order
-        .answer(&message.task_token, r#"{"isAccepted": true}"#)
-        .await;
+    order.accept(&message).await;
     order.assert_ended(&execution, Status::Accepted, None).await;
 
     for function in ["save-order", "update-status", "notify-user"] {

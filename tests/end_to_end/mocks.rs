@@ -27,9 +27,7 @@ async fn what_lasts_longer_than_every_retry_stops_the_execution() {
                 "Save order" | "Publish ORDER_PLACED event" | "Notify restaurant"
             ) {
                 let message = order.restaurant_message().await;
-                order
-                    .answer(&message.task_token, r#"{"isAccepted": true}"#)
-                    .await;
+                order.accept(&message).await;
             }
             let ended = stack.end_of(&execution).await;
             assert_eq!(

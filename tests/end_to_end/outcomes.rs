@@ -13,9 +13,7 @@ async fn an_order_that_the_restaurant_accepts_is_confirmed() {
     let order = TestOrder::new(&stack).await;
     let execution = order.place().await;
     let message = order.restaurant_message().await;
-    order
-        .answer(&message.task_token, r#"{"isAccepted": true}"#)
-        .await;
+    order.accept(&message).await;
     order.assert_ended(&execution, Status::Accepted, None).await;
 
     let mut sent = serde_json::to_value(message).expect("the message as JSON");
@@ -117,9 +115,7 @@ async fn a_second_answer_changes_nothing() {
     let order = TestOrder::new(&stack).await;
     let execution = order.place().await;
     let message = order.restaurant_message().await;
-    order
-        .answer(&message.task_token, r#"{"isAccepted": true}"#)
-        .await;
+    order.accept(&message).await;
     let second = stack
         .sfn
         .send_task_success()
@@ -149,9 +145,7 @@ async fn the_restaurant_inbox_holds_the_message_with_the_task_token() {
         in_inbox == message,
         "the inbox holds another message than the restaurant got"
     );
-    order
-        .answer(&message.task_token, r#"{"isAccepted": true}"#)
-        .await;
+    order.accept(&message).await;
     order.assert_ended(&execution, Status::Accepted, None).await;
 }
 
@@ -187,9 +181,7 @@ async fn an_order_that_was_placed_already_is_refused_and_left_as_it_is() {
         "the first order was changed"
     );
 
-    order
-        .answer(&message.task_token, r#"{"isAccepted": true}"#)
-        .await;
+    order.accept(&message).await;
     order.assert_ended(&execution, Status::Accepted, None).await;
 }
 
@@ -215,8 +207,6 @@ async fn starting_the_same_execution_twice_places_one_order() {
         Err(error) => assert_eq!(error.code(), Some("ExecutionAlreadyExists")),
     }
     let message = order.restaurant_message().await;
-    order
-        .answer(&message.task_token, r#"{"isAccepted": true}"#)
-        .await;
+    order.accept(&message).await;
     order.assert_ended(&execution, Status::Accepted, None).await;
 }

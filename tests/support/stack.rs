@@ -534,6 +534,12 @@ impl TestOrder {
         serde_json::from_value(body).expect("the message to the restaurant, and nothing else")
     }
 
+    /// Accepts for the restaurant.
+    pub async fn accept(&self, message: &RestaurantMessage) {
+        self.answer(&message.task_token, r#"{"isAccepted": true}"#)
+            .await;
+    }
+
     /// Answers for the restaurant.
     pub async fn answer(&self, token: &str, output: &str) {
         self.stack

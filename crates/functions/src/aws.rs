@@ -26,6 +26,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// How often a call is tried in all.
 pub const MAX_ATTEMPTS: u32 = 3;
+/// The longest pause before the second attempt; it doubles before each later one.
+pub const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 /// How long a call may take with all its attempts and the pauses between them. Below the functions'
 /// `Timeout` in `template.yaml`, so that a function answers with an error name before Lambda ends it.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
@@ -65,7 +67,7 @@ pub fn config_from(
         .retry_config(
             RetryConfig::standard()
                 .with_max_attempts(MAX_ATTEMPTS)
-                .with_initial_backoff(Duration::from_millis(100)),
+                .with_initial_backoff(INITIAL_BACKOFF),
         )
         .timeout_config(
             TimeoutConfig::builder()
