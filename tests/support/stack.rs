@@ -52,7 +52,11 @@ impl Stack {
         if env::var_os("FAULTS_PORT").is_some() {
             Faults::proxy();
         }
-        let config = functions::aws::config().expect("an environment for AWS clients");
+        let config = functions::aws::config_from(
+            |name| std::env::var(name).ok(),
+            functions::aws::http_client(),
+        )
+        .expect("an environment for AWS clients");
         Self {
             sfn: aws_sdk_sfn::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),

@@ -7,11 +7,16 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::SystemTimeSource;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -32,17 +37,54 @@ pub const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 /// `Timeout` in `template.yaml`, so that a function answers with an error name before Lambda ends it.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The configuration of every AWS client, from the variables that Lambda sets: region, credentials, and
-/// `AWS_ENDPOINT_URL` where AWS is not the real one.
+/// The certificate authorities that sign for AWS's endpoints: <https://www.amazontrust.com/repository/>. Loading these
+/// five takes a tenth of the time that all that the system trusts would take.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
+
+/// The configuration of a client of one service, from the variables that Lambda sets: region, credentials, and
+/// `AWS_ENDPOINT_URL` where AWS is not the real one. The connection to the service is open by then, so that no order
+/// waits for it; where it could not be opened, the first request tries again.
 ///
 /// Lambda gives a function its credentials in its environment and nowhere else, so the provider chain of
 /// `aws-config` is left out, and with it a third of the binary.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
-pub fn config() -> Result<SdkConfig, Error> {
-    config_from(|name| std::env::var(name).ok(), http_client())
+pub async fn connect(service: &str) -> Result<SdkConfig, Error> {
+    connect_from(service, |name| std::env::var(name).ok()).await
 }
 
-/// [`config`] with its environment and HTTP client given.
+/// [`connect`] with its environment given.
+pub async fn connect_from(
+    service: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<SdkConfig, Error> {
+    let endpoint = variable("AWS_ENDPOINT_URL").unwrap_or_else(|| {
+        let region = variable("AWS_REGION").unwrap_or_default();
+        format!("https://{service}.{region}.amazonaws.com")
+    });
+    let trusted = match variable("SSL_CERT_FILE") {
+        Some(_) => TrustStore::default(),
+        None => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
+    };
+    let mut connector = connector(trusted);
+    match greet(&connector, &endpoint).await {
+        // Perhaps others sign for AWS here: the proxy of a company, another partition. Then whoever the system trusts.
+        Err(error) if !error.is_timeout() => connector = self::connector(TrustStore::default()),
+        _ => {}
+    }
+    config_from(variable, http_client_of(connector))
+}
+
+/// Sends a request that needs no credentials and does nothing, and reads the answer, whatever it is: then the
+/// connection waits for the next request.
+async fn greet(connector: &SharedHttpConnector, endpoint: &str) -> Result<(), ConnectorError> {
+    let request = HttpRequest::get(endpoint).map_err(|error| ConnectorError::user(error.into()))?;
+    let answer = connector.call(request).await?;
+    let body = ByteStream::new(answer.into_body()).collect().await;
+    body.map(drop)
+        .map_err(|error| ConnectorError::io(error.into()))
+}
+
+/// The configuration of every AWS client, with its environment and HTTP client given.
 pub fn config_from(
     variable: impl Fn(&str) -> Option<String>,
     http_client: SharedHttpClient,
@@ -82,12 +124,32 @@ pub fn config_from(
     })
 }
 
-/// The HTTP client of every AWS client: rustls with ring, which starts faster and is smaller than the default.
+/// An HTTP client that trusts whom the system trusts.
 #[must_use]
 pub fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https()
+    http_client_of(connector(TrustStore::default()))
+}
+
+fn http_client_of(connector: SharedHttpConnector) -> SharedHttpClient {
+    http_client_fn(move |_, _| connector.clone())
+}
+
+/// What opens connections and keeps them: rustls with ring, which starts faster and is smaller than the default.
+fn connector(trust: TrustStore) -> SharedHttpConnector {
+    let builder = Connector::builder()
+        .connector_settings(
+            HttpConnectorSettings::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .read_timeout(ATTEMPT_TIMEOUT)
+                .build(),
+        )
+        .sleep_impl(TokioSleep::new())
+        .tls_provider(Provider::Rustls(CryptoMode::Ring));
+    let builder = match TlsContext::builder().with_trust_store(trust).build() {
+        Ok(context) => builder.tls_context(context),
+        Err(_) => builder,
+    };
+    SharedHttpConnector::new(builder.build())
 }
 
 /// What a failed call means: the named service is `unavailable` for now, and a retry may help, or the

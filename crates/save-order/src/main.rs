@@ -7,7 +7,7 @@ use save_order::save_order;
 async fn main() -> Result<(), lambda_runtime::Error> {
     let metrics = init()?;
     let table = required_variable("ORDERS_TABLE")?;
-    let dynamodb = aws_sdk_dynamodb::Client::new(&aws::config()?);
+    let dynamodb = aws_sdk_dynamodb::Client::new(&aws::connect("dynamodb").await?);
     functions::run(metrics, async |request| {
         save_order(&dynamodb, &table, request).await
     })

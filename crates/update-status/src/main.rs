@@ -8,7 +8,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let metrics = init()?;
     ::metrics::describe_histogram!(RESPONSE_TIME, ::metrics::Unit::Milliseconds, "");
     let table = required_variable("ORDERS_TABLE")?;
-    let dynamodb = aws_sdk_dynamodb::Client::new(&aws::config()?);
+    let dynamodb = aws_sdk_dynamodb::Client::new(&aws::connect("dynamodb").await?);
     functions::run(metrics, async |request| {
         update_status(&dynamodb, &table, request).await
     })

@@ -1,0 +1,48 @@
+"""`notify-user`: tells the customer how the order ended."""
+
+import json
+import os
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions import Misconfigured, NotificationUnavailable, client, failure, served
+
+TOPIC_ARN = os.environ["USER_TOPIC_ARN"]
+MESSAGES = {
+    "ACCEPTED": "Order confirmed",
+    "REJECTED": "Order declined",
+    "TIMED_OUT": "Order expired",
+    "FAILED": "Order could not be processed",
+}
+
+sns = client("sns")
+
+
+@served
+def handler(event, metrics):
+    status = event["status"]
+    if status not in MESSAGES:
+        raise Misconfigured(f"customers are not told of {status}")
+    message = {
+        "order_id": event["order_id"],
+        "customer_id": event["customer_id"],
+        "restaurant_id": event["restaurant_id"],
+        "status": status,
+        "message": MESSAGES[status],
+    }
+    for_machines = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    sentence = f"{MESSAGES[status]}: {event['order_id']}."
+    try:
+        published = sns.publish(
+            TopicArn=TOPIC_ARN,
+            Subject=MESSAGES[status],
+            MessageStructure="json",
+            Message=json.dumps({"default": for_machines, "email": sentence, "sms": sentence}),
+            MessageAttributes={
+                "customer_id": {"DataType": "String", "StringValue": event["customer_id"]},
+                "status": {"DataType": "String", "StringValue": status},
+            },
+        )
+    except (ClientError, BotoCoreError) as error:
+        raise failure("notifying the customer", error, NotificationUnavailable) from None
+    return {"message_id": published["MessageId"]}

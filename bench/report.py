@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Shows what `make bench` measured: the tables of docs/performance.md, the plot beside it, the ratios in README.md."""
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "performance.json"
+PAGE = ROOT / "docs" / "performance.md"
+PLOT = ROOT / "docs" / "performance.svg"
+README = ROOT / "README.md"
+
+NAMES = {"hello": "bare Rust", "rust": "Rust", "python": "Python", "node": "Node"}
+COLOURS = {"hello": "#9aa0a6", "rust": "#c2410c", "python": "#2563eb", "node": "#15803d"}
+COLUMNS = [
+    ("init", "init_ms", "ms"),
+    ("first invocation", "first_ms", "ms"),
+    ("both", "init_and_first_ms", "ms"),
+    ("processor time of both", "cpu_ms", "ms"),
+    ("warm p50", "warm_p50_ms", "ms"),
+    ("warm p99", "warm_p99_ms", "ms"),
+    ("peak memory", "peak_mb", "MB"),
+]
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def table(subjects, speed):
+    heads = ["function", "in", *(f"{name}, {unit}" for name, _, unit in COLUMNS), "starts"]
+    rows = [
+        [subject["function"] or "none", NAMES[subject["variant"]]]
+        + [number(subject[speed][key]) for _, key, _ in COLUMNS]
+        + [str(subject[speed]["starts"])]
+        for subject in subjects
+    ]
+    return markdown(heads, rows)
+
+
+def sizes(subjects):
+    rows = []
+    for subject in subjects:
+        zipped, unzipped = (f"{subject[f'{kind}_bytes'] / 1e6:.2f}" for kind in ("zipped", "unzipped"))
+        row = [subject["function"] or "none", NAMES[subject["variant"]], zipped, unzipped]
+        if many := subject["many"]:
+            row += [f"{many['early_mb']:.2f}", f"{many['late_mb']:.2f}"]
+        rows.append(row + ["", ""][len(row) - 4 :])
+    return markdown(
+        ["function", "in", "zipped, MB", "unzipped, MB", "memory after 1,000 invocations, MB", "after 10,000, MB"], rows
+    )
+
+
+def markdown(heads, rows):
+    lines = [heads, ["---", "---", *["---:"] * (len(heads) - 2)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def ratios(subjects, speed):
+    """For each function, how its figures relate to those of the others."""
+    by = {(subject["variant"], subject["function"]): subject[speed] for subject in subjects}
+    for name in (subject["function"] for subject in subjects if subject["variant"] == "rust"):
+        ours = by["rust", name]
+        yield {
+            "function": name,
+            "init / bare Rust": ours["init_ms"] / by["hello", None]["init_ms"],
+            "init / Python": ours["init_ms"] / by["python", name]["init_ms"],
+            "init / Node": ours["init_ms"] / by["node", name]["init_ms"],
+            "first / warm p50": ours["first_ms"] / ours["warm_p50_ms"],
+            "Python / Rust, both": by["python", name]["init_and_first_ms"] / ours["init_and_first_ms"],
+            "Node / Rust, both": by["node", name]["init_and_first_ms"] / ours["init_and_first_ms"],
+        }
+
+
+def ratio_table(subjects, speed):
+    found = list(ratios(subjects, speed))
+    heads = [*list(found[0])]
+    rows = [[row["function"], *(f"{row[head]:.2f}" if row[head] < 10 else f"{row[head]:.0f}" for head in heads[1:])] for row in found]
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plot(results):
+    """Init and first invocation as stacked bars, a panel for each speed."""
+    panels = [("full", "At full speed")]
+    if all(subject["limited"] for subject in results["subjects"]):
+        panels.append(("limited", f"With the share of a core of {results['memory_mb']} MB"))
+    left, width, bar, gap, top = 190, 560, 18, 6, 64
+    height = top + len(panels) * (len(results["subjects"]) * (bar + gap) + 60)
+    svg = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 110} {height}" '
+        'font-family="system-ui, sans-serif" font-size="13">',
+        f'<rect width="{left + width + 110}" height="{height}" fill="#ffffff"/>',
+        '<text x="16" y="28" font-size="17" font-weight="600">From start to the end of the first invocation, over TLS</text>',
+        '<text x="16" y="48" fill="#5f6368">medians; init dark, first invocation light; milliseconds</text>',
+    ]
+    y = top
+    for speed, title in panels:
+        y += 24
+        svg.append(f'<text x="16" y="{y}" font-weight="600">{title}</text>')
+        y += 10
+        longest = max(subject[speed]["init_and_first_ms"] for subject in results["subjects"])
+        for subject in results["subjects"]:
+            figures, colour = subject[speed], COLOURS[subject["variant"]]
+            name = f"{subject['function']}, {NAMES[subject['variant']]}" if subject["function"] else "nothing, bare Rust"
+            init, first = (figures[key] / longest * width for key in ("init_ms", "first_ms"))
+            svg += [
+                f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{name}</text>',
+                f'<rect x="{left}" y="{y}" width="{init:.1f}" height="{bar}" fill="{colour}"/>',
+                f'<rect x="{left + init:.1f}" y="{y}" width="{first:.1f}" height="{bar}" fill="{colour}" opacity="0.45"/>',
+                f'<text x="{left + init + first + 6:.1f}" y="{y + 14}">{number(figures["init_and_first_ms"])}</text>',
+            ]
+            y += bar + gap
+        y += 20
+    return "\n".join([*svg, "</svg>", ""])
+
+
+def put(path, name, text):
+    """Puts the text between a page's markers of that name."""
+    begin, end = f"<!-- {name}: written by make bench -->", f"<!-- end of {name} -->"
+    page = path.read_text()
+    if begin not in page:
+        raise SystemExit(f"error: {path} has no place for {name}: {begin}")
+    path.write_text(re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{text}\n{end}", page, flags=re.S))
+
+
+def main():
+    results = json.loads(RESULTS.read_text())
+    subjects = results["subjects"]
+    share = f"{results['cores_when_limited']:.3f} of a core, the share of a function with {results['memory_mb']} MB"
+    text = [
+        f"### At full speed\n\n{table(subjects, 'full')}",
+        f"### Ratios at full speed\n\n{ratio_table(subjects, 'full')}",
+    ]
+    speeds = ["full"]
+    if subjects[0]["limited"]:
+        speeds.append("limited")
+        text.append(f"### With {share}\n\n{table(subjects, 'limited')}")
+        text.append(f"### Ratios with that share\n\n{ratio_table(subjects, 'limited')}")
+    text.append(f"### Size, and memory over time\n\n{sizes(subjects)}")
+    put(PAGE, "figures", "\n\n".join(text))
+    PLOT.write_text(plot(results))
+
+    least = {
+        (speed, other): min(row[f"{other} / Rust, both"] for row in ratios(subjects, speed))
+        for speed in speeds
+        for other in ("Python", "Node")
+    }
+    sentences = [
+        f"From its start to the end of its first invocation, at full speed, a function takes 1/{int(least['full', 'Python'])}"
+        f" of the time of the same in Python and 1/{int(least['full', 'Node'])} of that in Node",
+    ]
+    if "limited" in speeds:
+        sentences.append(
+            f"; with the share of a processor that {results['memory_mb']} MB get, 1/{int(least['limited', 'Python'])} and"
+            f" 1/{int(least['limited', 'Node'])}"
+        )
+    ours = [subject for subject in subjects if subject["variant"] == "rust"]
+    peak, zipped = max(s["full"]["peak_mb"] for s in ours), max(s["zipped_bytes"] for s in ours) / 1e6
+    sentences.append(f". It needs {peak:.0f} MB of memory at most, and its archive has {zipped:.1f} MB at most.")
+    put(README, "performance", "".join(sentences))
+
+
+if __name__ == "__main__":
+    main()

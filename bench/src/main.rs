@@ -1,0 +1,252 @@
+//! Measures the functions as Lambda runs them, side by side with a bare one in Rust and equivalents in Python and
+//! Node, and writes what it found as JSON.
+//!
+//! Every subject is a process that asks a runtime API of this program for its invocations and talks over TLS to this
+//! program's stub of AWS, once at full speed and once with the share of a core that a small function gets.
+
+mod aws_stub;
+mod runtime_api;
+mod subject;
+
+use std::error::Error;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::aws_stub::AwsStub;
+use crate::subject::{Cgroup, Process, Subject, Variant};
+
+/// Of a function's memory, what gets one whole virtual processor.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
+const MEMORY_OF_ONE_CORE_MB: f64 = 1_769.0;
+/// The memory whose share of a core the limited runs get.
+const MEMORY_MB: u32 = 128;
+/// How many invocations memory must survive without growing, and after how many of them it is first read.
+const MANY: usize = 10_000;
+const WARMED_UP: usize = 1_000;
+
+/// Everything that the report is made of.
+#[derive(Serialize)]
+struct Results {
+    cores: usize,
+    memory_mb: u32,
+    cores_when_limited: f64,
+    subjects: Vec<SubjectResults>,
+}
+
+/// What was measured of one subject.
+#[derive(Serialize)]
+struct SubjectResults {
+    name: String,
+    variant: Variant,
+    function: Option<&'static str>,
+    full: Figures,
+    limited: Option<Figures>,
+    unzipped_bytes: u64,
+    zipped_bytes: u64,
+    many: Option<Many>,
+}
+
+/// Medians over all starts; of warm invocations, those after the last start.
+#[derive(Serialize)]
+struct Figures {
+    init_ms: f64,
+    first_ms: f64,
+    init_and_first_ms: f64,
+    /// What init and first invocation took of a processor.
+    cpu_ms: f64,
+    warm_p50_ms: f64,
+    warm_p99_ms: f64,
+    peak_mb: f64,
+    starts: usize,
+}
+
+/// Memory in use early and late in a long life.
+#[derive(Serialize)]
+struct Many {
+    early_invocations: usize,
+    early_mb: f64,
+    late_invocations: usize,
+    late_mb: f64,
+}
+
+/// What one process showed.
+#[derive(Default)]
+struct Life {
+    init_ms: f64,
+    first_ms: f64,
+    cpu_ms: f64,
+    warm_ms: Vec<f64>,
+    peak_mb: f64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [root, node, results] = arguments.as_slice() else {
+        return Err("usage: bench ROOT NODE RESULTS.json".into());
+    };
+    let root = &Path::new(root).canonicalize()?;
+    let work = root.join(".local/bench");
+    std::fs::create_dir_all(&work)?;
+    let aws = aws_stub::start(&work).await?;
+    // For a quick look while changing something.
+    let rust_only = std::env::var_os("RUST_ONLY").is_some();
+    let subjects: Vec<Subject> = Subject::all(root, Path::new(node))
+        .into_iter()
+        .filter(|subject| !rust_only || matches!(subject.variant, Variant::Hello | Variant::Rust))
+        .collect();
+
+    eprintln!("==> At full speed");
+    let full = measure(&subjects, &aws, None).await?;
+    let share = f64::from(MEMORY_MB) / MEMORY_OF_ONE_CORE_MB;
+    let limited = match Cgroup::create(share) {
+        Ok(cgroup) => {
+            eprintln!("==> With {share:.3} of a core, as at {MEMORY_MB} MB");
+            measure(&subjects, &aws, Some(&cgroup))
+                .await?
+                .into_iter()
+                .map(Some)
+                .collect()
+        }
+        Err(error) => {
+            eprintln!(
+                "==> Left out, for want of a cgroup that root could make: a share of a core ({error})"
+            );
+            subjects.iter().map(|_| None).collect::<Vec<_>>()
+        }
+    };
+
+    let mut found = Vec::new();
+    for ((subject, full), limited) in subjects.iter().zip(full).zip(limited) {
+        let (unzipped_bytes, zipped_bytes) = subject.sizes()?;
+        found.push(SubjectResults {
+            name: subject.name(),
+            variant: subject.variant,
+            function: subject.function,
+            full,
+            limited,
+            unzipped_bytes,
+            zipped_bytes,
+            many: match subject.variant {
+                Variant::Rust => Some(live_long(subject, &aws).await?),
+                _ => None,
+            },
+        });
+    }
+    let found = Results {
+        cores: std::thread::available_parallelism()?.get(),
+        memory_mb: MEMORY_MB,
+        cores_when_limited: share,
+        subjects: found,
+    };
+    std::fs::write(results, serde_json::to_string_pretty(&found)? + "\n")?;
+    Ok(())
+}
+
+/// Starts each subject in turn, round after round, so that whatever else the machine does hits all of them.
+async fn measure(
+    subjects: &[Subject],
+    aws: &AwsStub,
+    limit: Option<&Cgroup>,
+) -> Result<Vec<Figures>, Box<dyn Error>> {
+    let efforts: Vec<(usize, usize)> = subjects
+        .iter()
+        .map(|subject| match (subject.variant, limit) {
+            (Variant::Hello | Variant::Rust, None) => (41, 2_000),
+            (Variant::Hello | Variant::Rust, Some(_)) => (21, 500),
+            (_, None) => (11, 1_000),
+            (_, Some(_)) => (5, 100),
+        })
+        .collect();
+    let rounds = efforts.iter().map(|effort| effort.0).max().unwrap_or(0);
+    let mut lives: Vec<Vec<Life>> = subjects.iter().map(|_| Vec::new()).collect();
+    for round in 0..rounds {
+        for ((subject, (starts, warm)), lives) in subjects.iter().zip(&efforts).zip(&mut lives) {
+            if round < *starts {
+                let warm = if round + 1 == *starts { *warm } else { 0 };
+                lives.push(live(subject, aws, limit, warm).await?);
+            }
+        }
+        eprint!("\r    round {} of {rounds}", round + 1);
+    }
+    eprintln!();
+    Ok(lives.into_iter().map(figures).collect())
+}
+
+/// Starts a subject, invokes it once and then `warm` times more, and ends it.
+async fn live(
+    subject: &Subject,
+    aws: &AwsStub,
+    limit: Option<&Cgroup>,
+    warm: usize,
+) -> Result<Life, Box<dyn Error>> {
+    let mut process = Process::start(subject, aws, limit).await?;
+    let mut life = Life {
+        init_ms: process.ready().await?,
+        first_ms: process.invoke().await?,
+        cpu_ms: process.cpu_ms()?,
+        ..Life::default()
+    };
+    for _ in 0..warm {
+        life.warm_ms.push(process.invoke().await?);
+    }
+    life.peak_mb = process.memory_mb("VmHWM")?;
+    process.end().await?;
+    Ok(life)
+}
+
+/// Reads a subject's memory early and late in [`MANY`] invocations.
+async fn live_long(subject: &Subject, aws: &AwsStub) -> Result<Many, Box<dyn Error>> {
+    let mut process = Process::start(subject, aws, None).await?;
+    process.ready().await?;
+    for _ in 0..WARMED_UP {
+        process.invoke().await?;
+    }
+    let early_mb = process.memory_mb("VmRSS")?;
+    for _ in WARMED_UP..MANY {
+        process.invoke().await?;
+    }
+    let late_mb = process.memory_mb("VmRSS")?;
+    process.end().await?;
+    Ok(Many {
+        early_invocations: WARMED_UP,
+        early_mb,
+        late_invocations: MANY,
+        late_mb,
+    })
+}
+
+fn figures(lives: Vec<Life>) -> Figures {
+    let starts = lives.len();
+    let of = |figure: fn(&Life) -> f64| quantile(lives.iter().map(figure).collect(), 0.5);
+    let (init_ms, first_ms) = (of(|life| life.init_ms), of(|life| life.first_ms));
+    let init_and_first_ms = of(|life| life.init_ms + life.first_ms);
+    let (cpu_ms, peak_mb) = (of(|life| life.cpu_ms), of(|life| life.peak_mb));
+    let warm: Vec<f64> = lives.into_iter().flat_map(|life| life.warm_ms).collect();
+    Figures {
+        init_ms,
+        first_ms,
+        init_and_first_ms,
+        cpu_ms,
+        warm_p50_ms: quantile(warm.clone(), 0.5),
+        warm_p99_ms: quantile(warm, 0.99),
+        peak_mb,
+        starts,
+    }
+}
+
+/// The value below which a share of the values lies (nearest rank).
+fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss
+    )]
+    let rank = (values.len() as f64 * share).ceil() as usize;
+    values
+        .get(rank.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::NAN)
+}

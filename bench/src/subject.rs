@@ -1,0 +1,374 @@
+//! The subjects: what is started, with what environment, and what it is asked to do.
+
+use std::error::Error;
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::json;
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::aws_stub::AwsStub;
+use crate::runtime_api::{self, Event, RuntimeApi};
+
+/// How long a subject may take for anything before the benchmark gives up.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How often the kernel renews a share of a core.
+const CPU_PERIOD_US: u64 = 20_000;
+
+/// What a subject is written in.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// A bare function in Rust that does nothing: the floor.
+    Hello,
+    /// This project's function.
+    Rust,
+    /// The same with Python and boto3.
+    Python,
+    /// The same with Node and the AWS SDK for JavaScript.
+    Node,
+}
+
+/// Something to measure.
+pub struct Subject {
+    pub variant: Variant,
+    /// Which of the project's functions it is or replaces.
+    pub function: Option<&'static str>,
+    folder: PathBuf,
+    program: PathBuf,
+    arguments: Vec<String>,
+    /// What is deployed.
+    package: Vec<PathBuf>,
+}
+
+impl Subject {
+    /// Every subject, built and installed under the project's folder, and Node, wherever it is.
+    pub fn all(root: &Path, node: &Path) -> Vec<Self> {
+        let path = |path: &str| root.join(path);
+        let bootstrap = |name: &str| path(&format!("target/lambda/{name}/bootstrap"));
+        let mut all = vec![Self {
+            variant: Variant::Hello,
+            function: None,
+            folder: root.to_owned(),
+            program: bootstrap("hello"),
+            arguments: Vec::new(),
+            package: vec![bootstrap("hello")],
+        }];
+        for function in ["save-order", "update-status", "notify-user"] {
+            let module = function.replace('-', "_");
+            all.push(Self {
+                variant: Variant::Rust,
+                function: Some(function),
+                folder: root.to_owned(),
+                program: bootstrap(function),
+                arguments: Vec::new(),
+                package: vec![bootstrap(function)],
+            });
+            all.push(Self {
+                variant: Variant::Python,
+                function: Some(function),
+                folder: path("bench/python"),
+                program: path(".local/bench/python/bin/python"),
+                arguments: vec![
+                    "-m".into(),
+                    "awslambdaric".into(),
+                    format!("{module}.handler"),
+                ],
+                // boto3 comes with Lambda's runtime for Python.
+                package: [module.as_str(), "functions", "currencies"]
+                    .map(|module| path(&format!("bench/python/{module}.py")))
+                    .into(),
+            });
+            all.push(Self {
+                variant: Variant::Node,
+                function: Some(function),
+                folder: path(".local/bench/node"),
+                program: node.to_owned(),
+                arguments: vec!["bootstrap.mjs".into(), function.into()],
+                package: vec![path(&format!(".local/bench/node/dist/{function}.cjs"))],
+            });
+        }
+        all
+    }
+
+    /// What it is called in the results.
+    pub fn name(&self) -> String {
+        match (self.function, self.variant) {
+            (None, _) => "hello".into(),
+            (Some(function), Variant::Python) => format!("{function} in Python"),
+            (Some(function), Variant::Node) => format!("{function} in Node"),
+            (Some(function), _) => function.into(),
+        }
+    }
+
+    /// How many bytes are deployed, and how many of them as a ZIP archive.
+    pub fn sizes(&self) -> Result<(u64, u64), Box<dyn Error>> {
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let mut unzipped = 0;
+        for file in &self.package {
+            let content = fs::read(file)?;
+            unzipped += content.len() as u64;
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            archive.start_file(name, zip::write::SimpleFileOptions::default())?;
+            archive.write_all(&content)?;
+        }
+        Ok((unzipped, archive.finish()?.into_inner().len() as u64))
+    }
+
+    /// What the state machine sends to the function.
+    fn payload(&self) -> String {
+        let execution = "arn:aws:states:us-east-1:123456789012:execution:orders:ord-1001";
+        let at = "2026-01-01T12:00:00.000Z";
+        match self.function {
+            Some("save-order") => json!({
+                "order": {
+                    "order_id": "ord-1001",
+                    "customer_id": "cust-42",
+                    "restaurant_id": "rest-7",
+                    "currency": "EUR",
+                    "items": [{"name": "Margherita", "quantity": 2, "unit_amount": 1250}],
+                    "note": "No basil, please"
+                },
+                "execution_arn": execution,
+                "placed_at": at
+            }),
+            Some("update-status") => json!({
+                "order_id": "ord-1001",
+                "execution_arn": execution,
+                "status": "ACCEPTED",
+                "updated_at": at,
+                "response_ms": 1234
+            }),
+            Some(_) => json!({
+                "order_id": "ord-1001",
+                "customer_id": "cust-42",
+                "restaurant_id": "rest-7",
+                "status": "ACCEPTED",
+                "execution_arn": execution
+            }),
+            None => json!({}),
+        }
+        .to_string()
+    }
+}
+
+/// A started subject.
+pub struct Process {
+    name: String,
+    payload: String,
+    child: Child,
+    started: Instant,
+    api: RuntimeApi,
+    /// Takes the next invocation, where the runtime has asked for it.
+    next: Option<oneshot::Sender<String>>,
+}
+
+impl Process {
+    /// Starts a subject with the environment that Lambda would give it.
+    pub async fn start(
+        subject: &Subject,
+        aws: &AwsStub,
+        limit: Option<&Cgroup>,
+    ) -> Result<Self, Box<dyn Error>> {
+        let api = runtime_api::start().await?;
+        let mut command = match limit {
+            None => Command::new(&subject.program),
+            Some(cgroup) => {
+                let mut shell = Command::new("/bin/sh");
+                shell
+                    .arg("-c")
+                    .arg(r#"echo $$ > "$0"; exec "$@""#)
+                    .arg(cgroup.folder.join("cgroup.procs"))
+                    .arg(&subject.program);
+                shell
+            }
+        };
+        command
+            .args(&subject.arguments)
+            .current_dir(&subject.folder)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("LANG", "en_US.UTF-8")
+            .env("TZ", ":UTC")
+            .env("AWS_LAMBDA_RUNTIME_API", &api.address)
+            .env("AWS_LAMBDA_FUNCTION_NAME", "bench")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "bench")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "bench")
+            .env("LAMBDA_TASK_ROOT", &subject.folder)
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", "bench")
+            .env("AWS_SESSION_TOKEN", "bench")
+            .env("AWS_ENDPOINT_URL", &aws.url)
+            .env("ORDERS_TABLE", "orders")
+            .env(
+                "USER_TOPIC_ARN",
+                "arn:aws:sns:us-east-1:123456789012:customers",
+            )
+            .env("METRICS_NAMESPACE", "bench")
+            // Who looks where for what to trust.
+            .env("SSL_CERT_FILE", &aws.trusted)
+            .env("AWS_CA_BUNDLE", &aws.trusted)
+            .env("NODE_EXTRA_CA_CERTS", &aws.trusted)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true);
+        let started = Instant::now();
+        let child = command
+            .spawn()
+            .map_err(|error| format!("{} cannot be started: {error}", subject.name()))?;
+        Ok(Self {
+            name: subject.name(),
+            payload: subject.payload(),
+            child,
+            started,
+            api,
+            next: None,
+        })
+    }
+
+    /// Waits until it is ready for invocations; how long that took since it was started, in milliseconds.
+    pub async fn ready(&mut self) -> Result<f64, Box<dyn Error>> {
+        let at = self.wait_for_next().await?;
+        Ok(milliseconds(at - self.started))
+    }
+
+    /// Invokes it; how long that took, in milliseconds.
+    pub async fn invoke(&mut self) -> Result<f64, Box<dyn Error>> {
+        if self.next.is_none() {
+            self.wait_for_next().await?;
+        }
+        let give = self.next.take().ok_or("no invocation was asked for")?;
+        let given = Instant::now();
+        let _ = give.send(self.payload.clone());
+        match self.event().await? {
+            Event::Result {
+                at, failed: false, ..
+            } => Ok(milliseconds(at - given)),
+            Event::Result { body, .. } => {
+                Err(format!("{} failed: {}", self.name, String::from_utf8_lossy(&body)).into())
+            }
+            Event::Next { .. } => Err(format!("{} gave no result", self.name).into()),
+        }
+    }
+
+    async fn wait_for_next(&mut self) -> Result<Instant, Box<dyn Error>> {
+        match self.event().await? {
+            Event::Next { give } => {
+                let at = Instant::now();
+                self.next = Some(give);
+                Ok(at)
+            }
+            Event::Result { body, .. } => Err(format!(
+                "{} could not start: {}",
+                self.name,
+                String::from_utf8_lossy(&body)
+            )
+            .into()),
+        }
+    }
+
+    async fn event(&mut self) -> Result<Event, Box<dyn Error>> {
+        tokio::select! {
+            event = timeout(PATIENCE, self.api.events.recv()) => event
+                .map_err(|_| format!("{} did nothing for {PATIENCE:?}", self.name))?
+                .ok_or_else(|| "the runtime API ended".into()),
+            ended = self.child.wait() => Err(format!("{} ended: {}", self.name, ended?).into()),
+        }
+    }
+
+    /// A figure of its memory as the kernel counts it (resident now `VmRSS`, its peak `VmHWM`), in megabytes.
+    pub fn memory_mb(&self, figure: &str) -> Result<f64, Box<dyn Error>> {
+        let pid = self.child.id().ok_or("it ended")?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let kib: f64 = status
+            .lines()
+            .find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'))
+            .and_then(|line| line.trim().strip_suffix(" kB"))
+            .ok_or("the kernel does not say how much memory a process uses")?
+            .parse()?;
+        Ok(kib * 1_024.0 / 1_000_000.0)
+    }
+
+    /// The processor time that it has used, in milliseconds.
+    pub fn cpu_ms(&self) -> Result<f64, Box<dyn Error>> {
+        let pid = self.child.id().ok_or("it ended")?;
+        let mut nanoseconds = 0.0;
+        for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let schedstat = fs::read_to_string(thread?.path().join("schedstat"))?;
+            let used: f64 = schedstat.split(' ').next().unwrap_or_default().parse()?;
+            nanoseconds += used;
+        }
+        Ok(nanoseconds / 1_000_000.0)
+    }
+
+    /// Ends it.
+    pub async fn end(mut self) -> std::io::Result<()> {
+        self.child.kill().await
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+/// A control group whose processes share a fraction of a core, as Lambda limits a function.
+pub struct Cgroup {
+    folder: PathBuf,
+}
+
+impl Cgroup {
+    /// Makes one for that many cores.
+    pub fn create(cores: f64) -> std::io::Result<Self> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss
+        )]
+        let quota = (cores * CPU_PERIOD_US as f64).round() as u64;
+        let name = format!("order-bench-{}", std::process::id());
+        // Version 1 mounts each controller by itself, version 2 all in one place.
+        let version_1 = Path::new("/sys/fs/cgroup/cpu");
+        let folder = if version_1.exists() {
+            version_1.join(name)
+        } else {
+            Path::new("/sys/fs/cgroup").join(name)
+        };
+        fs::create_dir(&folder)?;
+        let group = Self { folder };
+        if version_1.exists() {
+            fs::write(
+                group.folder.join("cpu.cfs_period_us"),
+                CPU_PERIOD_US.to_string(),
+            )?;
+            fs::write(group.folder.join("cpu.cfs_quota_us"), quota.to_string())?;
+        } else {
+            fs::write(
+                group.folder.join("cpu.max"),
+                format!("{quota} {CPU_PERIOD_US}"),
+            )?;
+        }
+        Ok(group)
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // Its processes have ended, all but those that the kernel has not yet buried.
+        for _ in 0..100 {
+            if fs::remove_dir(&self.folder).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}

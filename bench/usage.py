@@ -1,0 +1,139 @@
+"""What an order uses of AWS, counted from real executions on a local AWS, one for each outcome."""
+
+import json
+import math
+import os
+import re
+import sys
+import time
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "local"))
+from demo import SCENARIOS, WAIT_SECONDS, Shell, impatient_state_machine  # noqa: E402
+from stack import StackError, outputs, say  # noqa: E402
+
+FUNCTIONS = ["save-order", "update-status", "notify-user"]
+# What CloudWatch adds to each line that is logged.
+LOG_EVENT_OVERHEAD = 26
+
+
+@dataclass
+class Usage:
+    """What one order uses of AWS."""
+
+    transitions: int
+    functions: list[str]
+    write_units: int
+    events: int
+    publishes: int
+    queue_requests: int
+    log_bytes: float = 0
+
+
+def order_of(name):
+    order = json.loads((ROOT / "events" / "accepted.json").read_text())
+    return order | {"order_id": "cost-" + re.sub(r"\W+", "-", name)}
+
+
+def execute(shell, name, order, answer):
+    """Places one order, answers it, and gives its history and its item."""
+    machine = "$StateMachineArn" if answer or name == "invalid" else "$ImpatientStateMachineArn"
+    execution = shell.aws(
+        *("stepfunctions", "start-execution", "--state-machine-arn", machine),
+        *("--name", order["order_id"], "--input", json.dumps(order)),
+    )["executionArn"]
+    if answer:
+        asked, receipt = shell.receive("$RestaurantInboxUrl", lambda body: body["order_id"] == order["order_id"])
+        command, *details = answer
+        shell.aws("stepfunctions", command, "--task-token", asked["task_token"], *details)
+        shell.drop("$RestaurantInboxUrl", receipt)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while shell.aws("stepfunctions", "describe-execution", "--execution-arn", execution)["status"] == "RUNNING":
+        if time.monotonic() > deadline:
+            raise StackError(f"The order {order['order_id']} has not ended within {WAIT_SECONDS} s")
+        time.sleep(0.2)
+    history = shell.aws("stepfunctions", "get-execution-history", "--execution-arn", execution)["events"]
+    key = json.dumps({"order_id": {"S": order["order_id"]}})
+    item = shell.aws("dynamodb", "get-item", "--table-name", "$OrdersTableName", "--key", key).get("Item")
+    return history, item
+
+
+def count(definition, history, item, answered):
+    entered = [e["stateEnteredEventDetails"]["name"] for e in history if e["type"].endswith("StateEntered")]
+    does = [definition["States"][name].get("Resource", "").removeprefix("arn:aws:states:::") for name in entered]
+    functions = [
+        re.sub(r"(?<!^)(?=[A-Z])", "-", definition["States"][name]["Arguments"]["FunctionName"][2:-1]).lower()
+        for name, what in zip(entered, does, strict=True)
+        if what == "lambda:invoke"
+    ]
+    functions = [name.removesuffix("-function") for name in functions]
+    asked = sum(what.startswith("sns:publish") for what in does)
+    writes = sum(name in ("save-order", "update-status") for name in functions) if item else 0
+    return Usage(
+        transitions=len(entered),
+        functions=functions,
+        write_units=writes * math.ceil(bytes_of(item) / 1024) if item else 0,
+        events=does.count("events:putEvents"),
+        publishes=asked + functions.count("notify-user"),
+        # Sent by SNS, and where the restaurant answers, received and deleted.
+        queue_requests=asked * (3 if answered else 1),
+    )
+
+
+def bytes_of(item):
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html"""
+
+    def value(attribute):
+        ((kind, held),) = attribute.items()
+        if kind == "L":
+            return 3 + sum(1 + value(entry) for entry in held)
+        if kind == "M":
+            return 3 + sum(1 + len(name.encode()) + value(entry) for name, entry in held.items())
+        return len(held) // 2 + 2 if kind == "N" else len(str(held).encode())
+
+    return sum(len(name.encode()) + value(attribute) for name, attribute in item.items())
+
+
+def logged(shell):
+    """How many bytes each function logs for a request, and the names of all metrics."""
+    size, metrics = {}, set()
+    for function in FUNCTIONS:
+        group = f"/aws/lambda/order-workflow/{function}"
+        events = shell.aws("logs", "filter-log-events", "--log-group-name", group)["events"]
+        lines = [e["message"].strip() for e in events if e["message"].startswith("{")]
+        requests = sum('"request served"' in line for line in lines)
+        size[function] = sum(len(line.encode()) + LOG_EVENT_OVERHEAD for line in lines) / requests
+        for line in (json.loads(line) for line in lines if '"_aws"' in line):
+            metrics |= {m["Name"] for directive in line["_aws"]["CloudWatchMetrics"] for m in directive["Metrics"]}
+    return size, metrics
+
+
+def measure():
+    """What each outcome uses, the item's size, and the names of the custom metrics."""
+    port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
+    definition = json.loads((ROOT / "statemachine" / "order.asl.json").read_text())
+    answers = {s.status.lower().replace("_", " "): s.answer for s in SCENARIOS}
+    answers["failed: malformed"] = ["send-task-success", "--task-output", '{"isAccepted": "yes"}']
+    answers["failed: reported"] = answers.pop("failed")
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        shell = Shell(port)
+        for name, value in outputs(port).items():
+            shell.set(name, value)
+        impatient_state_machine(shell)
+        usages, size = {}, 0
+        for name, answer in answers.items():
+            say(f"One order to the outcome: {name}")
+            history, item = execute(shell, name, order_of(name), answer)
+            usages[name] = count(definition, history, item, answer)
+            size = max(size, bytes_of(item))
+        say("One order to the outcome: invalid")
+        history, item = execute(shell, "invalid", order_of("invalid") | {"currency": "EURO"}, None)
+        usages["invalid"] = count(definition, history, item, None)
+        per_request, metrics = logged(shell)
+    for usage in usages.values():
+        usage.log_bytes = sum(per_request[name] for name in usage.functions)
+    return usages, size, metrics
