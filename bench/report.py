@@ -2,7 +2,9 @@
 """Shows what `make bench` measured: the tables of docs/performance.md, the plot beside it, the ratios in README.md."""
 
 import json
+import platform
 import re
+from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,11 +127,20 @@ def put(path, name, text):
     path.write_text(re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{text}\n{end}", page, flags=re.S))
 
 
+def machine(cores):
+    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    return f"{cores} cores of {model.group(1).strip() if model else platform.machine()}"
+
+
 def main():
     results = json.loads(RESULTS.read_text())
+    if "date" not in results:
+        results = {"date": date.today().isoformat(), "machine": machine(results["cores"]), **results}
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     subjects = results["subjects"]
     share = f"{results['cores_when_limited']:.3f} of a core, the share of a function with {results['memory_mb']} MB"
     text = [
+        f"Measured on {results['date']} with {results['machine']}.",
         f"### At full speed\n\n{table(subjects, 'full')}",
         f"### Ratios at full speed\n\n{ratio_table(subjects, 'full')}",
     ]
