@@ -615,7 +615,7 @@ impl TestOrder {
         for ((event, status), reason) in events.iter().zip([Status::Placed, status]).zip(reasons) {
             self.assert_event(event, placed_by, status, reason, &placed_at);
         }
-        self.assert_customer_message(status).await;
+        self.assert_customer_message(status, reason).await;
     }
 
     fn assert_output(
@@ -725,7 +725,9 @@ impl TestOrder {
         assert_schema("order-event", &event["detail"]);
     }
 
-    async fn assert_customer_message(&self, status: Status) {
+    async fn assert_customer_message(&self, status: Status, reason: Option<&str>) {
+        // What went wrong technically is not for customers.
+        let reason = reason.filter(|_| status == Status::Rejected);
         let order = &self.order;
         let messages = self
             .stack
@@ -747,13 +749,16 @@ impl TestOrder {
             .expect("JSON for the customer");
         assert_eq!(
             body,
-            json!({
-                "order_id": order.order_id,
-                "customer_id": order.customer_id,
-                "restaurant_id": order.restaurant_id,
-                "status": status,
-                "message": status.customer_message(),
-            }),
+            with_reason(
+                json!({
+                    "order_id": order.order_id,
+                    "customer_id": order.customer_id,
+                    "restaurant_id": order.restaurant_id,
+                    "status": status,
+                    "message": status.customer_message(),
+                }),
+                reason
+            ),
             "message to the customer"
         );
         assert_schema("customer-message", &body);
