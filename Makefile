@@ -17,6 +17,8 @@ export RUST_BACKTRACE := 0
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
+# Named together, so that what they share is built once.
+TESTED := --package end-to-end --package orderctl --locked
 
 .PHONY: help
 help: ## List the commands
@@ -38,6 +40,10 @@ deploy: $(TOOLS) ## Build and deploy to the running local AWS again
 down: $(TOOLS) ## Stop the local AWS; all that it holds is gone
 	@$(BIN)/python local/stack.py down
 
+.PHONY: orderctl
+orderctl: ## Build orderctl into .local/bin (minutes the first time)
+	cargo install --locked --profile orderctl --path crates/orderctl --root .local --no-track --force
+
 .PHONY: test
 test: lint unit end-to-end ## Run every check and test, on a local AWS of their own
 
@@ -56,15 +62,16 @@ unit:
 
 .PHONY: end-to-end
 end-to-end: $(TOOLS)
-	cargo test --package end-to-end --locked --test template
+	cargo test $(TESTED) --test template
 	$(BIN)/python local/stack.py test -- $(MAKE) --no-print-directory on-stack
 	$(BIN)/python tests/release.py
 
 # Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there.
 .PHONY: on-stack
 on-stack:
-	cargo test --package end-to-end --locked --test end_to_end -- --test-threads 32
-	cargo test --package end-to-end --locked --test coverage
+	cargo build $(TESTED) --bins
+	cargo test $(TESTED) --test end_to_end -- --test-threads 32
+	cargo test $(TESTED) --test coverage
 
 .PHONY: load
 load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, audit each of them

@@ -32,9 +32,11 @@ pub struct Stack {
     pub sfn: aws_sdk_sfn::Client,
     /// `DynamoDB`, which holds the orders.
     pub dynamodb: aws_sdk_dynamodb::Client,
-    events: aws_sdk_eventbridge::Client,
+    /// `EventBridge`, which carries the events.
+    pub events: aws_sdk_eventbridge::Client,
     sns: aws_sdk_sns::Client,
-    sqs: aws_sdk_sqs::Client,
+    /// SQS, which holds the restaurant inbox.
+    pub sqs: aws_sdk_sqs::Client,
 }
 
 /// The value of a stack output, which the environment holds.
@@ -306,12 +308,22 @@ impl Stack {
             .expect("a message that is JSON")
     }
 
-    /// The order's message in the restaurant inbox of the stack. Takes the messages before it off the queue: only
-    /// one test may read the inbox.
+    /// The order's message in the restaurant inbox of the stack. Hides the messages before it for some seconds, so others
+    /// that read the inbox must be patient.
     pub async fn take_from_inbox(&self, order_id: &str) -> RestaurantMessage {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            for message in self.receive_now(&output("RestaurantInboxUrl"), 1).await {
+            let received = self
+                .sqs
+                .receive_message()
+                .queue_url(output("RestaurantInboxUrl"))
+                .max_number_of_messages(10)
+                .visibility_timeout(5)
+                .wait_time_seconds(1)
+                .send()
+                .await
+                .expect("a receive from the inbox");
+            for message in received.messages.unwrap_or_default() {
                 let message: RestaurantMessage =
                     serde_json::from_str(message.body().unwrap_or_default())
                         .expect("a message to a restaurant, delivered raw");

@@ -68,7 +68,7 @@ pub async fn answer(
     let mut uncertain = false;
     if let Some(known) = known {
         match send(stack, &known.message.task_token, answer).await? {
-            Sent::Taken => return recorded(stack, order_id).await,
+            Sent::Taken => return recorded(stack, order_id, answer).await,
             Sent::Refused { uncertain: unsure } => uncertain |= unsure,
         }
         refused.insert(known.message.task_token);
@@ -93,7 +93,7 @@ pub async fn answer(
             match sent? {
                 Sent::Taken => {
                     inbox::delete(stack, &found).await;
-                    return recorded(stack, order_id).await;
+                    return recorded(stack, order_id, answer).await;
                 }
                 Sent::Refused { uncertain: unsure } => uncertain |= unsure,
             }
@@ -242,13 +242,15 @@ async fn send_once(
 }
 
 /// Waits until the outcome of an order that was answered is in the table.
-async fn recorded(stack: &Stack, order_id: &str) -> Result<Entry, Failure> {
+async fn recorded(stack: &Stack, order_id: &str, answer: &Answer) -> Result<Entry, Failure> {
     let begun = Instant::now();
     loop {
         let entry = stack.entry(order_id).await?;
-        if entry.status != Status::Placed {
+        if entry.status == answer.status() {
             return Ok(entry);
         }
+        // Another answer came first, and this one was taken without being looked at.
+        still_open(&entry)?;
         if begun.elapsed() > RECORD {
             return Err(Failure::new(
                 Kind::NeedsPerson,

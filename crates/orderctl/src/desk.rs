@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::answer::{Answer, answer};
 use crate::failure::{Failure, Kind};
 use crate::inbox::{Inbox, Look, REST, Waiting};
-use crate::render::{clean, is_terminal, left_until, money, time_of_day};
+use crate::render::{clean, left_until, money, time_of_day};
 use crate::stack::{Entry, Stack};
 
 /// How many of the last happenings are shown.
@@ -39,12 +39,6 @@ pub async fn desk(
     restaurant: Option<String>,
     can_answer: bool,
 ) -> Result<(), Failure> {
-    if !is_terminal() {
-        return Err(Failure::new(
-            Kind::Invalid,
-            "the desk needs a terminal; without one, use `orderctl inbox --watch` and `orderctl accept`",
-        ));
-    }
     let (sender, mut events) = channel(64);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_eventbridge::types::{Tag, Target};
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
+use aws_sdk_sqs::types::{Message, QueueAttributeName};
+use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -199,7 +200,7 @@ impl Subscription {
                     return Ok(());
                 }
             }
-            done_with(stack, queue, &messages).await?;
+            done_with(stack, queue, messages).await?;
         }
     }
 
@@ -244,25 +245,18 @@ fn tag(key: &str, value: &str) -> Result<Tag, Failure> {
     tag.map_err(|error| Failure::other(format!("a tag: {error}")))
 }
 
-async fn done_with(stack: &Stack, queue: &str, messages: &[Message]) -> Result<(), Failure> {
-    let entry = |(id, message): (usize, &Message)| {
-        let entry = DeleteMessageBatchRequestEntry::builder().id(id.to_string());
-        entry
-            .set_receipt_handle(message.receipt_handle.clone())
-            .build()
-            .ok()
-    };
-    let entries: Vec<_> = messages.iter().enumerate().filter_map(entry).collect();
-    if !entries.is_empty() {
+async fn done_with(stack: &Stack, queue: &str, messages: Vec<Message>) -> Result<(), Failure> {
+    let take_off = async |message: Message| {
         stack
             .sqs
-            .delete_message_batch()
+            .delete_message()
             .queue_url(queue)
-            .set_entries(Some(entries))
+            .set_receipt_handle(message.receipt_handle)
             .send()
             .await
-            .map_err(aws("taking events off the queue"))?;
-    }
+            .map_err(aws("taking an event off the queue"))
+    };
+    try_join_all(messages.into_iter().map(take_off)).await?;
     Ok(())
 }
 

@@ -7,9 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-};
+use aws_sdk_sqs::types::Message;
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use order::{RestaurantMessage, Status};
 use serde_json::{Value, json};
@@ -22,8 +21,9 @@ use crate::stack::Stack;
 const HIDDEN: i32 = 10;
 /// How many seconds a look waits for messages beyond the last one.
 const TAIL: i32 = 1;
-/// The most messages of one call.
-const MOST: usize = 10;
+/// How many messages are put back or taken off at once. One call each: the local AWS takes a batch for a permission of its
+/// own, which AWS does not know.
+const CALLS: usize = 16;
 
 /// An order that waits for an answer.
 #[derive(Clone)]
@@ -257,45 +257,35 @@ pub async fn search(
 
 /// Puts messages back for others. What cannot be put back comes back by itself, a moment later.
 pub async fn release(stack: &Stack, received: &[Received]) {
-    for batch in received.chunks(MOST) {
-        let entry = |(id, received): (usize, &Received)| {
-            ChangeMessageVisibilityBatchRequestEntry::builder()
-                .id(id.to_string())
-                .receipt_handle(&received.receipt)
-                .visibility_timeout(0)
-                .build()
-                .ok()
-        };
-        let entries = batch.iter().enumerate().filter_map(entry).collect();
+    let put_back = async |received: &Received| {
         let _ = stack
             .sqs
-            .change_message_visibility_batch()
+            .change_message_visibility()
             .queue_url(&stack.inbox)
-            .set_entries(Some(entries))
+            .receipt_handle(&received.receipt)
+            .visibility_timeout(0)
             .send()
             .await;
-    }
+    };
+    stream::iter(received)
+        .for_each_concurrent(CALLS, put_back)
+        .await;
 }
 
 /// Takes messages off the queue for good. Those that stay are dealt with by the next look.
 pub async fn delete(stack: &Stack, received: &[Received]) {
-    for batch in received.chunks(MOST) {
-        let entry = |(id, received): (usize, &Received)| {
-            DeleteMessageBatchRequestEntry::builder()
-                .id(id.to_string())
-                .receipt_handle(&received.receipt)
-                .build()
-                .ok()
-        };
-        let entries = batch.iter().enumerate().filter_map(entry).collect();
+    let take_off = async |received: &Received| {
         let _ = stack
             .sqs
-            .delete_message_batch()
+            .delete_message()
             .queue_url(&stack.inbox)
-            .set_entries(Some(entries))
+            .receipt_handle(&received.receipt)
             .send()
             .await;
-    }
+    };
+    stream::iter(received)
+        .for_each_concurrent(CALLS, take_off)
+        .await;
 }
 
 /// How long to rest between two looks.

@@ -232,6 +232,12 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             return Ok(());
         }
         Command::Place { file, .. } => Some(watch::read(file)?),
+        Command::Desk { .. } if !is_terminal() => {
+            return Err(Failure::new(
+                Kind::Invalid,
+                "the desk needs a terminal; without one, use `orderctl inbox --watch` and `orderctl accept`",
+            ));
+        }
         _ => None,
     };
     let stack = Stack::find(&cli.stack).await?;
