@@ -42,7 +42,7 @@ down: $(TOOLS) ## Stop the local AWS; all that it holds is gone
 
 .PHONY: orderctl
 orderctl: ## Build orderctl into .local/bin (minutes the first time)
-	cargo install --locked --profile orderctl --path crates/orderctl --root .local --no-track --force
+	cargo install --locked --path crates/orderctl --root .local --no-track --force
 
 .PHONY: test
 test: lint unit end-to-end ## Run every check and test, on a local AWS of their own
@@ -80,6 +80,11 @@ load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, 
 .PHONY: schemas
 schemas: ## Write the JSON Schemas of orders, events and messages anew from the Rust types
 	WRITE_SCHEMAS=1 cargo test --package order --features schemas --locked --test schemas
+
+.PHONY: picture
+picture: $(TOOLS) ## Draw docs/desk.svg anew from a real desk
+	cargo build $(TESTED) --bins
+	$(BIN)/python local/stack.py run -- cargo run $(TESTED) --bin picture
 
 .PHONY: fuzz
 fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) long; needs a nightly toolchain

@@ -2,16 +2,12 @@
 //! would run it, in a real pseudo-terminal where it draws on one.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use order::Status;
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::{Value, json};
-use support::{Stack, TestOrder, aws, output, unique};
+use support::{Session, Stack, Terminal, TestOrder, aws, orderctl_binary, output, unique};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
@@ -20,37 +16,21 @@ use tokio::time::sleep;
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The binary that was built beside these tests.
-fn binary() -> PathBuf {
-    let tests = std::env::current_exe().expect("the path of these tests");
-    let built = tests
-        .parent()
-        .and_then(|deps| deps.parent())
-        .expect("the target folder");
-    let binary = built.join("orderctl");
-    assert!(
-        binary.exists(),
-        "orderctl is not built: run these tests with `make end-to-end`"
-    );
-    binary
-}
-
-/// Who runs it: the variables that differ from those of the tests.
-type Session = HashMap<&'static str, String>;
-
 /// Somebody who may do everything.
 fn anybody() -> Session {
     HashMap::new()
 }
 
-/// What the local AWS asks for beside what AWS does: it does not know of which state machine a token is, nor that the rule
-/// and not its bus gets a target.
+/// What the local AWS asks for beside what AWS does: it does not know of which state machine a token is, nor which rule
+/// gets a target or has tags.
 fn local_extra() -> Value {
     json!({
         "Version": "2012-10-17",
         "Statement": [
             { "Effect": "Allow", "Action": ["states:SendTaskSuccess", "states:SendTaskFailure"], "Resource": "*" },
-            { "Effect": "Allow", "Action": ["events:PutTargets", "events:RemoveTargets"], "Resource": "*" },
+            { "Effect": "Allow", "Action": [
+                "events:PutTargets", "events:RemoveTargets", "events:TagResource", "events:ListTagsForResource",
+            ], "Resource": "*" },
         ],
     })
 }
@@ -195,7 +175,7 @@ impl Done {
 }
 
 fn command(session: &Session, arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(orderctl_binary());
     command
         .args(arguments)
         .envs(session)
@@ -661,100 +641,6 @@ async fn events_are_printed_as_they_happen_and_nothing_is_left_behind() {
     }
 }
 
-/// A command in a pseudo-terminal of 100 columns and 30 lines.
-struct Terminal {
-    screen: Arc<Mutex<vt100::Parser>>,
-    keys: Box<dyn Write + Send>,
-    child: Box<dyn portable_pty::Child + Send + Sync>,
-    _pair: Box<dyn portable_pty::MasterPty + Send>,
-}
-
-impl Terminal {
-    fn run(session: &Session, arguments: &[&str]) -> Self {
-        let size = PtySize {
-            rows: 30,
-            cols: 100,
-            pixel_width: 0,
-            pixel_height: 0,
-        };
-        let pair = native_pty_system()
-            .openpty(size)
-            .expect("a pseudo-terminal");
-        let mut command = CommandBuilder::new(binary());
-        command.args(arguments);
-        command.env("TERM", "xterm-256color");
-        for (name, value) in session {
-            command.env(name, value);
-        }
-        let child = pair.slave.spawn_command(command).expect("orderctl");
-        drop(pair.slave);
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(size.rows, size.cols, 0)));
-        let mut reader = pair.master.try_clone_reader().expect("what it prints");
-        let drawn = screen.clone();
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = reader.read(&mut bytes) {
-                drawn.lock().expect("the screen").process(&bytes[..count]);
-            }
-        });
-        let keys = pair.master.take_writer().expect("its keys");
-        Self {
-            screen,
-            keys,
-            child,
-            _pair: pair.master,
-        }
-    }
-
-    fn contents(&self) -> String {
-        self.screen.lock().expect("the screen").screen().contents()
-    }
-
-    async fn wait_for(&self, what: &str) {
-        self.wait_until(what, |screen| screen.contains(what)).await;
-    }
-
-    async fn wait_until(&self, what: &str, holds: impl Fn(&str) -> bool) {
-        let begun = Instant::now();
-        while !holds(&self.contents()) {
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "never on the screen: {what}. It shows:\n{}",
-                self.contents()
-            );
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).expect("keys");
-        self.keys.flush().expect("keys");
-    }
-
-    /// Waits until the command ends; gives its exit code.
-    async fn end(&mut self) -> u32 {
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a process") {
-                return status.exit_code();
-            }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "it does not end. It shows:\n{}",
-                self.contents()
-            );
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        // It has ended already, unless the test failed.
-        let _ = self.child.kill();
-    }
-}
-
 #[tokio::test]
 async fn a_desk_shows_orders_as_they_come_and_answers_with_a_key() {
     let stack = Stack::connect();
@@ -799,15 +685,7 @@ async fn a_desk_shows_orders_as_they_come_and_answers_with_a_key() {
         .await;
     desk.press("q");
     assert_eq!(desk.end().await, 0);
-    assert!(
-        !desk
-            .screen
-            .lock()
-            .expect("the screen")
-            .screen()
-            .alternate_screen(),
-        "the terminal is not given back"
-    );
+    assert!(desk.is_given_back(), "the terminal is not given back");
 }
 
 #[tokio::test]
@@ -856,19 +734,11 @@ async fn of_two_desks_that_race_for_an_order_one_wins_and_the_other_is_told() {
 async fn a_desk_that_is_terminated_gives_the_terminal_back() {
     let mut desk = Terminal::run(&anybody(), &["desk", "--restaurant", &unique()]);
     desk.wait_for("No order waits").await;
-    let pid = desk.child.process_id().expect("a process").to_string();
+    let pid = desk.process();
     let sent = Command::new("kill").arg(&pid).status().await.expect("kill");
     assert!(sent.success());
     desk.end().await;
-    assert!(
-        !desk
-            .screen
-            .lock()
-            .expect("the screen")
-            .screen()
-            .alternate_screen(),
-        "the terminal is not given back"
-    );
+    assert!(desk.is_given_back(), "the terminal is not given back");
 }
 
 #[tokio::test]

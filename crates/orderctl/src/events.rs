@@ -4,8 +4,10 @@
 //! lease being over, and is removed by the next run; what a colleague's run uses is left alone.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_sdk_eventbridge::error::ProvideErrorMetadata;
 use aws_sdk_eventbridge::types::{Tag, Target};
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use futures_util::future::try_join_all;
@@ -65,6 +67,8 @@ pub async fn events(
 /// A rule and a queue of the same name.
 struct Subscription {
     name: String,
+    /// The queue's URL, once there is a queue: a list of queues may not have it yet.
+    queue: OnceLock<String>,
 }
 
 /// How the names begin of all that this command ever made for a stack. Names of rules are short, those of stacks not.
@@ -86,6 +90,7 @@ impl Subscription {
             .map_or(0, |since| since.subsec_nanos());
         Self {
             name: format!("{}{:x}{nanos:x}", prefix(stack), std::process::id()),
+            queue: OnceLock::new(),
         }
     }
 
@@ -134,6 +139,7 @@ impl Subscription {
             .map_err(aws("making a queue for events"))?
             .queue_url
             .unwrap_or_default();
+        let url = self.queue.get_or_init(|| url);
 
         let target = Target::builder().id(TARGET).arn(queue).build();
         let target = target.map_err(|error| Failure::other(format!("a rule's target: {error}")))?;
@@ -150,7 +156,7 @@ impl Subscription {
             let why = failed.error_message().unwrap_or("no reason given");
             return Err(Failure::other(format!("sending events to a queue: {why}")));
         }
-        Ok(url)
+        Ok(url.clone())
     }
 
     /// The queue is in the region and account of the rule.
@@ -233,7 +239,11 @@ impl Subscription {
     /// Removes what was made, all of it or the part that came to be.
     async fn remove(&self, stack: &Stack) -> Result<(), Failure> {
         let rule = remove_rule(stack, &self.name).await;
-        for url in queues(stack, &self.name).await? {
+        let queues = match self.queue.get() {
+            Some(url) => vec![url.clone()],
+            None => queues(stack, &self.name).await?,
+        };
+        for url in queues {
             remove_queue(stack, &url).await?;
         }
         rule
@@ -275,24 +285,24 @@ async fn remove_leftovers(stack: &Stack) -> Result<(), Failure> {
             .resource_arn(arn)
             .send()
             .await;
-        // Another run may have removed it just now.
-        let tags = listed
-            .ok()
-            .and_then(|listed| listed.tags)
-            .unwrap_or_default();
+        let tags = match listed {
+            Ok(listed) => listed.tags.unwrap_or_default(),
+            // Another run has just removed it.
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => return Err(aws("reading the tags of a rule")(error)),
+        };
         if over(&tags.into_iter().map(|tag| (tag.key, tag.value)).collect()) {
             remove_rule(stack, &name).await?;
             removed += 1;
         }
     }
     for url in queues(stack, &prefix(stack)).await? {
-        let listed = stack.sqs.list_queue_tags().queue_url(&url).send().await;
-        if over(
-            &listed
-                .ok()
-                .and_then(|listed| listed.tags)
-                .unwrap_or_default(),
-        ) {
+        let tags = match stack.sqs.list_queue_tags().queue_url(&url).send().await {
+            Ok(listed) => listed.tags.unwrap_or_default(),
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => return Err(aws("reading the tags of a queue")(error)),
+        };
+        if over(&tags) {
             remove_queue(stack, &url).await?;
             removed += 1;
         }
@@ -343,7 +353,6 @@ async fn queues(stack: &Stack, prefix: &str) -> Result<Vec<String>, Failure> {
 }
 
 async fn remove_rule(stack: &Stack, name: &str) -> Result<(), Failure> {
-    let gone = |code: Option<&str>| code == Some("ResourceNotFoundException");
     let targets = stack
         .events
         .remove_targets()
@@ -352,10 +361,9 @@ async fn remove_rule(stack: &Stack, name: &str) -> Result<(), Failure> {
         .ids(TARGET)
         .send()
         .await;
-    if let Err(error) = targets
-        && !gone(code(&error))
-    {
-        return Err(aws("removing the rule's target")(error));
+    match targets {
+        Err(error) if !is_gone(&error) => return Err(aws("removing the rule's target")(error)),
+        _ => {}
     }
     let rule = stack
         .events
@@ -365,26 +373,25 @@ async fn remove_rule(stack: &Stack, name: &str) -> Result<(), Failure> {
         .send()
         .await;
     match rule {
-        Err(error) if !gone(code(&error)) => Err(aws("removing the rule")(error)),
+        Err(error) if !is_gone(&error) => Err(aws("removing the rule")(error)),
         _ => Ok(()),
     }
 }
 
 async fn remove_queue(stack: &Stack, url: &str) -> Result<(), Failure> {
     match stack.sqs.delete_queue().queue_url(url).send().await {
-        Err(error)
-            if !code(&error).is_some_and(|code| {
-                code.contains("NonExistentQueue") || code == "QueueDoesNotExist"
-            }) =>
-        {
-            Err(aws("removing the queue")(error))
-        }
+        Err(error) if !is_gone(&error) => Err(aws("removing the queue")(error)),
         _ => Ok(()),
     }
 }
 
-fn code(error: &impl aws_sdk_sqs::error::ProvideErrorMetadata) -> Option<&str> {
-    error.code()
+/// Whether a call failed because the rule or queue is not there any more.
+fn is_gone(error: &impl ProvideErrorMetadata) -> bool {
+    error.code().is_some_and(|code| {
+        code == "ResourceNotFoundException"
+            || code == "QueueDoesNotExist"
+            || code.ends_with("NonExistentQueue")
+    })
 }
 
 fn field<'event>(event: &'event Value, pointer: &str) -> &'event str {

@@ -2,7 +2,8 @@
 //!
 //! A look receives every message for a moment and puts it back. It keeps what it received for at least [`TAIL`], and
 //! meanwhile nobody else receives it. So however many people look at once, each message is received at most once in
-//! that time: in the 600 s that an order waits, 600 times, below the 1000 at which the queue would set it aside.
+//! that time: in the 600 s that an order waits, 600 times, below the 1000 at which the queue would set it aside. Only who
+//! searches for an order to answer it puts the messages on the way back at once.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
