@@ -41,6 +41,10 @@ deploy: $(TOOLS) ## Bring a change to the running local AWS in seconds, built wi
 down: $(TOOLS) ## Stop the local AWS; all that it holds is gone
 	@$(BIN)/python local/stack.py down
 
+.PHONY: orderctl
+orderctl: ## Build orderctl into .local/bin (minutes the first time)
+	cargo install --locked --path crates/orderctl --root .local --no-track --force
+
 .PHONY: test
 test: lint unit end-to-end ## Run every check and test, on a local AWS of their own
 
@@ -65,6 +69,7 @@ end-to-end: $(TOOLS)
 # Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there.
 .PHONY: on-stack
 on-stack:
+	cargo build $(EVERYTHING) --bin orderctl
 	cargo test $(EVERYTHING) --test end_to_end -- --test-threads 32
 	cargo test $(EVERYTHING) --test coverage
 
@@ -89,6 +94,11 @@ cost: $(TOOLS) ## Write docs/cost.md: what orders cost on AWS, from real executi
 .PHONY: schemas
 schemas: ## Write the JSON Schemas of orders, events and messages anew from the Rust types
 	WRITE_SCHEMAS=1 cargo test $(EVERYTHING) --test schemas
+
+.PHONY: picture
+picture: $(TOOLS) ## Draw docs/desk.svg anew from a real desk
+	cargo build $(EVERYTHING) --bin orderctl --bin picture
+	$(BIN)/python local/stack.py run -- target/debug/picture
 
 .PHONY: fuzz
 fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) long; needs a nightly toolchain

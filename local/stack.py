@@ -375,7 +375,7 @@ def run_tests(argv):
 def usage(port):
     found = outputs(port)
     say("Ready. For the AWS CLI and every AWS SDK, in your shell:")
-    print(f"export PATH={VENV_BIN}:$PATH AWS_ENDPOINT_URL=http://{HOST}:{port} AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION} \\")
+    print(f"export PATH={STATE / 'bin'}:{VENV_BIN}:$PATH AWS_ENDPOINT_URL=http://{HOST}:{port} AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION} \\")
     print(f"    AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test NO_PROXY={NO_PROXY}")
     for name, value in found.items():
         print(f"export {name}={value}")

@@ -476,7 +476,7 @@ fn an_execution_keeps_its_function_versions() {
 }
 
 #[test]
-fn a_restaurant_may_read_its_inbox_and_answer_and_nothing_else() {
+fn a_restaurant_may_read_its_inbox_and_answer_and_see_where_orders_stand_and_nothing_else() {
     let template = template();
     let policies = resources(&template, "AWS::IAM::ManagedPolicy");
     let [("RestaurantPolicy", policy)] = policies.as_slice() else {
@@ -501,6 +501,11 @@ fn a_restaurant_may_read_its_inbox_and_answer_and_nothing_else() {
         ("kms:Decrypt", "EncryptionKey"),
         ("states:SendTaskSuccess", "OrderStateMachine"),
         ("states:SendTaskFailure", "OrderStateMachine"),
+        (
+            "cloudformation:DescribeStacks",
+            "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${AWS::StackName}/*",
+        ),
+        ("dynamodb:GetItem", "OrdersTable"),
     ];
     assert_eq!(
         allowed,
@@ -508,4 +513,18 @@ fn a_restaurant_may_read_its_inbox_and_answer_and_nothing_else() {
             .map(|(action, resource)| (action, resource.to_owned()))
             .into()
     );
+
+    let reads = policy["PolicyDocument"]["Statement"]
+        .as_sequence()
+        .expect("statements")
+        .iter()
+        .find(|statement| statement["Action"] == "dynamodb:GetItem")
+        .expect("reads of the table");
+    let expected = r#"
+        ForAllValues:StringEquals: { dynamodb:Attributes: [order_id, status, restaurant_id, status_reason, updated_at] }
+        StringEqualsIfExists: { dynamodb:Select: SPECIFIC_ATTRIBUTES }
+        "Null": { dynamodb:Attributes: "false" }
+    "#;
+    let expected: Value = serde_norway::from_str(expected).expect("YAML");
+    assert_eq!(reads["Condition"], expected, "what is read of an order");
 }

@@ -47,18 +47,22 @@ async fn the_largest_order_reaches_table_events_and_messages_unchanged() {
 #[tokio::test]
 async fn the_largest_answers_count_like_small_ones_and_fit_into_the_next_state() {
     let stack = Stack::connect();
-    for (decision, status) in [(true, Status::Accepted), (false, Status::Rejected)] {
+    for (decision, status, reason) in [
+        (true, Status::Accepted, None),
+        (false, Status::Rejected, Some("Out of dough")),
+    ] {
         let order = TestOrder::new(&stack).await;
         let execution = order.place().await;
         let message = order.restaurant_message().await;
-        let frame = json!({ "isAccepted": decision, "padding": "" })
+        let frame = json!({ "isAccepted": decision, "reason": reason, "padding": "" })
             .to_string()
             .len();
         let padding = "x".repeat(LARGEST_ANSWER - frame);
-        let answer = json!({ "isAccepted": decision, "padding": padding }).to_string();
+        let answer =
+            json!({ "isAccepted": decision, "reason": reason, "padding": padding }).to_string();
         assert_eq!(answer.len(), LARGEST_ANSWER);
         order.answer(&message.task_token, &answer).await;
-        order.assert_ended(&execution, status, None).await;
+        order.assert_ended(&execution, status, reason).await;
         assert_states_fit(&stack, &execution).await;
     }
 }

@@ -12,5 +12,6 @@ mod limits;
 mod logs;
 mod mocks;
 mod once;
+mod orderctl;
 mod outcomes;
 mod permissions;

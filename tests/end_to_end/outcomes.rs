@@ -2,7 +2,7 @@
 
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::types::ExecutionStatus;
-use order::Status;
+use order::{MAX_REASON, Status};
 use serde_json::json;
 
 use support::{SHORT_TIMEOUT, Stack, TestOrder, seconds};
@@ -48,6 +48,42 @@ async fn an_order_that_the_restaurant_declines_is_rejected() {
     let order = TestOrder::new(&stack).await;
     let execution = order.place_and_answer(r#"{"isAccepted": false}"#).await;
     order.assert_ended(&execution, Status::Rejected, None).await;
+}
+
+#[tokio::test]
+async fn the_reason_of_a_rejection_reaches_order_event_customer_and_output() {
+    let stack = Stack::connect();
+    let longest = "天🍕".repeat(MAX_REASON / 2);
+    for (given, kept) in [
+        (json!("Out of dough"), Some("Out of dough")),
+        (
+            json!("  Out\n\tof \u{0}\u{fffe} \"dough\" "),
+            Some("Out of \"dough\""),
+        ),
+        (json!(longest), Some(longest.as_str())),
+        // An answer that is clear stays what it is, whatever stands beside it.
+        (json!(format!("{longest} and more")), Some(longest.as_str())),
+        (json!(" \n "), None),
+        (json!(""), None),
+        (json!(42), None),
+        (json!(["Out of dough"]), None),
+        (json!({ "because": "Out of dough" }), None),
+        (json!(null), None),
+    ] {
+        let order = TestOrder::new(&stack).await;
+        let answer = json!({ "isAccepted": false, "reason": given });
+        let execution = order.place_and_answer(&answer.to_string()).await;
+        order.assert_ended(&execution, Status::Rejected, kept).await;
+    }
+}
+
+#[tokio::test]
+async fn the_reason_of_an_acceptance_is_ignored() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let answer = r#"{"isAccepted": true, "reason": "With pleasure"}"#;
+    let execution = order.place_and_answer(answer).await;
+    order.assert_ended(&execution, Status::Accepted, None).await;
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ pub struct NotifyUser {
     pub restaurant_id: String,
     /// How the order ended.
     pub status: Status,
+    /// Why the restaurant declined the order, where it gave a reason.
+    pub status_reason: Option<String>,
     /// The execution that placed it.
     pub execution_arn: String,
 }
@@ -61,6 +63,7 @@ pub async fn notify_user(
         restaurant_id: request.restaurant_id,
         status,
         message: message.into(),
+        status_reason: request.status_reason,
     };
     let unwritable =
         |error| Error::Misconfigured(format!("the message cannot be written: {error}"));

@@ -16,6 +16,7 @@ fn request(status: Status) -> NotifyUser {
         customer_id: "cust-42".into(),
         restaurant_id: "rest-7".into(),
         status,
+        status_reason: None,
         execution_arn: "arn:aws:states:eu-central-1:123456789012:execution:orders:ord-1001".into(),
     }
 }
@@ -88,6 +89,27 @@ async fn the_customer_gets_json_for_machines_and_a_sentence_for_people() {
         attributes.contains(&("status".into(), "TIMED_OUT".into())),
         "{attributes:?}"
     );
+}
+
+#[tokio::test]
+async fn the_customer_of_a_declined_order_reads_why() {
+    let aws = FakeAws::answering(&[(200, PUBLISHED)]);
+    let mut declined = request(Status::Rejected);
+    declined.status_reason = Some("Out of \"dough\"".into());
+    let notified = notify_user(&Client::new(&aws.config()), TOPIC, declined).await;
+    assert!(notified.is_ok(), "{notified:?}");
+
+    let form = &aws.requests()[0];
+    assert_eq!(field(form, "Subject"), "Order declined");
+    let by_protocol: serde_json::Value =
+        serde_json::from_str(&field(form, "Message")).expect("JSON");
+    assert_eq!(
+        by_protocol["sms"],
+        "Order declined: ord-1001. Reason: Out of \"dough\""
+    );
+    let for_machines: serde_json::Value =
+        serde_json::from_str(by_protocol["default"].as_str().expect("text")).expect("JSON");
+    assert_eq!(for_machines["status_reason"], "Out of \"dough\"");
 }
 
 #[tokio::test]

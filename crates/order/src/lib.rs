@@ -7,7 +7,9 @@ mod order;
 mod status;
 mod validation;
 
-pub use messages::{CustomerMessage, OrderEvent, OrderSummary, RestaurantMessage};
+pub use messages::{
+    CustomerMessage, MAX_REASON, OrderEvent, OrderSummary, RestaurantAnswer, RestaurantMessage,
+};
 pub use order::{Item, Order, StoredOrder};
 pub use status::Status;
 pub use validation::{InvalidOrder, MAX_UNIT_AMOUNT, Problem};

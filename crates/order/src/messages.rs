@@ -75,6 +75,23 @@ pub struct RestaurantMessage {
     pub task_token: String,
 }
 
+/// The longest reason of a rejection that the workflow keeps, in characters (Unicode scalar values).
+pub const MAX_REASON: usize = 500;
+
+/// The answer of a restaurant that can process an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct RestaurantAnswer {
+    /// Whether the restaurant takes the order.
+    #[serde(rename = "isAccepted")]
+    pub is_accepted: bool,
+    /// Why the restaurant declines the order, for the customer: one line, up to 500 characters. What is longer is
+    /// cut, what is no text is ignored, and so is the reason of an acceptance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schemas", schemars(length(max = 500)))]
+    pub reason: Option<String>,
+}
+
 /// What the customer receives, for machines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -90,12 +107,20 @@ pub struct CustomerMessage {
     pub status: Status,
     /// [`Status::customer_message`].
     pub message: String,
+    /// Why the restaurant declined the order, where it gave a reason. Failures have reasons too, which are not for
+    /// customers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
 }
 
 impl CustomerMessage {
-    /// The same in one plain sentence, for e-mail and SMS.
+    /// The same in plain words, for e-mail and SMS: one sentence, and the restaurant's reason where it gave one.
     #[must_use]
     pub fn sentence(&self) -> String {
-        format!("{}: {}.", self.message, self.order_id)
+        let sentence = format!("{}: {}.", self.message, self.order_id);
+        match &self.status_reason {
+            Some(reason) => format!("{sentence} Reason: {reason}"),
+            None => sentence,
+        }
     }
 }

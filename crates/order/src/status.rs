@@ -13,7 +13,7 @@ pub enum Status {
     Placed,
     /// The restaurant answered `{"isAccepted": true}`.
     Accepted,
-    /// The restaurant answered `{"isAccepted": false}`.
+    /// The restaurant answered `{"isAccepted": false}`, with or without a reason.
     Rejected,
     /// The restaurant did not answer in time.
     TimedOut,

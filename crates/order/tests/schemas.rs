@@ -5,16 +5,17 @@
 
 use std::path::{Path, PathBuf};
 
-use order::{CustomerMessage, Order, OrderEvent, RestaurantMessage};
+use order::{CustomerMessage, Order, OrderEvent, RestaurantAnswer, RestaurantMessage};
 use proptest::prelude::*;
 use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
 
-fn schemas() -> [(&'static str, Schema); 4] {
+fn schemas() -> [(&'static str, Schema); 5] {
     [
         ("order", schema_for!(Order)),
         ("order-event", schema_for!(OrderEvent)),
         ("restaurant-message", schema_for!(RestaurantMessage)),
+        ("restaurant-answer", schema_for!(RestaurantAnswer)),
         ("customer-message", schema_for!(CustomerMessage)),
     ]
 }

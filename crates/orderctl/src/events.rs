@@ -1,0 +1,422 @@
+//! The stack's order events as they happen, through a rule and a queue that live as long as the command.
+//!
+//! Both carry a lease as a tag, which is renewed while the command runs. What a killed run left behind is known by its
+//! lease being over, and is removed by the next run; what a colleague's run uses is left alone.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_sdk_eventbridge::error::ProvideErrorMetadata;
+use aws_sdk_eventbridge::types::{Tag, Target};
+use aws_sdk_sqs::types::{Message, QueueAttributeName};
+use futures_util::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, interval_at};
+
+use crate::failure::{Failure, aws};
+use crate::render::{Output, clean, money, note, parse_time, time_of_day};
+use crate::stack::Stack;
+
+/// The tag that says until when the rule and the queue are in use (RFC 3339).
+const EXPIRES: &str = "orderctl:expires";
+/// The tag that says of which stack they are.
+const STACK: &str = "orderctl:stack";
+/// How long they are in use without word from the command.
+const LEASE: SignedDuration = SignedDuration::from_mins(5);
+/// How often the command says that it still runs.
+const RENEWAL: Duration = Duration::from_mins(1);
+/// The rule's only target.
+const TARGET: &str = "queue";
+
+/// Prints events until there were as many as asked for, or until it is interrupted; removes what it made either way.
+pub async fn events(
+    stack: &Stack,
+    order: Option<&str>,
+    count: Option<usize>,
+    output: Output,
+) -> Result<(), Failure> {
+    let signals = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ]
+    .map(signal);
+    let [interrupt, terminate, hangup] = signals;
+    let (mut interrupt, mut terminate, mut hangup) = (interrupt?, terminate?, hangup?);
+
+    remove_leftovers(stack).await?;
+    let subscription = Subscription::named(stack);
+    let printed = async {
+        let queue = subscription.create(stack, order).await?;
+        output.hint("Listening for events; Ctrl-C ends it");
+        subscription.print(stack, &queue, count, output).await
+    };
+    let ended = tokio::select! {
+        printed = printed => printed,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
+    };
+    let removed = subscription.remove(stack).await;
+    ended.and(removed)
+}
+
+/// A rule and a queue of the same name.
+struct Subscription {
+    name: String,
+    /// The queue's URL, once there is a queue: a list of queues may not have it yet.
+    queue: OnceLock<String>,
+}
+
+/// How the names begin of all that this command ever made for a stack. Names of rules are short, those of stacks not.
+fn prefix(stack: &Stack) -> String {
+    format!("{:.36}-orderctl-", stack.name)
+}
+
+fn expiry() -> String {
+    (Timestamp::now() + LEASE)
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
+}
+
+impl Subscription {
+    /// One with a name that no other run has.
+    fn named(stack: &Stack) -> Self {
+        let nanos = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.subsec_nanos());
+        Self {
+            name: format!("{}{:x}{nanos:x}", prefix(stack), std::process::id()),
+            queue: OnceLock::new(),
+        }
+    }
+
+    /// Makes both; gives the queue's URL. The queue takes events of this rule and nothing else.
+    async fn create(&self, stack: &Stack, order: Option<&str>) -> Result<String, Failure> {
+        let mut pattern = json!({ "source": ["order-processing"] });
+        if let (Some(order), Some(pattern)) = (order, pattern.as_object_mut()) {
+            pattern.insert("detail".into(), json!({ "order_id": [order] }));
+        }
+        let rule = stack
+            .events
+            .put_rule()
+            .name(&self.name)
+            .event_bus_name(&stack.bus)
+            .description("orderctl events, while it runs")
+            .event_pattern(pattern.to_string())
+            .tags(tag(EXPIRES, &expiry())?)
+            .tags(tag(STACK, &stack.name)?)
+            .send()
+            .await
+            .map_err(aws("making a rule for events"))?;
+        let rule = rule.rule_arn.unwrap_or_default();
+
+        let queue = self.queue_arn(&rule);
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": { "Service": "events.amazonaws.com" },
+                "Action": "sqs:SendMessage",
+                "Resource": queue,
+                "Condition": { "ArnEquals": { "aws:SourceArn": rule } },
+            }],
+        });
+        let url = stack
+            .sqs
+            .create_queue()
+            .queue_name(&self.name)
+            .attributes(QueueAttributeName::Policy, policy.to_string())
+            .attributes(QueueAttributeName::MessageRetentionPeriod, "3600")
+            .attributes(QueueAttributeName::SqsManagedSseEnabled, "true")
+            .tags(EXPIRES, expiry())
+            .tags(STACK, &stack.name)
+            .send()
+            .await
+            .map_err(aws("making a queue for events"))?
+            .queue_url
+            .unwrap_or_default();
+        let url = self.queue.get_or_init(|| url);
+
+        let target = Target::builder().id(TARGET).arn(queue).build();
+        let target = target.map_err(|error| Failure::other(format!("a rule's target: {error}")))?;
+        let put = stack
+            .events
+            .put_targets()
+            .rule(&self.name)
+            .event_bus_name(&stack.bus)
+            .targets(target)
+            .send()
+            .await
+            .map_err(aws("sending events to a queue"))?;
+        if let Some(failed) = put.failed_entries().first() {
+            let why = failed.error_message().unwrap_or("no reason given");
+            return Err(Failure::other(format!("sending events to a queue: {why}")));
+        }
+        Ok(url.clone())
+    }
+
+    /// The queue is in the region and account of the rule.
+    fn queue_arn(&self, rule: &str) -> String {
+        let mut parts = rule.split(':');
+        let mut part = |index| parts.nth(index).unwrap_or_default().to_owned();
+        let (partition, region, account) = (part(1), part(1), part(0));
+        format!("arn:{partition}:sqs:{region}:{account}:{}", self.name)
+    }
+
+    /// Prints events as they come.
+    async fn print(
+        &self,
+        stack: &Stack,
+        queue: &str,
+        count: Option<usize>,
+        output: Output,
+    ) -> Result<(), Failure> {
+        let mut renewal = interval_at(Instant::now() + RENEWAL, RENEWAL);
+        let mut printed = 0;
+        loop {
+            let receive = stack
+                .sqs
+                .receive_message()
+                .queue_url(queue)
+                .max_number_of_messages(10)
+                .wait_time_seconds(10)
+                .send();
+            let received = tokio::select! {
+                received = receive => received,
+                _ = renewal.tick() => {
+                    self.renew(stack, queue).await?;
+                    continue;
+                }
+            };
+            let messages = received
+                .map_err(aws("receiving events"))?
+                .messages
+                .unwrap_or_default();
+            let body = |message: &Message| serde_json::from_str(message.body()?).ok();
+            let mut events: Vec<Value> = messages.iter().filter_map(body).collect();
+            events.sort_by_key(|event| field(event, "/time").to_owned());
+            for event in events {
+                output.line(|| line(&event), || event.clone())?;
+                printed += 1;
+                if count == Some(printed) {
+                    return Ok(());
+                }
+            }
+            done_with(stack, queue, messages).await?;
+        }
+    }
+
+    async fn renew(&self, stack: &Stack, queue: &str) -> Result<(), Failure> {
+        let rules = rules(stack).await?;
+        let Some(rule) = rules.get(&self.name) else {
+            return Err(Failure::other(
+                "this run was still for so long that another one removed its rule: start it again",
+            ));
+        };
+        stack
+            .events
+            .tag_resource()
+            .resource_arn(rule)
+            .tags(tag(EXPIRES, &expiry())?)
+            .send()
+            .await
+            .map_err(aws("renewing the rule's lease"))?;
+        stack
+            .sqs
+            .tag_queue()
+            .queue_url(queue)
+            .tags(EXPIRES, expiry())
+            .send()
+            .await
+            .map_err(aws("renewing the queue's lease"))?;
+        Ok(())
+    }
+
+    /// Removes what was made, all of it or the part that came to be.
+    async fn remove(&self, stack: &Stack) -> Result<(), Failure> {
+        let rule = remove_rule(stack, &self.name).await;
+        let queues = match self.queue.get() {
+            Some(url) => vec![url.clone()],
+            None => queues(stack, &self.name).await?,
+        };
+        for url in queues {
+            remove_queue(stack, &url).await?;
+        }
+        rule
+    }
+}
+
+fn tag(key: &str, value: &str) -> Result<Tag, Failure> {
+    let tag = Tag::builder().key(key).value(value).build();
+    tag.map_err(|error| Failure::other(format!("a tag: {error}")))
+}
+
+async fn done_with(stack: &Stack, queue: &str, messages: Vec<Message>) -> Result<(), Failure> {
+    let take_off = async |message: Message| {
+        stack
+            .sqs
+            .delete_message()
+            .queue_url(queue)
+            .set_receipt_handle(message.receipt_handle)
+            .send()
+            .await
+            .map_err(aws("taking an event off the queue"))
+    };
+    try_join_all(messages.into_iter().map(take_off)).await?;
+    Ok(())
+}
+
+/// Removes what runs that were killed left behind.
+async fn remove_leftovers(stack: &Stack) -> Result<(), Failure> {
+    let over = |tags: &HashMap<String, String>| {
+        let expires = tags.get(EXPIRES).and_then(|expires| parse_time(expires));
+        tags.get(STACK) == Some(&stack.name)
+            && expires.is_some_and(|expires| expires < Timestamp::now())
+    };
+    let mut removed = 0;
+    for (name, arn) in rules(stack).await? {
+        let listed = stack
+            .events
+            .list_tags_for_resource()
+            .resource_arn(arn)
+            .send()
+            .await;
+        let tags = match listed {
+            Ok(listed) => listed.tags.unwrap_or_default(),
+            // Another run has just removed it.
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => return Err(aws("reading the tags of a rule")(error)),
+        };
+        if over(&tags.into_iter().map(|tag| (tag.key, tag.value)).collect()) {
+            remove_rule(stack, &name).await?;
+            removed += 1;
+        }
+    }
+    for url in queues(stack, &prefix(stack)).await? {
+        let tags = match stack.sqs.list_queue_tags().queue_url(&url).send().await {
+            Ok(listed) => listed.tags.unwrap_or_default(),
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => return Err(aws("reading the tags of a queue")(error)),
+        };
+        if over(&tags) {
+            remove_queue(stack, &url).await?;
+            removed += 1;
+        }
+    }
+    if removed > 0 {
+        note(&format!(
+            "Removed {removed} rules and queues that an earlier run had left behind"
+        ));
+    }
+    Ok(())
+}
+
+/// The rules of this command on the stack's bus, by name, with their ARNs.
+async fn rules(stack: &Stack) -> Result<HashMap<String, String>, Failure> {
+    let mut found = HashMap::new();
+    let mut next = None;
+    loop {
+        let page = stack
+            .events
+            .list_rules()
+            .event_bus_name(&stack.bus)
+            .name_prefix(prefix(stack))
+            .set_next_token(next)
+            .send()
+            .await
+            .map_err(aws("listing rules"))?;
+        let rule = |rule: aws_sdk_eventbridge::types::Rule| Some((rule.name?, rule.arn?));
+        found.extend(page.rules.unwrap_or_default().into_iter().filter_map(rule));
+        next = page.next_token;
+        if next.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+async fn queues(stack: &Stack, prefix: &str) -> Result<Vec<String>, Failure> {
+    stack
+        .sqs
+        .list_queues()
+        .queue_name_prefix(prefix)
+        .max_results(1000)
+        .into_paginator()
+        .items()
+        .send()
+        .collect::<Result<_, _>>()
+        .await
+        .map_err(aws("listing queues"))
+}
+
+async fn remove_rule(stack: &Stack, name: &str) -> Result<(), Failure> {
+    let targets = stack
+        .events
+        .remove_targets()
+        .rule(name)
+        .event_bus_name(&stack.bus)
+        .ids(TARGET)
+        .send()
+        .await;
+    match targets {
+        Err(error) if !is_gone(&error) => return Err(aws("removing the rule's target")(error)),
+        _ => {}
+    }
+    let rule = stack
+        .events
+        .delete_rule()
+        .name(name)
+        .event_bus_name(&stack.bus)
+        .send()
+        .await;
+    match rule {
+        Err(error) if !is_gone(&error) => Err(aws("removing the rule")(error)),
+        _ => Ok(()),
+    }
+}
+
+async fn remove_queue(stack: &Stack, url: &str) -> Result<(), Failure> {
+    match stack.sqs.delete_queue().queue_url(url).send().await {
+        Err(error) if !is_gone(&error) => Err(aws("removing the queue")(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a call failed because the rule or queue is not there any more.
+fn is_gone(error: &impl ProvideErrorMetadata) -> bool {
+    error.code().is_some_and(|code| {
+        code == "ResourceNotFoundException"
+            || code == "QueueDoesNotExist"
+            || code.ends_with("NonExistentQueue")
+    })
+}
+
+fn field<'event>(event: &'event Value, pointer: &str) -> &'event str {
+    event
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// An event on one line.
+fn line(event: &Value) -> String {
+    let time = parse_time(field(event, "/time")).map_or_else(String::new, time_of_day);
+    let currency = iso_currency::Currency::from_code(field(event, "/detail/currency"));
+    let amount = event
+        .pointer("/detail/total_amount")
+        .and_then(Value::as_u64);
+    let total = currency
+        .zip(amount)
+        .map_or_else(String::new, |(currency, amount)| money(currency, amount));
+    let reason = clean(field(event, "/detail/status_reason"));
+    let line = format!(
+        "{time}  {:<15}  {:<20}  {:<12}  {total:>12}  {reason}",
+        clean(field(event, "/detail-type")),
+        clean(field(event, "/detail/order_id")),
+        clean(field(event, "/detail/restaurant_id")),
+    );
+    line.trim_end().to_owned()
+}

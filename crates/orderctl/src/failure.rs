@@ -1,0 +1,129 @@
+//! What ends a command otherwise than well: one sentence for people, one exit code for scripts.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// Why a command ended, and its exit code. `docs/orderctl.md` lists the codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// AWS refused or could not be reached, or a file could not be read.
+    Other = 1,
+    /// The order breaks a rule, or an argument does. Also clap's code for arguments that it cannot read.
+    Invalid = 2,
+    /// Somebody answered the order before.
+    AnsweredAlready = 3,
+    /// The restaurant's time is over.
+    TooLate = 4,
+    /// There is no such order.
+    UnknownOrder = 5,
+    /// The order is for another restaurant than the one that answers.
+    OtherRestaurant = 6,
+    /// The workflow stopped before the outcome was recorded: a person must act.
+    NeedsPerson = 7,
+    /// An order with this id was placed before.
+    PlacedAlready = 8,
+    /// The order waits for an answer, but its message cannot be had from the inbox.
+    NotInInbox = 9,
+    /// Whoever read the output closed it. Not a failure of the command.
+    OutputClosed = 0,
+}
+
+/// A command's end, other than well.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Which exit code.
+    pub kind: Kind,
+    /// What happened, and what to do.
+    pub message: String,
+}
+
+impl Failure {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { kind, message }
+    }
+
+    pub fn other(message: impl Into<String>) -> Self {
+        Self::new(Kind::Other, message)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Kind::OutputClosed, ""),
+            _ => Self::other(format!("the terminal or a file failed: {error}")),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::other(format!("JSON cannot be written or read: {error}"))
+    }
+}
+
+/// Makes the failure of an AWS call readable: what was tried, what AWS says, what helps.
+pub fn aws<E, R>(trying: &str) -> impl FnOnce(SdkError<E, R>) -> Failure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+    R: fmt::Debug,
+{
+    move |error| Failure::other(explain(trying, &error))
+}
+
+fn explain<E, R>(trying: &str, error: &SdkError<E, R>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+    R: fmt::Debug,
+{
+    match error {
+        SdkError::ServiceError(service) => {
+            let code = service.err().code().unwrap_or("an error without a name");
+            let said = service.err().message().unwrap_or("no more");
+            let advice = match code {
+                "AccessDenied" | "AccessDeniedException" | "AuthorizationError" => {
+                    ". docs/orderctl.md lists the permissions that each command needs"
+                }
+                "ExpiredToken" | "ExpiredTokenException" => {
+                    ". The credentials have expired: sign in again"
+                }
+                "UnrecognizedClientException" | "InvalidClientTokenId" => {
+                    ". The credentials are not of this account: check AWS_PROFILE or --profile"
+                }
+                _ => "",
+            };
+            format!("{trying}: AWS answers {code}: {said}{advice}")
+        }
+        SdkError::TimeoutError(_) => format!("{trying}: AWS did not answer in time. Try again"),
+        // Only what the errors say of themselves: their debug form may hold a request, and so a token.
+        error => {
+            let mut causes: Vec<String> = Vec::new();
+            let mut source = error.source();
+            while let Some(cause) = source {
+                let said = cause.to_string();
+                if causes.last() != Some(&said) {
+                    causes.push(said);
+                }
+                source = cause.source();
+            }
+            let causes = causes.join(": ");
+            let advice = if causes.contains("credentials") {
+                "name a profile with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            } else {
+                "check the region, the network and, for the local stack, AWS_ENDPOINT_URL (`make up` prints it)"
+            };
+            format!("{trying}: AWS cannot be reached ({causes}): {advice}")
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! How things look on the terminal and in JSON.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use iso_currency::Currency;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use order::{Item, Status};
+use ratatui::crossterm::style::{Color, Stylize};
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// The form of a command's output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For scripts: one JSON document, or one on each line where the output goes on.
+    Json,
+}
+
+impl Output {
+    /// Writes one line of either form to standard output.
+    pub fn line(
+        self,
+        text: impl FnOnce() -> String,
+        json: impl FnOnce() -> Value,
+    ) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        match self {
+            Self::Text => writeln!(out, "{}", text())?,
+            Self::Json => writeln!(out, "{}", json())?,
+        }
+        Ok(out.flush()?)
+    }
+
+    /// Says to a person, beside the output, what goes on.
+    pub fn hint(self, text: &str) {
+        if self == Self::Text {
+            note(text);
+        }
+    }
+}
+
+/// Writes to standard error. That nobody reads it is no failure.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Whether lines on standard output may be written over and coloured.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// An amount in the minor unit, in the form of its currency: `EUR 25.00`, `JPY 2500`.
+pub fn money(currency: Currency, amount: u64) -> String {
+    let code = currency.code();
+    match currency.exponent() {
+        None | Some(0) => format!("{code} {amount}"),
+        Some(digits) => {
+            let unit = 10_u64.saturating_pow(digits.into());
+            let (whole, part) = (amount / unit, amount % unit);
+            format!("{code} {whole}.{part:0width$}", width = digits.into())
+        }
+    }
+}
+
+/// What was ordered, on one line.
+pub fn items(items: &[Item]) -> String {
+    let item = |item: &Item| format!("{} × {}", item.quantity, clean(&item.name));
+    items.iter().map(item).collect::<Vec<_>>().join(", ")
+}
+
+/// Text of an order, which may hold anything, as something that cannot steer a terminal.
+pub fn clean(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .map(|c| if steers(c) { ' ' } else { c })
+        .collect()
+}
+
+/// The time of day here of a point in time.
+pub fn time_of_day(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::system())
+        .strftime("%H:%M:%S")
+        .to_string()
+}
+
+/// A point in time in RFC 3339, where it is readable.
+pub fn parse_time(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
+}
+
+/// How long until a point in time; nothing where it has passed.
+pub fn left_until(deadline: Timestamp) -> Duration {
+    Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default()
+}
+
+/// Minutes and seconds, as on a kitchen clock.
+pub fn clock(left: Duration) -> String {
+    format!("{}:{:02}", left.as_secs() / 60, left.as_secs() % 60)
+}
+
+/// A status in its colour, where there are colours.
+pub fn status(status: Status) -> String {
+    if !is_terminal() || std::env::var_os("NO_COLOR").is_some() {
+        return status.to_string();
+    }
+    status.as_str().with(color(status)).bold().to_string()
+}
+
+/// The colour of a status.
+pub const fn color(status: Status) -> Color {
+    match status {
+        Status::Placed => Color::Yellow,
+        Status::Accepted => Color::Green,
+        Status::Rejected | Status::Failed => Color::Red,
+        Status::TimedOut => Color::Magenta,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_has_the_form_of_its_currency() {
+        for (currency, amount, form) in [
+            (Currency::EUR, 2_500, "EUR 25.00"),
+            (Currency::EUR, 5, "EUR 0.05"),
+            (Currency::EUR, 0, "EUR 0.00"),
+            (Currency::JPY, 2_500, "JPY 2500"),
+            (Currency::KWD, 12_345, "KWD 12.345"),
+            (Currency::XAU, 7, "XAU 7"),
+            (Currency::EUR, 999_000_000_000_000, "EUR 9990000000000.00"),
+        ] {
+            assert_eq!(money(currency, amount), form);
+        }
+    }
+
+    #[test]
+    fn text_of_an_order_cannot_steer_the_terminal() {
+        assert_eq!(
+            clean("Piz\u{1b}[2Jza\r\n\u{9b}31m\u{202e}Tiramisù 🍰"),
+            "Piz [2Jza   31m Tiramisù 🍰"
+        );
+    }
+
+    #[test]
+    fn what_is_left_is_never_negative() {
+        assert_eq!(left_until(Timestamp::UNIX_EPOCH), Duration::ZERO);
+        assert_eq!(clock(Duration::from_secs(599)), "9:59");
+        assert_eq!(clock(Duration::ZERO), "0:00");
+    }
+}

@@ -1,0 +1,151 @@
+//! What `orderctl` says and refuses by itself, without any AWS.
+#![allow(clippy::expect_used)] // also in the helpers of a test
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+const COMMANDS: [&str; 10] = [
+    "place",
+    "watch",
+    "show",
+    "inbox",
+    "accept",
+    "reject",
+    "fail",
+    "events",
+    "desk",
+    "completions",
+];
+
+/// Runs it with an AWS that cannot be reached.
+fn orderctl(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_orderctl"))
+        .args(arguments)
+        .env_remove("ORDERCTL_RESTAURANT")
+        .env_remove("ORDERCTL_STACK")
+        .envs([
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("NO_PROXY", "127.0.0.1"),
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("orderctl");
+    // It may end without reading.
+    let _ = child
+        .stdin
+        .take()
+        .expect("its input")
+        .write_all(input.as_bytes());
+    child.wait_with_output().expect("its end")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn an_invalid_order_is_refused_with_every_problem_before_anything_is_sent() {
+    let done = orderctl(
+        &["place", "-"],
+        include_str!("../../../events/invalid.json"),
+    );
+    // Had it tried to send anything, it would have ended with 1.
+    assert_eq!(done.status.code(), Some(2));
+    let said = text(&done.stderr);
+    for problem in [
+        "currency must be a currency code of ISO 4217",
+        "items[0].quantity must be",
+        "items[0].unit_amount must be",
+        "order_id must be",
+        "coupon is not a field",
+    ] {
+        assert!(said.contains(problem), "{problem} is not in {said}");
+    }
+    let done = orderctl(&["place", "-", "--output", "json"], "{");
+    let said: serde_json::Value = serde_json::from_slice(&done.stderr).expect("an error as JSON");
+    assert_eq!(said.get("exit_code"), Some(&2.into()), "{said}");
+}
+
+#[test]
+fn a_valid_order_is_sent() {
+    let done = orderctl(
+        &["place", "-"],
+        include_str!("../../../events/accepted.json"),
+    );
+    assert_eq!(done.status.code(), Some(1));
+    let said = text(&done.stderr);
+    assert!(
+        said.contains("AWS cannot be reached") && said.contains("AWS_ENDPOINT_URL"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_the_workflow_would_not_take_for_an_answer_is_refused() {
+    let long = "x".repeat(501);
+    for (arguments, problem) in [
+        (
+            vec!["reject", "ord-1", "--reason", &long],
+            "501 characters, of which 500 are allowed",
+        ),
+        (
+            vec!["reject", "ord-1", "--reason", " "],
+            "must not be empty",
+        ),
+        (
+            vec!["fail", "ord-1", "--error", "States.Timeout", "--cause", "c"],
+            "those of AWS itself",
+        ),
+        (
+            vec!["fail", "ord-1", "--error", "SNS.Broken", "--cause", "c"],
+            "those of AWS itself",
+        ),
+        (vec!["fail", "ord-1", "--error", "E"], "--cause"),
+        (vec!["desk"], "needs a terminal"),
+    ] {
+        let done = orderctl(&arguments, "");
+        let said = text(&done.stderr);
+        assert!(
+            done.status.code() == Some(2) && said.contains(problem),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn the_help_of_every_command_has_an_example() {
+    for command in COMMANDS {
+        let done = orderctl(&[command, "--help"], "");
+        let said = text(&done.stdout);
+        assert!(
+            done.status.success() && said.contains(&format!("  orderctl {command}"))
+                || said.contains(&format!("(orderctl {command}")),
+            "{said}"
+        );
+        assert!(said.contains("Example"), "{said}");
+    }
+    let said = text(&orderctl(&["--help"], "").stdout);
+    assert!(
+        said.contains("Examples:") && said.contains("Exit codes:"),
+        "{said}"
+    );
+}
+
+#[test]
+fn every_shell_gets_completions_of_every_command() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let done = orderctl(&["completions", shell], "");
+        let script = text(&done.stdout);
+        for command in COMMANDS {
+            assert!(
+                done.status.success() && script.contains(command),
+                "{shell} lacks {command}"
+            );
+        }
+    }
+}

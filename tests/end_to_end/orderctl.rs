@@ -1,0 +1,770 @@
+//! `orderctl` as people and scripts use it: the built binary against the deployed stack, with the permissions of whoever
+//! would run it, in a real pseudo-terminal where it draws on one.
+
+use std::collections::HashMap;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use order::Status;
+use serde_json::{Value, json};
+use support::{Session, Stack, Terminal, TestOrder, aws, orderctl_binary, output, unique};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::OnceCell;
+use tokio::time::sleep;
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Somebody who may do everything.
+fn anybody() -> Session {
+    HashMap::new()
+}
+
+/// What the local AWS asks for beside what AWS does: it does not know of which state machine a token is, nor which rule
+/// gets a target or has tags.
+fn local_extra() -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            { "Effect": "Allow", "Action": ["states:SendTaskSuccess", "states:SendTaskFailure"], "Resource": "*" },
+            { "Effect": "Allow", "Action": [
+                "events:PutTargets", "events:RemoveTargets", "events:TagResource", "events:ListTagsForResource",
+            ], "Resource": "*" },
+        ],
+    })
+}
+
+/// Somebody with these policies and nothing else, one of the stack's or one in JSON.
+async fn somebody_with(name: &str, policy_arn: Option<&str>, policy: Option<Value>) -> Session {
+    let role = format!("{name}-{}", unique());
+    let trust = json!({
+        "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" }],
+    })
+    .to_string();
+    let created = aws(&[
+        "iam",
+        "create-role",
+        "--role-name",
+        &role,
+        "--assume-role-policy-document",
+        &trust,
+    ])
+    .await;
+    if let Some(arn) = policy_arn {
+        silently(&[
+            "iam",
+            "attach-role-policy",
+            "--role-name",
+            &role,
+            "--policy-arn",
+            arn,
+        ])
+        .await;
+    }
+    for (name, policy) in [("documented", policy), ("local", Some(local_extra()))] {
+        let Some(policy) = policy.map(|policy| policy.to_string()) else {
+            continue;
+        };
+        let put = ["iam", "put-role-policy", "--role-name", &role];
+        silently(
+            &[
+                &put[..],
+                &["--policy-name", name, "--policy-document", &policy],
+            ]
+            .concat(),
+        )
+        .await;
+    }
+    let arn = created["Role"]["Arn"].as_str().expect("an ARN");
+    let session = aws(&[
+        "sts",
+        "assume-role",
+        "--role-arn",
+        arn,
+        "--role-session-name",
+        "test",
+    ])
+    .await;
+    let credential = |name: &str| {
+        session["Credentials"][name]
+            .as_str()
+            .expect("a credential")
+            .to_owned()
+    };
+    HashMap::from([
+        ("AWS_ACCESS_KEY_ID", credential("AccessKeyId")),
+        ("AWS_SECRET_ACCESS_KEY", credential("SecretAccessKey")),
+        ("AWS_SESSION_TOKEN", credential("SessionToken")),
+    ])
+}
+
+/// Runs an AWS CLI command that prints nothing.
+async fn silently(arguments: &[&str]) {
+    let done = Command::new("aws")
+        .args(arguments)
+        .output()
+        .await
+        .expect("the AWS CLI");
+    assert!(
+        done.status.success(),
+        "aws {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
+/// Somebody who answers for restaurants, with the policy that the stack has for them and nothing else.
+async fn restaurant() -> Session {
+    static SESSION: OnceCell<Session> = OnceCell::const_new();
+    SESSION
+        .get_or_init(async || {
+            somebody_with("restaurant", Some(&output("RestaurantPolicyArn")), None).await
+        })
+        .await
+        .clone()
+}
+
+/// Somebody with the policy that `docs/orderctl.md` gives for a group of commands.
+async fn documented(group: &str) -> Session {
+    let account = output("StateMachineArn")
+        .split(':')
+        .nth(4)
+        .expect("an account")
+        .to_owned();
+    let page = include_str!("../../docs/orderctl.md");
+    let (_, after) = page
+        .split_once(&format!("<!-- policy: {group} -->"))
+        .expect("the policy's mark");
+    let policy = after
+        .split("```")
+        .nth(1)
+        .expect("the policy")
+        .trim_start_matches("json");
+    let policy = policy
+        .replace("${Region}", &std::env::var("AWS_REGION").expect("a region"))
+        .replace("${Account}", &account)
+        .replace(
+            "${StateMachineName}",
+            output("StateMachineArn")
+                .rsplit(':')
+                .next()
+                .expect("a name"),
+        )
+        .replace("${OrdersTableName}", &output("OrdersTableName"));
+    let policy = serde_json::from_str(&policy).expect("a policy that is JSON");
+    somebody_with(group, None, Some(policy)).await
+}
+
+/// What came of a command.
+#[derive(Debug)]
+struct Done {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Done {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    fn assert_code(&self, code: i32) {
+        assert_eq!(self.code, Some(code), "exit code of {self:?}");
+    }
+}
+
+fn command(session: &Session, arguments: &[&str]) -> Command {
+    let mut command = Command::new(orderctl_binary());
+    command
+        .args(arguments)
+        .envs(session)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+async fn orderctl(session: &Session, arguments: &[&str]) -> Done {
+    orderctl_with_input(session, arguments, "").await
+}
+
+async fn orderctl_with_input(session: &Session, arguments: &[&str], input: &str) -> Done {
+    let mut child = command(session, arguments).spawn().expect("orderctl");
+    let mut stdin = child.stdin.take().expect("its standard input");
+    // It may end without reading.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let done = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+    let done = done
+        .unwrap_or_else(|_| panic!("orderctl {arguments:?} does not end"))
+        .expect("its end");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Done {
+        code: done.status.code(),
+        stdout: text(done.stdout),
+        stderr: text(done.stderr),
+    }
+}
+
+/// The orders of a restaurant in the inbox, once one is there: somebody else may just be looking.
+async fn inbox_of(session: &Session, restaurant_id: &str, more: &[&str]) -> Done {
+    let begun = Instant::now();
+    loop {
+        let mut arguments = vec!["inbox", "--restaurant", restaurant_id];
+        arguments.extend(more);
+        let done = orderctl(session, &arguments).await;
+        done.assert_code(0);
+        if done.stdout.contains(restaurant_id) {
+            return done;
+        }
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{restaurant_id} never gets its order: {done:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn place_inbox_accept_and_show_work_one_after_the_other() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let id = order.order.order_id.as_str();
+    let (customer, restaurant) = (documented("customer").await, restaurant().await);
+    let input = json!(order.order).to_string();
+
+    let placed = orderctl_with_input(&customer, &["place", "-"], &input).await;
+    placed.assert_code(0);
+    let execution = placed
+        .stdout
+        .trim()
+        .rsplit(' ')
+        .next()
+        .expect("an ARN")
+        .to_owned();
+    let again = orderctl_with_input(&customer, &["place", "-"], &input).await;
+    // AWS gives the running execution again, the local AWS refuses.
+    assert!(matches!(again.code, Some(0 | 8)), "{again:?}");
+
+    let token = order.restaurant_message().await.task_token;
+    let listed = inbox_of(&restaurant, &order.order.restaurant_id, &[]).await;
+    assert!(
+        listed
+            .stdout
+            .contains("2 × Margherita, 1 × Tiramisù  EUR 31.50  9:"),
+        "{listed:?}"
+    );
+    let listed = inbox_of(
+        &restaurant,
+        &order.order.restaurant_id,
+        &["--output", "json"],
+    )
+    .await;
+    assert!(
+        !listed.stdout.contains(&token) && !listed.stdout.contains("task_token"),
+        "a token is shown unasked"
+    );
+    let entry = &listed.json()[0];
+    assert_eq!(entry["order_id"], id);
+    assert_eq!(entry["total"], "EUR 31.50");
+    let with_token = ["--output", "json", "--show-token"];
+    let listed = inbox_of(&restaurant, &order.order.restaurant_id, &with_token).await;
+    assert!(
+        listed.json()[0]["task_token"] == token.as_str(),
+        "the token is not the order's"
+    );
+
+    let accepted = orderctl(
+        &restaurant,
+        &["accept", id, "--restaurant", &order.order.restaurant_id],
+    )
+    .await;
+    accepted.assert_code(0);
+    assert_eq!(accepted.stdout, format!("{id}  ACCEPTED\n"));
+    order.assert_ended(&execution, Status::Accepted, None).await;
+
+    let shown = orderctl(&customer, &["show", id]).await;
+    shown.assert_code(0);
+    for part in [
+        &format!("{id}  ACCEPTED"),
+        "2 × Margherita",
+        "EUR 25.00",
+        "EUR 31.50",
+        "Notify restaurant",
+        "SUCCEEDED",
+    ] {
+        assert!(
+            shown.stdout.contains(part),
+            "{part} is not in {}",
+            shown.stdout
+        );
+    }
+    let shown = orderctl(&customer, &["show", id, "--output", "json"])
+        .await
+        .json();
+    assert_eq!(shown["order"], stack.item(id).await.expect("the order"));
+    assert_eq!(
+        shown["execution"]["history"].as_array().map(Vec::len),
+        Some(7)
+    );
+
+    let late = orderctl(&restaurant, &["reject", id, "--output", "json"]).await;
+    late.assert_code(3);
+    let error: Value = serde_json::from_str(&late.stderr).expect("an error as JSON");
+    assert_eq!(error["exit_code"], 3, "{error}");
+    orderctl_with_input(&customer, &["place", "-"], &input)
+        .await
+        .assert_code(8);
+}
+
+#[tokio::test]
+async fn a_rejection_and_a_failure_are_recorded_with_what_was_said() {
+    let stack = Stack::connect();
+    let session = restaurant().await;
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let id = order.order.order_id.as_str();
+    let done = orderctl(&session, &["reject", id, "--reason", " Out of dough "]).await;
+    done.assert_code(0);
+    assert_eq!(done.stdout, format!("{id}  REJECTED  (Out of dough)\n"));
+    order
+        .assert_ended(&execution, Status::Rejected, Some("Out of dough"))
+        .await;
+
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let id = order.order.order_id.as_str();
+    let fail = [
+        "fail",
+        id,
+        "--error",
+        "RestaurantUnavailable",
+        "--cause",
+        "The oven is broken",
+        "--output",
+        "json",
+    ];
+    let done = orderctl(&session, &fail).await;
+    done.assert_code(0);
+    let reason = "RestaurantUnavailable: The oven is broken";
+    assert_eq!(done.json()["status_reason"], reason);
+    order
+        .assert_ended(&execution, Status::Failed, Some(reason))
+        .await;
+}
+
+#[tokio::test]
+async fn whoever_cannot_answer_is_told_why() {
+    let stack = Stack::connect();
+    let session = restaurant().await;
+    orderctl(&session, &["accept", &unique()])
+        .await
+        .assert_code(5);
+    orderctl(&session, &["accept", "x", "--stack", "no-such-stack"])
+        .await
+        .assert_code(1);
+
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let id = order.order.order_id.as_str();
+    let other = orderctl(&session, &["accept", id, "--restaurant", "rest-other"]).await;
+    other.assert_code(6);
+    orderctl(&session, &["accept", id]).await.assert_code(0);
+    order.assert_ended(&execution, Status::Accepted, None).await;
+
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place_on(&stack.impatient_state_machine().await).await;
+    order.assert_ended(&execution, Status::TimedOut, None).await;
+    let late = orderctl(&session, &["accept", &order.order.order_id]).await;
+    late.assert_code(4);
+    assert!(late.stderr.contains("too late"), "{late:?}");
+}
+
+#[tokio::test]
+async fn two_answers_at_once_have_one_winner_and_the_other_is_told() {
+    let stack = Stack::connect();
+    let session = restaurant().await;
+    for _ in 0..3 {
+        let order = TestOrder::new(&stack).await;
+        let execution = order.place().await;
+        order.restaurant_message().await;
+        let id = order.order.order_id.as_str();
+        let (accept, reject) = (["accept", id], ["reject", id]);
+        let (accepted, rejected) =
+            tokio::join!(orderctl(&session, &accept), orderctl(&session, &reject));
+        let status = match (accepted.code, rejected.code) {
+            (Some(0), Some(3)) => Status::Accepted,
+            (Some(3), Some(0)) => Status::Rejected,
+            _ => panic!("not one winner: {accepted:?} {rejected:?}"),
+        };
+        order.assert_ended(&execution, status, None).await;
+    }
+}
+
+#[tokio::test]
+async fn looking_takes_nothing_away() {
+    let stack = Stack::connect();
+    let session = restaurant().await;
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    order.restaurant_message().await;
+    let (id, restaurant_id) = (
+        order.order.order_id.as_str(),
+        order.order.restaurant_id.as_str(),
+    );
+    let look = || inbox_of(&session, restaurant_id, &[]);
+    tokio::join!(look(), look(), look());
+    let accept = ["accept", id];
+    let (accepted, ..) = tokio::join!(orderctl(&session, &accept), orderctl(&session, &["inbox"]));
+    accepted.assert_code(0);
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}
+
+#[tokio::test]
+async fn the_watched_inbox_tells_what_comes_and_what_goes() {
+    let stack = Stack::connect();
+    let session = restaurant().await;
+    let order = TestOrder::new(&stack).await;
+    let id = order.order.order_id.as_str();
+    let watch = [
+        "inbox",
+        "--watch",
+        "--restaurant",
+        &order.order.restaurant_id,
+        "--output",
+        "json",
+    ];
+    let mut child = command(&session, &watch).spawn().expect("orderctl");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let execution = order.place().await;
+    let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
+    assert_eq!(line["order_id"], id);
+    assert_eq!(line.get("task_token"), None);
+    orderctl(&session, &["accept", id]).await.assert_code(0);
+    let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
+    assert_eq!(line, json!({ "order_id": id, "status": "ACCEPTED" }));
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}
+
+type Lines<R> = tokio::io::Lines<BufReader<R>>;
+
+async fn next<R: tokio::io::AsyncRead + Unpin>(lines: &mut Lines<R>) -> String {
+    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+    line.expect("a line in time")
+        .expect("a line that can be read")
+        .expect("a line before the end")
+}
+
+#[tokio::test]
+async fn watch_follows_an_order_in_plain_lines() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let customer = documented("customer").await;
+    let input = json!(order.order).to_string();
+    let (watched, ()) = tokio::join!(
+        orderctl_with_input(&customer, &["place", "-", "--watch"], &input),
+        async {
+            let message = order.restaurant_message().await;
+            // Long enough for the watch to see the order wait.
+            sleep(Duration::from_secs(4)).await;
+            order.accept(&message).await;
+        }
+    );
+    watched.assert_code(0);
+    let lines: Vec<_> = watched.stdout.lines().collect();
+    let states = [
+        "placed: arn:",
+        "Save order",
+        "Publish ORDER_PLACED event",
+        "Notify restaurant            until ",
+        "Notify restaurant ",
+        "Restaurant decision",
+        "Update order status",
+        "Publish status event",
+        "Notify user",
+        "ACCEPTED",
+    ];
+    assert_eq!(lines.len(), states.len(), "{lines:#?}");
+    for (line, state) in lines.iter().zip(states) {
+        assert!(line.contains(state), "{state} is not in {line}");
+    }
+    assert!(
+        !watched.stdout.contains('\u{1b}'),
+        "a pipe gets control sequences"
+    );
+}
+
+#[tokio::test]
+async fn an_execution_that_needs_a_person_is_told_by_the_exit_code() {
+    let stack = Stack::connect();
+    let id = format!("ord-{}", unique());
+    let execution = stack
+        .start(&Stack::state_machine(), &id, r#"{"order_id": 1}"#)
+        .await;
+    stack.end_of(&execution).await;
+    let customer = documented("customer").await;
+    let watched = orderctl(&customer, &["watch", &id]).await;
+    watched.assert_code(7);
+    assert!(watched.stderr.contains("InvalidOrder"), "{watched:?}");
+    let shown = orderctl(&customer, &["show", &id]).await;
+    shown.assert_code(0);
+    assert!(shown.stdout.contains("is not stored"), "{shown:?}");
+    orderctl(&customer, &["watch", &unique()])
+        .await
+        .assert_code(5);
+}
+
+/// The rules and queues that `events` made for the stack and that are there now.
+async fn subscriptions(stack: &Stack) -> (Vec<(String, String)>, Vec<String>) {
+    let prefix = "order-workflow-orderctl-";
+    let rules = stack
+        .events
+        .list_rules()
+        .event_bus_name(output("EventBusName"))
+        .name_prefix(prefix);
+    let rules = rules.send().await.expect("rules").rules.unwrap_or_default();
+    let queues = stack
+        .sqs
+        .list_queues()
+        .queue_name_prefix(prefix)
+        .send()
+        .await
+        .expect("queues");
+    let rule = |rule: aws_sdk_eventbridge::types::Rule| Some((rule.name?, rule.arn?));
+    (
+        rules.into_iter().filter_map(rule).collect(),
+        queues.queue_urls.unwrap_or_default(),
+    )
+}
+
+/// Starts `events` and waits until it listens.
+async fn listen(session: &Session, arguments: &[&str]) -> Child {
+    let mut all = vec!["events"];
+    all.extend(arguments);
+    let mut child = command(session, &all).spawn().expect("orderctl");
+    let mut said = BufReader::new(child.stderr.as_mut().expect("its standard error")).lines();
+    loop {
+        let line = next(&mut said).await;
+        assert!(!line.starts_with("error"), "{line}");
+        if line.starts_with("Listening") {
+            return child;
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_are_printed_as_they_happen_and_nothing_is_left_behind() {
+    let stack = Stack::connect();
+    let engineer = documented("events").await;
+
+    // Killed outright: what it made stays, and is nobody else's business while its lease runs.
+    let mut killed = listen(&engineer, &[]).await;
+    killed.kill().await.expect("a kill");
+    let (rules, queues) = subscriptions(&stack).await;
+    assert_eq!((rules.len(), queues.len()), (1, 1), "{rules:?} {queues:?}");
+
+    let order = TestOrder::new(&stack).await;
+    let id = order.order.order_id.as_str();
+    let child = listen(&engineer, &["--order", id, "--count", "2"]).await;
+    let execution = order
+        .place_and_answer(r#"{"isAccepted": false, "reason": "Out of dough"}"#)
+        .await;
+    let done = tokio::time::timeout(PATIENCE, child.wait_with_output())
+        .await
+        .expect("an end")
+        .expect("an end");
+    assert!(done.status.success(), "{done:?}");
+    let printed = String::from_utf8(done.stdout).expect("UTF-8");
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines.len(), 2, "{printed}");
+    for (line, parts) in lines.iter().zip([
+        ["ORDER_PLACED", id, "EUR 31.50"],
+        ["ORDER_REJECTED", id, "Out of dough"],
+    ]) {
+        assert!(
+            parts.iter().all(|part| line.contains(part)),
+            "{parts:?} are not in {line}"
+        );
+    }
+    order
+        .assert_ended(&execution, Status::Rejected, Some("Out of dough"))
+        .await;
+    assert_eq!(
+        subscriptions(&stack).await,
+        (rules.clone(), queues.clone()),
+        "a colleague's run was not left alone"
+    );
+
+    let past = "2020-01-01T00:00:00Z";
+    let tag = aws_sdk_eventbridge::types::Tag::builder()
+        .key("orderctl:expires")
+        .value(past)
+        .build();
+    let tagged = stack
+        .events
+        .tag_resource()
+        .resource_arn(&rules[0].1)
+        .tags(tag.expect("a tag"));
+    tagged.send().await.expect("an aged rule");
+    let tagged = stack
+        .sqs
+        .tag_queue()
+        .queue_url(&queues[0])
+        .tags("orderctl:expires", past);
+    tagged.send().await.expect("an aged queue");
+    for signal in ["-INT", "-TERM"] {
+        let mut child = listen(&engineer, &["--output", "text"]).await;
+        let (rules, queues) = subscriptions(&stack).await;
+        assert_eq!(
+            (rules.len(), queues.len()),
+            (1, 1),
+            "the leftovers are still there: {rules:?} {queues:?}"
+        );
+        let pid = child.id().expect("a process").to_string();
+        let sent = Command::new("kill")
+            .args([signal, &pid])
+            .status()
+            .await
+            .expect("kill");
+        assert!(sent.success());
+        let ended = tokio::time::timeout(PATIENCE, child.wait())
+            .await
+            .expect("an end")
+            .expect("an end");
+        assert!(ended.success(), "{signal}: {ended:?}");
+        assert_eq!(
+            subscriptions(&stack).await,
+            (vec![], vec![]),
+            "left behind after {signal}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_desk_shows_orders_as_they_come_and_answers_with_a_key() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let mut desk = Terminal::run(
+        &restaurant().await,
+        &["desk", "--restaurant", &order.order.restaurant_id],
+    );
+    desk.wait_for("No order waits").await;
+    let execution = order.place().await;
+    let token = order.restaurant_message().await.task_token;
+    desk.wait_for("1 order waits").await;
+    for part in [
+        order.order.order_id.as_str(),
+        "EUR 31.50",
+        "Note: No basil, please",
+        "a accept",
+    ] {
+        assert!(
+            desk.contents().contains(part),
+            "{part} is not on the screen:\n{}",
+            desk.contents()
+        );
+    }
+    let shown: String = desk.contents().split_whitespace().collect();
+    assert!(
+        !shown.contains(token.get(..40).unwrap_or(&token)),
+        "a token is on the screen"
+    );
+
+    desk.press("r");
+    desk.wait_for(" rejected?").await;
+    desk.press("no\u{1b}");
+    desk.wait_for("a accept").await;
+    desk.press("r");
+    desk.wait_for(" rejected?").await;
+    desk.press("Out of dough\r");
+    desk.wait_for("REJECTED  (Out of dough)").await;
+    desk.wait_for("No order waits").await;
+    order
+        .assert_ended(&execution, Status::Rejected, Some("Out of dough"))
+        .await;
+    desk.press("q");
+    assert_eq!(desk.end().await, 0);
+    assert!(desk.is_given_back(), "the terminal is not given back");
+}
+
+#[tokio::test]
+async fn of_two_desks_that_race_for_an_order_one_wins_and_the_other_is_told() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let session = restaurant().await;
+    let desk = || {
+        Terminal::run(
+            &session,
+            &["desk", "--restaurant", &order.order.restaurant_id],
+        )
+    };
+    let (mut one, mut other) = (desk(), desk());
+    let execution = order.place().await;
+    one.wait_for("1 order waits").await;
+    other.wait_for("1 order waits").await;
+    other.press("r");
+    other.wait_for(" rejected?").await;
+    one.press("a");
+    other.press("\r");
+
+    let id = order.order.order_id.as_str();
+    let told = |screen: &str| screen.contains(&format!("{id} was answered already"));
+    let won = |screen: &str| {
+        screen.contains(&format!("{id}  ACCEPTED")) || screen.contains(&format!("{id}  REJECTED"))
+    };
+    for desk in [&one, &other] {
+        desk.wait_until("the outcome", |screen| told(screen) || won(screen))
+            .await;
+    }
+    let status = match [&one, &other].map(|desk| told(&desk.contents())) {
+        [false, true] => Status::Accepted,
+        [true, false] => Status::Rejected,
+        _ => panic!("not one winner:\n{}\n{}", one.contents(), other.contents()),
+    };
+    order.assert_ended(&execution, status, None).await;
+    for desk in [&mut one, &mut other] {
+        desk.wait_for("No order waits").await;
+        desk.press("q");
+        assert_eq!(desk.end().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_desk_that_is_terminated_gives_the_terminal_back() {
+    let mut desk = Terminal::run(&anybody(), &["desk", "--restaurant", &unique()]);
+    desk.wait_for("No order waits").await;
+    let pid = desk.process();
+    let sent = Command::new("kill").arg(&pid).status().await.expect("kill");
+    assert!(sent.success());
+    desk.end().await;
+    assert!(desk.is_given_back(), "the terminal is not given back");
+}
+
+#[tokio::test]
+async fn watch_counts_down_on_a_terminal() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let id = order.order.order_id.as_str();
+    let execution = order.place().await;
+    let message = order.restaurant_message().await;
+    let mut watch = Terminal::run(&anybody(), &["watch", id]);
+    watch.wait_for(" left").await;
+    let left = |screen: &str| {
+        screen
+            .lines()
+            .rev()
+            .find_map(|line| line.trim().strip_suffix(" left").map(str::to_owned))
+    };
+    let before = left(&watch.contents());
+    watch
+        .wait_until("less time", |screen| left(screen) != before)
+        .await;
+    order.accept(&message).await;
+    watch.wait_for(&format!("{id}  ACCEPTED")).await;
+    assert_eq!(watch.end().await, 0);
+    let screen = watch.contents();
+    assert!(!screen.contains(" left"), "the countdown stays:\n{screen}");
+    assert_eq!(screen.matches("Notify restaurant").count(), 1, "{screen}");
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}
