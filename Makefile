@@ -84,7 +84,7 @@ schemas: ## Write the JSON Schemas of orders, events and messages anew from the 
 .PHONY: picture
 picture: $(TOOLS) ## Draw docs/desk.svg anew from a real desk
 	cargo build $(TESTED) --bins
-	$(BIN)/python local/stack.py run -- cargo run $(TESTED) --bin picture
+	$(BIN)/python local/stack.py run -- target/debug/picture
 
 .PHONY: fuzz
 fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) long; needs a nightly toolchain
