@@ -14,7 +14,8 @@ CHECKOV := .local/checkov/.installed
 NODE_TOOLS := .local/node_modules/.installed
 # A failed test is read by its message; a backtrace of async code would bury it.
 export RUST_BACKTRACE := 0
-# Always the same packages and features, so that what they need is compiled once for all commands.
+# Always the same packages and features, so that what they need is compiled once for all commands. Programs are built as
+# `cargo test` builds them beside the tests of their package: `cargo build` would choose other features again.
 EVERYTHING := --workspace --all-features --locked
 BIN := $(VENV)/bin
 BENCH := .local/bench/.installed
@@ -69,13 +70,13 @@ end-to-end: $(TOOLS)
 # Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there.
 .PHONY: on-stack
 on-stack:
-	cargo build $(EVERYTHING) --bin orderctl
+	cargo test $(EVERYTHING) --no-run --test command_line
 	cargo test $(EVERYTHING) --test end_to_end -- --test-threads 32
 	cargo test $(EVERYTHING) --test coverage
 
 .PHONY: load
 load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, audit each of them
-	cargo build $(EVERYTHING) --bin load
+	cargo test $(EVERYTHING) --no-run --test end_to_end
 	$(BIN)/python local/stack.py run -- target/debug/load $(ORDERS)
 
 .PHONY: bench
@@ -97,7 +98,7 @@ schemas: ## Write the JSON Schemas of orders, events and messages anew from the 
 
 .PHONY: picture
 picture: $(TOOLS) ## Draw docs/desk.svg anew from a real desk
-	cargo build $(EVERYTHING) --bin orderctl --bin picture
+	cargo test $(EVERYTHING) --no-run --test command_line --test end_to_end
 	$(BIN)/python local/stack.py run -- target/debug/picture
 
 .PHONY: fuzz

@@ -97,6 +97,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .filter(|subject| !rust_only || matches!(subject.variant, Variant::Hello | Variant::Rust))
         .collect();
 
+    for subject in &subjects {
+        if subject.variant == Variant::Hello {
+            survive_panic(subject, &aws).await?;
+        }
+    }
     eprintln!("==> At full speed");
     let full = measure(&subjects, &aws, None).await?;
     let share = f64::from(MEMORY_MB) / MEMORY_OF_ONE_CORE_MB;
@@ -194,6 +199,19 @@ async fn live(
     life.peak_mb = process.memory_mb("VmHWM")?;
     process.end().await?;
     Ok(life)
+}
+
+/// Sees that a panic in a release build is answered with an error, and that the process serves on.
+async fn survive_panic(hello: &Subject, aws: &AwsStub) -> Result<(), Box<dyn Error>> {
+    let mut process = Process::start(hello, aws, None).await?;
+    process.ready().await?;
+    match process.give(r#"{"panic": true}"#.into()).await? {
+        (_, Err(error)) if error.contains("asked to panic") => {}
+        (_, answer) => return Err(format!("a panic was answered with {answer:?}").into()),
+    }
+    process.invoke().await?;
+    process.end().await?;
+    Ok(())
 }
 
 /// Reads a subject's memory early and late in [`MANY`] invocations.

@@ -244,18 +244,27 @@ impl Process {
 
     /// Invokes it; how long that took, in milliseconds.
     pub async fn invoke(&mut self) -> Result<f64, Box<dyn Error>> {
+        match self.give(self.payload.clone()).await? {
+            (took, Ok(())) => Ok(milliseconds(took)),
+            (_, Err(error)) => Err(format!("{} failed: {error}", self.name).into()),
+        }
+    }
+
+    /// Gives it an invocation; how long that took, and the error that it answered with.
+    pub async fn give(
+        &mut self,
+        payload: String,
+    ) -> Result<(Duration, Result<(), String>), Box<dyn Error>> {
         if self.next.is_none() {
             self.wait_for_next().await?;
         }
         let give = self.next.take().ok_or("no invocation was asked for")?;
         let given = Instant::now();
-        let _ = give.send(self.payload.clone());
+        let _ = give.send(payload);
         match self.event().await? {
-            Event::Result {
-                at, failed: false, ..
-            } => Ok(milliseconds(at - given)),
-            Event::Result { body, .. } => {
-                Err(format!("{} failed: {}", self.name, String::from_utf8_lossy(&body)).into())
+            Event::Result { at, failed, body } => {
+                let error = failed.then(|| String::from_utf8_lossy(&body).into_owned());
+                Ok((at - given, error.map_or(Ok(()), Err)))
             }
             Event::Next { .. } => Err(format!("{} gave no result", self.name).into()),
         }
