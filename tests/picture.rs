@@ -44,8 +44,7 @@ async fn main() {
         desk.wait_for(number).await;
     }
     desk.wait_for("3 orders wait").await;
-    desk.press("j");
-    desk.press("r");
+    desk.press("jjr");
     desk.wait_for(" rejected?").await;
     desk.press("Out of gorgonzola\r");
     desk.wait_for("REJECTED  (Out of gorgonzola)").await;

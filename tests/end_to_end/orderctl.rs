@@ -653,6 +653,10 @@ async fn a_desk_shows_orders_as_they_come_and_answers_with_a_key() {
     let execution = order.place().await;
     let token = order.restaurant_message().await.task_token;
     desk.wait_for("1 order waits").await;
+    // Nothing is selected, so nothing is answered.
+    desk.press("a");
+    desk.press("j");
+    desk.wait_for("a accept").await;
     for part in [
         order.order.order_id.as_str(),
         "EUR 31.50",
@@ -703,9 +707,9 @@ async fn of_two_desks_that_race_for_an_order_one_wins_and_the_other_is_told() {
     let execution = order.place().await;
     one.wait_for("1 order waits").await;
     other.wait_for("1 order waits").await;
-    other.press("r");
+    other.press("jr");
     other.wait_for(" rejected?").await;
-    one.press("a");
+    one.press("ja");
     other.press("\r");
 
     let id = order.order.order_id.as_str();
