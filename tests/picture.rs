@@ -49,7 +49,7 @@ async fn main() {
     desk.press("Out of gorgonzola\r");
     desk.wait_for("REJECTED  (Out of gorgonzola)").await;
     desk.wait_for("2 orders wait").await;
-    desk.press("j");
+    desk.press("jj");
     desk.wait_for("Note: Ring twice").await;
     let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/desk.svg");
     std::fs::write(picture, desk.svg()).expect("a picture");
