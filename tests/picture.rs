@@ -44,13 +44,12 @@ async fn main() {
         desk.wait_for(number).await;
     }
     desk.wait_for("3 orders wait").await;
-    desk.press("j");
-    desk.press("r");
+    desk.press("jjr");
     desk.wait_for(" rejected?").await;
     desk.press("Out of gorgonzola\r");
     desk.wait_for("REJECTED  (Out of gorgonzola)").await;
     desk.wait_for("2 orders wait").await;
-    desk.press("j");
+    desk.press("jj");
     desk.wait_for("Note: Ring twice").await;
     let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/desk.svg");
     std::fs::write(picture, desk.svg()).expect("a picture");

@@ -79,6 +79,7 @@ async fn stops_and_goes_on(stack: &Stack, faults: &Faults, call: Call, fault: Fa
         Call::PutItem => ("Save order", "StoreUnavailable"),
         Call::UpdateItem => ("Update order status", "StoreUnavailable"),
         Call::Publish => ("Notify user", "NotificationUnavailable"),
+        Call::SendTaskSuccess => panic!("no function answers for a restaurant"),
     };
     assert_eq!(
         stopped.error(),

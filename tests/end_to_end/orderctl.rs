@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use order::Status;
 use serde_json::{Value, json};
-use support::{Session, Stack, Terminal, TestOrder, aws, orderctl_binary, output, unique};
+use support::{
+    Call, Fault, Faults, Session, Stack, Terminal, TestOrder, aws, orderctl_binary, output, unique,
+};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
@@ -403,6 +405,73 @@ async fn two_answers_at_once_have_one_winner_and_the_other_is_told() {
 }
 
 #[tokio::test]
+async fn an_answer_whose_receipt_is_lost_counts_once_and_is_told_as_taken() {
+    let stack = Stack::connect();
+    let faults = Faults::proxy();
+    let port = std::env::var("FAULTS_PORT").expect("the port of the proxy");
+    let through_the_proxy =
+        Session::from([("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))]);
+    for fault in Fault::ALL {
+        let order = TestOrder::new(&stack).await;
+        let execution = order.place().await;
+        let token = order.restaurant_message().await.task_token;
+        faults.arm(&token, Call::SendTaskSuccess, fault, Some(1));
+        let id = order.order.order_id.as_str();
+        let accepted = orderctl(&through_the_proxy, &["accept", id]).await;
+        assert_eq!(
+            faults.clear(&token, Call::SendTaskSuccess),
+            1,
+            "{fault:?} met no call"
+        );
+        assert_eq!(accepted.code, Some(0), "{fault:?}: {accepted:?}");
+        assert_eq!(accepted.stdout, format!("{id}  ACCEPTED\n"), "{fault:?}");
+        order.assert_ended(&execution, Status::Accepted, None).await;
+    }
+}
+
+#[tokio::test]
+async fn each_group_of_commands_may_do_its_own_and_no_more() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let message = order.restaurant_message().await;
+    let (id, input) = (
+        order.order.order_id.as_str(),
+        json!(order.order).to_string(),
+    );
+    let (customer, restaurant, engineer) = (
+        documented("customer").await,
+        restaurant().await,
+        documented("events").await,
+    );
+    for (who, session, refused) in [
+        ("a customer", &customer, [vec!["inbox"], vec!["events"]]),
+        (
+            "a restaurant",
+            &restaurant,
+            [vec!["show", id], vec!["events"]],
+        ),
+        ("an engineer", &engineer, [vec!["inbox"], vec!["show", id]]),
+    ] {
+        for arguments in refused {
+            let done = orderctl(session, &arguments).await;
+            done.assert_code(1);
+            assert!(
+                done.stderr.contains("AccessDenied"),
+                "{who}, {arguments:?}: {done:?}"
+            );
+        }
+    }
+    for session in [&restaurant, &engineer] {
+        orderctl_with_input(session, &["place", "-"], &input)
+            .await
+            .assert_code(1);
+    }
+    order.accept(&message).await;
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}
+
+#[tokio::test]
 async fn looking_takes_nothing_away() {
     let stack = Stack::connect();
     let session = restaurant().await;
@@ -653,6 +722,10 @@ async fn a_desk_shows_orders_as_they_come_and_answers_with_a_key() {
     let execution = order.place().await;
     let token = order.restaurant_message().await.task_token;
     desk.wait_for("1 order waits").await;
+    // Nothing is selected, so nothing is answered.
+    desk.press("a");
+    desk.press("j");
+    desk.wait_for("a accept").await;
     for part in [
         order.order.order_id.as_str(),
         "EUR 31.50",
@@ -703,9 +776,9 @@ async fn of_two_desks_that_race_for_an_order_one_wins_and_the_other_is_told() {
     let execution = order.place().await;
     one.wait_for("1 order waits").await;
     other.wait_for("1 order waits").await;
-    other.press("r");
+    other.press("jr");
     other.wait_for(" rejected?").await;
-    one.press("a");
+    one.press("ja");
     other.press("\r");
 
     let id = order.order.order_id.as_str();

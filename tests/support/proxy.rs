@@ -1,7 +1,8 @@
-//! A proxy between the functions and the local AWS, which does to chosen calls what networks and services do.
+//! A proxy between the functions, or `orderctl`, and the local AWS, which does to chosen calls what networks and services
+//! do.
 //!
-//! A fault belongs to one order, whose id is in the body of every call that the functions make, so that tests with
-//! faults run beside tests without.
+//! A fault belongs to one order, whose id is in the body of every call that the functions make (an answer has the token
+//! instead), so that tests with faults run beside tests without.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -22,7 +23,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-/// The calls that the functions make.
+/// The calls that may meet a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     /// `save-order` stores an order in `DynamoDB`.
@@ -31,10 +32,12 @@ pub enum Call {
     UpdateItem,
     /// `notify-user` publishes to SNS.
     Publish,
+    /// `orderctl` answers for a restaurant.
+    SendTaskSuccess,
 }
 
 impl Call {
-    /// Every call.
+    /// Every call of the functions.
     pub const ALL: [Self; 3] = [Self::PutItem, Self::UpdateItem, Self::Publish];
 
     fn of(headers: &HeaderMap, body: &str) -> Option<Self> {
@@ -44,6 +47,7 @@ impl Call {
         match target {
             Some(target) if target.ends_with(".PutItem") => Some(Self::PutItem),
             Some(target) if target.ends_with(".UpdateItem") => Some(Self::UpdateItem),
+            Some(target) if target.ends_with(".SendTaskSuccess") => Some(Self::SendTaskSuccess),
             None if body.contains("Action=Publish") => Some(Self::Publish),
             _ => None,
         }
@@ -51,7 +55,7 @@ impl Call {
 
     fn error(self, code: &str) -> String {
         match self {
-            Self::PutItem | Self::UpdateItem => {
+            Self::PutItem | Self::UpdateItem | Self::SendTaskSuccess => {
                 format!(r#"{{"__type":"{code}","message":"a fault"}}"#)
             }
             Self::Publish => format!(
@@ -133,7 +137,7 @@ impl Faults {
         faults
     }
 
-    /// From now on, this happens to a call for an order, `times` times or until [`Faults::clear`].
+    /// From now on, this happens to a call for an order (or with a token), `times` times or until [`Faults::clear`].
     pub fn arm(&self, order_id: &str, call: Call, fault: Fault, times: Option<u32>) {
         self.lock().insert(
             (order_id.to_owned(), call),

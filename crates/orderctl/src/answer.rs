@@ -185,7 +185,8 @@ async fn send(stack: &Stack, token: &str, answer: &Answer) -> Result<Sent, Failu
 fn may_have_arrived(error: &SdkError<aws_sdk_sfn::Error, HttpResponse>) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-        SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+        // A connection that breaks while the answer is awaited is neither timeout nor I/O to the client.
+        SdkError::DispatchFailure(failure) => !failure.is_user(),
         SdkError::ServiceError(service) => service.raw().status().as_u16() >= 500,
         _ => false,
     }

@@ -101,6 +101,10 @@ struct Desk {
     rejecting: Option<(Waiting, String)>,
     /// Orders that this desk has answered or is answering.
     answered: HashSet<String>,
+    /// How many answers are on their way.
+    pending: usize,
+    /// Whether the desk ends once they have arrived.
+    ending: bool,
     log: Vec<String>,
     looked: bool,
     problem: Option<String>,
@@ -122,6 +126,8 @@ impl Desk {
             selected: None,
             rejecting: None,
             answered: HashSet::new(),
+            pending: 0,
+            ending: false,
             log: Vec::new(),
             looked: false,
             problem: None,
@@ -137,11 +143,13 @@ impl Desk {
             Event::Looked(Ok(look)) => self.looked(look),
             Event::Looked(Err(failure)) => self.problem = Some(failure.message),
             Event::Answered(order_id, Ok(entry)) => {
+                self.pending = self.pending.saturating_sub(1);
                 self.waiting
                     .retain(|waiting| waiting.message.order_id != order_id);
                 self.say(&plain_verdict(&entry));
             }
             Event::Answered(order_id, Err(failure)) => {
+                self.pending = self.pending.saturating_sub(1);
                 // The next look tells whether it still waits.
                 self.answered.remove(&order_id);
                 if matches!(failure.kind, Kind::AnsweredAlready | Kind::TooLate) {
@@ -151,7 +159,16 @@ impl Desk {
                 self.say(&failure.message);
             }
         }
-        Next::Go
+        self.next()
+    }
+
+    /// An answer that is on its way is waited for.
+    fn next(&self) -> Next {
+        if self.ending && self.pending == 0 {
+            Next::End
+        } else {
+            Next::Go
+        }
     }
 
     fn looked(&mut self, look: Look) {
@@ -203,7 +220,10 @@ impl Desk {
             return Next::Go;
         }
         match key.code {
-            KeyCode::Char('q') => return Next::End,
+            KeyCode::Char('q') => {
+                self.ending = true;
+                return self.next();
+            }
             KeyCode::Down | KeyCode::Char('j') => self.select(1),
             KeyCode::Up | KeyCode::Char('k') => self.select(-1),
             KeyCode::Char('a') if self.can_answer => {
@@ -221,16 +241,26 @@ impl Desk {
         Next::Go
     }
 
-    /// Where the selected order stands in the list; the first one where none was selected or it is gone.
-    fn position(&self) -> usize {
-        let selected =
-            |waiting: &Waiting| Some(&waiting.message.order_id) == self.selected.as_ref();
-        self.waiting.iter().position(selected).unwrap_or(0)
+    /// Where the selected order stands in the list. None where nothing is selected or it is gone: then no other takes its
+    /// place by itself, so that a key never answers another order than the one that was meant.
+    fn position(&self) -> Option<usize> {
+        let selected = self.selected.as_ref()?;
+        self.waiting
+            .iter()
+            .position(|waiting| waiting.message.order_id == *selected)
+    }
+
+    fn selection(&self) -> Option<&Waiting> {
+        self.waiting.get(self.position()?)
     }
 
     fn select(&mut self, by: isize) {
         let last = self.waiting.len().saturating_sub(1);
-        let position = self.position().saturating_add_signed(by).min(last);
+        let position = match self.position() {
+            Some(position) => position.saturating_add_signed(by).min(last),
+            None if by > 0 => 0,
+            None => last,
+        };
         self.selected = self
             .waiting
             .get(position)
@@ -238,15 +268,15 @@ impl Desk {
     }
 
     /// The selected order, unless it is being answered.
-    fn open_selection(&mut self) -> Option<Waiting> {
-        let waiting = self.waiting.get(self.position())?.clone();
-        self.selected = Some(waiting.message.order_id.clone());
-        (!self.answered.contains(&waiting.message.order_id)).then_some(waiting)
+    fn open_selection(&self) -> Option<Waiting> {
+        let open = |waiting: &&Waiting| !self.answered.contains(&waiting.message.order_id);
+        self.selection().filter(open).cloned()
     }
 
     fn answer(&mut self, waiting: Waiting, said: Answer) {
         let order_id = waiting.message.order_id.clone();
         self.answered.insert(order_id.clone());
+        self.pending += 1;
         let (stack, sender, restaurant) = (
             self.stack.clone(),
             self.sender.clone(),
@@ -314,7 +344,7 @@ impl Desk {
             .header(Row::new(["ORDER", "RESTAURANT", "ITEMS", "TOTAL", "LEFT"]).bold())
             .column_spacing(2)
             .row_highlight_style(Style::new().reversed());
-        let mut selection = TableState::new().with_selected(Some(self.position()));
+        let mut selection = TableState::new().with_selected(self.position());
         frame.render_stateful_widget(orders, table, &mut selection);
 
         frame.render_widget(
@@ -327,7 +357,7 @@ impl Desk {
 
     /// All of the selected order, of which the table may show the beginning only.
     fn detail(&self) -> String {
-        let Some(Waiting { message, .. }) = self.waiting.get(self.position()) else {
+        let Some(Waiting { message, .. }) = self.selection() else {
             return String::new();
         };
         let items = crate::render::items(&message.items);
@@ -352,8 +382,13 @@ impl Desk {
                     Line::from("Enter rejects, with or without a reason   Esc goes back").dim(),
                 ]);
             }
-            (None, true) => "a accept   r reject   ↑ ↓ select   q quit",
-            (None, false) => "↑ ↓ select   q quit",
+            _ if self.ending => {
+                "Waiting for the outcome of what was answered ...   Ctrl-C ends it at once"
+            }
+            (None, true) if self.selection().is_some() => {
+                "a accept   r reject   ↑ ↓ select   q quit"
+            }
+            (None, _) => "↑ ↓ select   q quit",
         };
         Paragraph::new(vec![Line::default(), Line::from(text).dim()])
     }

@@ -354,7 +354,7 @@ async fn inbox(
                 .collect::<Value>()
         };
         if waiting.is_empty() {
-            output.hint("No order waits for an answer");
+            output.hint("No order waits for an answer, unless somebody else is just looking at it");
             return if output == Output::Json {
                 output.line(String::new, json)
             } else {
