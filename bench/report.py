@@ -30,6 +30,10 @@ def number(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def size(megabytes):
+    return f"{megabytes:.2f}" if megabytes >= 0.1 else f"{megabytes:.3f}"
+
+
 def table(subjects, speed):
     heads = ["function", "in", *(f"{name}, {unit}" for name, _, unit in COLUMNS), "starts"]
     rows = [
@@ -44,7 +48,7 @@ def table(subjects, speed):
 def sizes(subjects):
     rows = []
     for subject in subjects:
-        zipped, unzipped = (f"{subject[f'{kind}_bytes'] / 1e6:.2f}" for kind in ("zipped", "unzipped"))
+        zipped, unzipped = (size(subject[f"{kind}_bytes"] / 1e6) for kind in ("zipped", "unzipped"))
         row = [subject["function"] or "none", NAMES[subject["variant"]], zipped, unzipped]
         if many := subject["many"]:
             row += [f"{many['early_mb']:.2f}", f"{many['late_mb']:.2f}"]

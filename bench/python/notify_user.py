@@ -30,8 +30,11 @@ def handler(event, metrics):
         "status": status,
         "message": MESSAGES[status],
     }
-    for_machines = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
     sentence = f"{MESSAGES[status]}: {event['order_id']}."
+    if reason := event.get("status_reason"):
+        message["status_reason"] = reason
+        sentence += f" Reason: {reason}"
+    for_machines = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
     try:
         published = sns.publish(
             TopicArn=TOPIC_ARN,

@@ -196,6 +196,8 @@ impl Process {
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("LANG", "en_US.UTF-8")
             .env("TZ", ":UTC")
+            // On Lambda, the code cannot be written to either.
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("AWS_LAMBDA_RUNTIME_API", &api.address)
             .env("AWS_LAMBDA_FUNCTION_NAME", "bench")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")

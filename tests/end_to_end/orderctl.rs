@@ -430,6 +430,44 @@ async fn an_answer_whose_receipt_is_lost_counts_once_and_is_told_as_taken() {
 }
 
 #[tokio::test]
+async fn an_answer_is_given_although_aws_is_silent_for_longer_than_one_round_of_attempts() {
+    let stack = Stack::connect();
+    let faults = Faults::proxy();
+    let port = std::env::var("FAULTS_PORT").expect("the port of the proxy");
+    let through_the_proxy =
+        Session::from([("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))]);
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let token = order.restaurant_message().await.task_token;
+    faults.arm(&token, Call::SendTaskSuccess, Fault::Unavailable, Some(6));
+    let id = order.order.order_id.as_str();
+    let accepted = orderctl(&through_the_proxy, &["accept", id]).await;
+    let met = faults.clear(&token, Call::SendTaskSuccess);
+    assert!(met > 4, "the outage was over after {met} attempts");
+    assert_eq!(accepted.code, Some(0), "{accepted:?}");
+    assert_eq!(accepted.stdout, format!("{id}  ACCEPTED\n"));
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}
+
+#[tokio::test]
+async fn placing_an_order_that_another_execution_placed_follows_the_new_execution_to_its_failure() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let id = order.order.order_id.as_str();
+    let input = json!(order.order).to_string();
+    let first = stack
+        .start(&Stack::state_machine(), &format!("first-{id}"), &input)
+        .await;
+    order.accept(&order.restaurant_message().await).await;
+    stack.end_of(&first).await;
+
+    let placed = orderctl_with_input(&anybody(), &["place", "-", "--watch"], &input).await;
+    placed.assert_code(7);
+    assert!(!placed.stdout.contains("ACCEPTED"), "{placed:?}");
+    assert!(placed.stderr.contains("DuplicateOrder"), "{placed:?}");
+}
+
+#[tokio::test]
 async fn each_group_of_commands_may_do_its_own_and_no_more() {
     let stack = Stack::connect();
     let order = TestOrder::new(&stack).await;

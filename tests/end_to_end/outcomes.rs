@@ -54,6 +54,7 @@ async fn an_order_that_the_restaurant_declines_is_rejected() {
 async fn the_reason_of_a_rejection_reaches_order_event_customer_and_output() {
     let stack = Stack::connect();
     let longest = "天🍕".repeat(MAX_REASON / 2);
+    let cut = format!("a{}", "🍕".repeat(MAX_REASON - 1));
     for (given, kept) in [
         (json!("Out of dough"), Some("Out of dough")),
         (
@@ -63,6 +64,11 @@ async fn the_reason_of_a_rejection_reaches_order_event_customer_and_output() {
         (json!(longest), Some(longest.as_str())),
         // An answer that is clear stays what it is, whatever stands beside it.
         (json!(format!("{longest} and more")), Some(longest.as_str())),
+        // Cut between two characters, never within one.
+        (
+            json!(format!("a{}", "🍕".repeat(MAX_REASON))),
+            Some(cut.as_str()),
+        ),
         (json!(" \n "), None),
         (json!(""), None),
         (json!(42), None),
@@ -75,6 +81,17 @@ async fn the_reason_of_a_rejection_reaches_order_event_customer_and_output() {
         let execution = order.place_and_answer(&answer.to_string()).await;
         order.assert_ended(&execution, Status::Rejected, kept).await;
     }
+}
+
+#[tokio::test]
+async fn half_a_character_in_a_reason_does_not_stop_the_rejection() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let answer = r#"{"isAccepted": false, "reason": "Out\ud83d of \ud83c\udf55"}"#;
+    let execution = order.place_and_answer(answer).await;
+    order
+        .assert_ended(&execution, Status::Rejected, Some("Out of 🍕"))
+        .await;
 }
 
 #[tokio::test]

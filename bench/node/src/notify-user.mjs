@@ -13,13 +13,13 @@ const MESSAGES = {
 const TopicArn = process.env.USER_TOPIC_ARN;
 const sns = new SNSClient(clientConfig);
 
-export const handler = served(async ({ order_id, customer_id, restaurant_id, status }) => {
+export const handler = served(async ({ order_id, customer_id, restaurant_id, status, status_reason }) => {
   if (!Object.hasOwn(MESSAGES, status)) {
     throw new WorkflowError("Misconfigured", `customers are not told of ${status}`);
   }
   const message = MESSAGES[status];
-  const sentence = `${message}: ${order_id}.`;
-  const forMachines = JSON.stringify({ order_id, customer_id, restaurant_id, status, message });
+  const sentence = `${message}: ${order_id}.` + (status_reason ? ` Reason: ${status_reason}` : "");
+  const forMachines = JSON.stringify({ order_id, customer_id, restaurant_id, status, message, status_reason });
   try {
     const published = await sns.send(
       new PublishCommand({

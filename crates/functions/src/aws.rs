@@ -22,6 +22,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use tokio::time::timeout;
 
 use crate::Error;
 
@@ -66,10 +67,10 @@ pub async fn connect_from(
         None => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
     };
     let mut connector = connector(trusted);
-    match greet(&connector, &endpoint).await {
+    let greeted = timeout(ATTEMPT_TIMEOUT, greet(&connector, &endpoint)).await;
+    if !matches!(greeted, Ok(Ok(()))) {
         // Perhaps others sign for AWS here: the proxy of a company, another partition. Then whoever the system trusts.
-        Err(error) if !error.is_timeout() => connector = self::connector(TrustStore::default()),
-        _ => {}
+        connector = self::connector(TrustStore::default());
     }
     config_from(variable, http_client_of(connector))
 }

@@ -88,7 +88,7 @@ pub struct RestaurantAnswer {
     /// Why the restaurant declines the order, for the customer: one line, up to 500 characters. What is longer is
     /// cut, what is no text is ignored, and so is the reason of an acceptance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schemas", schemars(length(max = 500)))]
+    #[cfg_attr(feature = "schemas", schemars(length(max = MAX_REASON)))]
     pub reason: Option<String>,
 }
 

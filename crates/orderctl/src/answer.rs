@@ -65,21 +65,24 @@ pub async fn answer(
     let begun = Instant::now();
     let mut told = false;
     let mut refused: HashSet<String> = HashSet::new();
-    let mut uncertain = false;
+    let (mut uncertain, mut unheard) = (false, false);
     if let Some(known) = known {
-        match send(stack, &known.message.task_token, answer).await? {
+        let token = known.message.task_token;
+        match send(stack, &token, answer).await? {
             Sent::Taken => return recorded(stack, order_id, answer).await,
-            Sent::Refused { uncertain: unsure } => uncertain |= unsure,
+            Sent::Refused { uncertain: unsure } => {
+                uncertain |= unsure;
+                refused.insert(token);
+            }
+            Sent::Unheard => (uncertain, unheard) = (true, true),
         }
-        refused.insert(known.message.task_token);
     }
     loop {
-        // The later one of two messages first: the token of the other one is not worth anything any more.
+        // In any order: of two messages of one order, one has a token that is not worth anything any more, which is refused.
         let mut found = inbox::search(stack, |message| {
             message.order_id == order_id && !refused.contains(&message.task_token)
         })
         .await?;
-        found.sort_by_key(|received| received.waiting.as_ref().map(|waiting| waiting.respond_by));
         while let Some(Received {
             waiting: Some(waiting),
             ..
@@ -95,10 +98,17 @@ pub async fn answer(
                     inbox::delete(stack, &found).await;
                     return recorded(stack, order_id, answer).await;
                 }
-                Sent::Refused { uncertain: unsure } => uncertain |= unsure,
+                Sent::Refused { uncertain: unsure } => {
+                    uncertain |= unsure;
+                    unheard = false;
+                    refused.insert(token);
+                    found.pop();
+                }
+                Sent::Unheard => {
+                    (uncertain, unheard) = (true, true);
+                    break;
+                }
             }
-            refused.insert(token);
-            found.pop();
         }
 
         let entry = stack.entry(order_id).await?;
@@ -107,7 +117,11 @@ pub async fn answer(
         }
         still_open(&entry)?;
         if begun.elapsed() > SEARCH {
-            return Err(if refused.is_empty() {
+            return Err(if unheard {
+                Failure::other(format!(
+                    "AWS does not say whether it took the answer for {order_id}, and no outcome is recorded yet: try again"
+                ))
+            } else if refused.is_empty() {
                 Failure::new(
                     Kind::NotInInbox,
                     format!(
@@ -156,6 +170,8 @@ enum Sent {
     /// It is too late for this answer, or it was a second one. `uncertain` if the first one may have been this one, whose
     /// receipt was lost.
     Refused { uncertain: bool },
+    /// Nothing came back, each time. It may have arrived, and may be sent again.
+    Unheard,
 }
 
 /// Sends an answer, again where it is not known whether it arrived.
@@ -172,13 +188,12 @@ async fn send(stack: &Stack, token: &str, answer: &Answer) -> Result<Sent, Failu
             _ if attempt < ATTEMPTS && may_have_arrived(&error) => uncertain = true,
             // Refused before it was looked at, such as throttled.
             Some("ThrottlingException") if attempt < ATTEMPTS => {}
-            // It may have arrived after all, which the table will tell.
-            _ if uncertain => return Ok(Sent::Refused { uncertain }),
+            _ if uncertain => return Ok(Sent::Unheard),
             _ => return Err(aws("sending the answer")(error)),
         }
         sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;
     }
-    Ok(Sent::Refused { uncertain })
+    Ok(Sent::Unheard)
 }
 
 /// Whether the answer may have arrived although the call failed.

@@ -14,10 +14,10 @@ use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, interval_at};
+use tokio::time::Instant;
 
 use crate::failure::{Failure, aws};
-use crate::render::{Output, clean, money, note, parse_time, time_of_day};
+use crate::render::{Output, clean, money, parse_time, time_of_day};
 use crate::stack::Stack;
 
 /// The tag that says until when the rule and the queue are in use (RFC 3339).
@@ -47,7 +47,7 @@ pub async fn events(
     let [interrupt, terminate, hangup] = signals;
     let (mut interrupt, mut terminate, mut hangup) = (interrupt?, terminate?, hangup?);
 
-    remove_leftovers(stack).await?;
+    remove_leftovers(stack, output).await?;
     let subscription = Subscription::named(stack);
     let printed = async {
         let queue = subscription.create(stack, order).await?;
@@ -175,23 +175,21 @@ impl Subscription {
         count: Option<usize>,
         output: Output,
     ) -> Result<(), Failure> {
-        let mut renewal = interval_at(Instant::now() + RENEWAL, RENEWAL);
+        let mut renewed = Instant::now();
         let mut printed = 0;
         loop {
-            let receive = stack
+            if renewed.elapsed() >= RENEWAL {
+                self.renew(stack, queue).await?;
+                renewed = Instant::now();
+            }
+            let received = stack
                 .sqs
                 .receive_message()
                 .queue_url(queue)
                 .max_number_of_messages(10)
                 .wait_time_seconds(10)
-                .send();
-            let received = tokio::select! {
-                received = receive => received,
-                _ = renewal.tick() => {
-                    self.renew(stack, queue).await?;
-                    continue;
-                }
-            };
+                .send()
+                .await;
             let messages = received
                 .map_err(aws("receiving events"))?
                 .messages
@@ -271,7 +269,7 @@ async fn done_with(stack: &Stack, queue: &str, messages: Vec<Message>) -> Result
 }
 
 /// Removes what runs that were killed left behind.
-async fn remove_leftovers(stack: &Stack) -> Result<(), Failure> {
+async fn remove_leftovers(stack: &Stack, output: Output) -> Result<(), Failure> {
     let over = |tags: &HashMap<String, String>| {
         let expires = tags.get(EXPIRES).and_then(|expires| parse_time(expires));
         tags.get(STACK) == Some(&stack.name)
@@ -308,7 +306,7 @@ async fn remove_leftovers(stack: &Stack) -> Result<(), Failure> {
         }
     }
     if removed > 0 {
-        note(&format!(
+        output.hint(&format!(
             "Removed {removed} rules and queues that an earlier run had left behind"
         ));
     }

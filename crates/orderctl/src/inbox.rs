@@ -128,30 +128,22 @@ impl Inbox {
                 continue;
             }
             let id = &waiting.message.order_id;
-            // Two messages of one order have two tokens, of which the later one counts.
-            if self
-                .known
-                .get(id)
-                .is_none_or(|known| known.respond_by <= waiting.respond_by)
-            {
-                self.known.insert(id.clone(), waiting.clone());
-            }
+            // Of two messages of one order, one has a token that is refused; then the inbox is searched for the other.
+            self.known.insert(id.clone(), waiting.clone());
         }
+        // Of all that was received, whichever restaurant it is for: what has its outcome is taken off.
+        let ids = received.iter().filter_map(Received::order_id);
+        let ids: HashSet<&str> = ids.chain(self.known.keys().map(String::as_str)).collect();
         let entries = self
             .stack
-            .entries(self.known.keys().cloned().collect())
+            .entries(ids.into_iter().map(str::to_owned).collect())
             .await?;
         let is_final = |id: &String| {
             entries
                 .get(id)
                 .is_some_and(|entry| entry.status != Status::Placed)
         };
-        let done = self
-            .known
-            .keys()
-            .filter(|id| is_final(id))
-            .cloned()
-            .collect();
+        let done = entries.keys().filter(|id| is_final(id)).cloned().collect();
         // By this machine's clock, which may be wrong: so what seems over is not shown and yet left where it is.
         self.known
             .retain(|id, waiting| !is_final(id) && !left_until(waiting.respond_by).is_zero());

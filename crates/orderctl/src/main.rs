@@ -9,7 +9,7 @@ mod render;
 mod stack;
 mod watch;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -228,8 +228,10 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     // Whatever can be said without AWS is said without it.
     let order = match &cli.command {
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "orderctl", &mut io::stdout());
-            return Ok(());
+            // Not to the output itself: that would panic where its reader closed it.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "orderctl", &mut script);
+            return Ok(io::stdout().write_all(&script)?);
         }
         Command::Place { file, .. } => Some(watch::read(file)?),
         Command::Desk { .. } if !is_terminal() => {
@@ -251,11 +253,11 @@ async fn run(cli: Cli) -> Result<(), Failure> {
                 || json!({ "order_id": id, "execution_arn": execution }),
             )?;
             if watch {
-                watch::watch(&stack, id, output).await?;
+                watch::watch(&stack, id, Some(&execution), output).await?;
             }
             Ok(())
         }
-        Command::Watch { order_id } => watch::watch(&stack, &order_id, output).await,
+        Command::Watch { order_id } => watch::watch(&stack, &order_id, None, output).await,
         Command::Show { order_id } => watch::show(&stack, &order_id, output).await,
         Command::Inbox {
             restaurant,

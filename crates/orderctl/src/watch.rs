@@ -30,8 +30,7 @@ pub fn read(file: &Path) -> Result<Order, Failure> {
     } else {
         std::fs::read_to_string(file)
     };
-    let json =
-        json.map_err(|error| Failure::new(Kind::Invalid, format!("{}: {error}", file.display())))?;
+    let json = json.map_err(|error| Failure::other(format!("{}: {error}", file.display())))?;
     Order::from_json(&json).map_err(|invalid| {
         let problems: Vec<_> = invalid.problems.iter().map(ToString::to_string).collect();
         let problems = problems.join("\n  ");
@@ -223,6 +222,7 @@ fn visits(history: &[HistoryEvent]) -> Vec<Visit> {
 async fn execution_of(
     stack: &Stack,
     order_id: &str,
+    known: Option<&str>,
 ) -> Result<(Option<StoredOrder>, Execution), Failure> {
     let named = format!(
         "{}:{order_id}",
@@ -233,9 +233,8 @@ async fn execution_of(
     let begun = Instant::now();
     loop {
         let stored = stored(stack, order_id).await?;
-        let arn = stored
-            .as_ref()
-            .map_or(&named, |stored| &stored.execution_arn);
+        let of_table = stored.as_ref().map(|stored| stored.execution_arn.as_str());
+        let arn = known.or(of_table).unwrap_or(&named);
         if let Some(execution) = Execution::read(stack, arn).await? {
             return Ok((stored, execution));
         }
@@ -288,9 +287,16 @@ async fn wait_of(stack: &Stack, execution: &str) -> Result<Option<(String, f64)>
 }
 
 /// Follows an order to its outcome: a line for each state, and the countdown while the restaurant is waited for.
-pub async fn watch(stack: &Stack, order_id: &str, output: Output) -> Result<(), Failure> {
+///
+/// `execution` is the order's execution where it is known; otherwise it is the one that the table names.
+pub async fn watch(
+    stack: &Stack,
+    order_id: &str,
+    execution: Option<&str>,
+    output: Output,
+) -> Result<(), Failure> {
     let live = output == Output::Text && render::is_terminal();
-    let (_, mut execution) = execution_of(stack, order_id).await?;
+    let (_, mut execution) = execution_of(stack, order_id, execution).await?;
     let wait = wait_of(stack, &execution.arn).await?;
     let (mut said, mut announced) = (0, 0);
     loop {
@@ -401,7 +407,7 @@ pub fn verdict(order_id: &str, status: Status, reason: Option<&str>) -> String {
 
 /// Shows an order as it is stored, and what its execution did.
 pub async fn show(stack: &Stack, order_id: &str, output: Output) -> Result<(), Failure> {
-    let (stored, execution) = execution_of(stack, order_id).await?;
+    let (stored, execution) = execution_of(stack, order_id, None).await?;
     let text = || {
         let order = stored
             .as_ref()
