@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use order::Status;
 use serde_json::{Value, json};
 use support::{
-    Call, Fault, Faults, Session, Stack, Terminal, TestOrder, aws, orderctl_binary, output, unique,
+    Call, Fault, Faults, Session, Stack, Terminal, TestOrder, assume, aws, orderctl_binary, output,
+    unique,
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
@@ -55,7 +56,7 @@ async fn somebody_with(name: &str, policy_arn: Option<&str>, policy: Option<Valu
     ])
     .await;
     if let Some(arn) = policy_arn {
-        silently(&[
+        aws(&[
             "iam",
             "attach-role-policy",
             "--role-name",
@@ -70,50 +71,15 @@ async fn somebody_with(name: &str, policy_arn: Option<&str>, policy: Option<Valu
             continue;
         };
         let put = ["iam", "put-role-policy", "--role-name", &role];
-        silently(
-            &[
-                &put[..],
-                &["--policy-name", name, "--policy-document", &policy],
-            ]
-            .concat(),
-        )
+        aws(&[
+            &put[..],
+            &["--policy-name", name, "--policy-document", &policy],
+        ]
+        .concat())
         .await;
     }
     let arn = created["Role"]["Arn"].as_str().expect("an ARN");
-    let session = aws(&[
-        "sts",
-        "assume-role",
-        "--role-arn",
-        arn,
-        "--role-session-name",
-        "test",
-    ])
-    .await;
-    let credential = |name: &str| {
-        session["Credentials"][name]
-            .as_str()
-            .expect("a credential")
-            .to_owned()
-    };
-    HashMap::from([
-        ("AWS_ACCESS_KEY_ID", credential("AccessKeyId")),
-        ("AWS_SECRET_ACCESS_KEY", credential("SecretAccessKey")),
-        ("AWS_SESSION_TOKEN", credential("SessionToken")),
-    ])
-}
-
-/// Runs an AWS CLI command that prints nothing.
-async fn silently(arguments: &[&str]) {
-    let done = Command::new("aws")
-        .args(arguments)
-        .output()
-        .await
-        .expect("the AWS CLI");
-    assert!(
-        done.status.success(),
-        "aws {arguments:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
+    assume(arn).await
 }
 
 /// Somebody who answers for restaurants, with the policy that the stack has for them and nothing else.

@@ -6,11 +6,10 @@ use std::fmt::Debug;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use functions::aws::{config_from, http_client};
-use serde_json::Value;
-use support::{aws, output};
+use support::{Session, assume, aws, output};
 
 /// A session with the role of a function.
-async fn session(function: &str) -> Value {
+async fn session(function: &str) -> Session {
     let role = format!("{function}Role");
     let resource = aws(&[
         "cloudformation",
@@ -26,15 +25,7 @@ async fn session(function: &str) -> Value {
         .expect("a role");
     let role = aws(&["iam", "get-role", "--role-name", name]).await;
     let arn = role["Role"]["Arn"].as_str().expect("an ARN");
-    aws(&[
-        "sts",
-        "assume-role",
-        "--role-arn",
-        arn,
-        "--role-session-name",
-        "test",
-    ])
-    .await
+    assume(arn).await
 }
 
 /// The calls that were not refused, whatever else was wrong with them.
@@ -67,13 +58,10 @@ impl Allowed {
 async fn allowed(function: &str) -> BTreeSet<String> {
     let session = session(function).await;
     let variable = |name: &str| {
-        let credential = match name {
-            "AWS_ACCESS_KEY_ID" => "AccessKeyId",
-            "AWS_SECRET_ACCESS_KEY" => "SecretAccessKey",
-            "AWS_SESSION_TOKEN" => "SessionToken",
-            _ => return std::env::var(name).ok(),
-        };
-        session["Credentials"][credential].as_str().map(Into::into)
+        session
+            .get(name)
+            .cloned()
+            .or_else(|| std::env::var(name).ok())
     };
     let config = config_from(variable, http_client()).expect("a configuration");
     let mut allowed = Allowed::default();

@@ -19,6 +19,7 @@ use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
 use crate::proxy::Faults;
+use crate::terminal::Session;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -340,7 +341,7 @@ impl Stack {
     }
 }
 
-/// Runs the AWS CLI, for what no other client here does; gives what it prints.
+/// Runs the AWS CLI, for what no other client here does; gives what it prints, if it prints anything.
 pub async fn aws(arguments: &[&str]) -> Value {
     let done = Command::new("aws")
         .args(arguments)
@@ -353,7 +354,25 @@ pub async fn aws(arguments: &[&str]) -> Value {
         "aws {arguments:?}: {}",
         String::from_utf8_lossy(&done.stderr)
     );
+    if done.stdout.is_empty() {
+        return Value::Null;
+    }
     serde_json::from_slice(&done.stdout).expect("JSON from the AWS CLI")
+}
+
+/// The variables of somebody's environment by which AWS clients take on a role.
+pub async fn assume(role_arn: &str) -> Session {
+    let assume = ["sts", "assume-role", "--role-session-name", "test"];
+    let session = aws(&[&assume[..], &["--role-arn", role_arn]].concat()).await;
+    let credential = |name: &str| {
+        let value = session["Credentials"][name].as_str();
+        value.expect("a credential").to_owned()
+    };
+    Session::from([
+        ("AWS_ACCESS_KEY_ID", credential("AccessKeyId")),
+        ("AWS_SECRET_ACCESS_KEY", credential("SecretAccessKey")),
+        ("AWS_SESSION_TOKEN", credential("SessionToken")),
+    ])
 }
 
 /// Something that no other test has, fit for names.
