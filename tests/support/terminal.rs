@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
@@ -39,6 +40,8 @@ pub struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
     keys: Box<dyn Write + Send>,
     child: Box<dyn portable_pty::Child + Send + Sync>,
+    /// Draws on the screen until the command has closed the terminal.
+    drawing: JoinHandle<()>,
     _pair: Box<dyn portable_pty::MasterPty + Send>,
 }
 
@@ -66,7 +69,7 @@ impl Terminal {
         let screen = Arc::new(Mutex::new(vt100::Parser::new(size.rows, size.cols, 0)));
         let mut reader = pair.master.try_clone_reader().expect("what it prints");
         let drawn = screen.clone();
-        std::thread::spawn(move || {
+        let drawing = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
                 drawn.lock().expect("the screen").process(&bytes[..count]);
@@ -77,6 +80,7 @@ impl Terminal {
             screen,
             keys,
             child,
+            drawing,
             _pair: pair.master,
         }
     }
@@ -134,11 +138,12 @@ impl Terminal {
         svg(self.screen.lock().expect("the screen").screen())
     }
 
-    /// Waits until the command ends; gives its exit code.
+    /// Waits until the command has ended and all that it printed is on the screen; gives its exit code.
     pub async fn end(&mut self) -> u32 {
         let begun = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().expect("a process") {
+            let ended = self.child.try_wait().expect("a process");
+            if let Some(status) = ended.filter(|_| self.drawing.is_finished()) {
                 return status.exit_code();
             }
             assert!(
