@@ -25,21 +25,18 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Reads an order and checks it by the rules of `save-order`.
 pub fn read(file: &Path) -> Result<Order, Failure> {
-    let json = if file == Path::new("-") {
-        io::read_to_string(io::stdin())
+    let (name, json) = if file == Path::new("-") {
+        ("standard input".into(), io::read_to_string(io::stdin()))
     } else {
-        std::fs::read_to_string(file)
+        (file.display().to_string(), std::fs::read_to_string(file))
     };
-    let json = json.map_err(|error| Failure::other(format!("{}: {error}", file.display())))?;
+    let json = json.map_err(|error| Failure::other(format!("{name}: {error}")))?;
     Order::from_json(&json).map_err(|invalid| {
         let problems: Vec<_> = invalid.problems.iter().map(ToString::to_string).collect();
         let problems = problems.join("\n  ");
         Failure::new(
             Kind::Invalid,
-            format!(
-                "{} is not a valid order, and nothing was sent:\n  {problems}",
-                file.display()
-            ),
+            format!("{name} is not a valid order, and nothing was sent:\n  {problems}"),
         )
     })
 }
