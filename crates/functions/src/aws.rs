@@ -38,8 +38,8 @@ pub const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 /// `Timeout` in `template.yaml`, so that a function answers with an error name before Lambda ends it.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The certificate authorities that sign for AWS's endpoints: <https://www.amazontrust.com/repository/>. Loading these
-/// five takes a tenth of the time that all that the system trusts would take.
+/// The certificate authorities that sign for AWS's endpoints: <https://www.amazontrust.com/repository/>. With these
+/// five, a function starts sooner than with all that the system trusts (docs/performance.md has the figures).
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 
 /// The configuration of a client of one service, from the variables that Lambda sets: region, credentials, and
