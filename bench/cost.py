@@ -12,6 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from report import markdown
 from usage import FUNCTIONS, ROOT, StackError, Usage, measure, say
 
 # What was not measured; docs/cost.md says why these. The waits are those of a function for DynamoDB or SNS.
@@ -99,17 +100,10 @@ def usd_per_million(prices, usage, gb_seconds, architecture, traced=TRACED):
     return {name: usd * 1e6 for name, usd in lines.items()}
 
 
-def table(head, rows):
-    """A Markdown table; columns of nothing but figures stand to the right."""
-    columns = zip(*rows, strict=True)
-    rule = ["---:" if not any(re.search("[a-z]", str(cell)) for cell in column) else "---" for column in columns]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [head, rule, *rows])
-
-
 def bill_table(title, lines):
     lines = list(lines)
     rows = [*lines, ("in all", sum(amount for _, amount in lines))]
-    return table([title, "USD"], [[name, usd(amount)] for name, amount in rows])
+    return markdown([title, "USD"], [[name, usd(amount)] for name, amount in rows])
 
 
 def usd(amount):
@@ -218,24 +212,24 @@ def document(prices, functions, template, usages, item_bytes, metrics):
         lambda_usd=usd(lambda_usd),
         python_more=more["python"],
         node_more=more["node"],
-        outcomes=table(
+        outcomes=markdown(
             ["outcome", "state transitions", "functions", "write units", "events", "publishes", "queue requests"]
             + ["transitions", "Lambda", "in all"],
             outcomes,
         ),
         lines=bill_table("one million accepted orders", lines.items()),
-        variants=table(["one million orders", *usages], variants),
+        variants=markdown(["one million orders", *usages], variants),
         direct_saves=usd(total - direct["accepted"]),
         original_source=ORIGINAL_SOURCE,
         memory=functions.memory_mb,
         performance_date=functions.file["date"],
         machine=functions.file["machine"],
-        measured=table(
+        measured=markdown(
             ["function", "billed, warm, ms", "billed, cold, ms", "peak, MB", "zip, MB", "a million calls"], measured
         ),
         fixed=bill_table("each month", fixed_costs(prices, template, metrics)),
-        advice=table(["", "30 days cost", "raise, us-east-1", "raise, most other regions"], advice),
-        quotas=table(
+        advice=markdown(["", "30 days cost", "raise, us-east-1", "raise, most other regions"], advice),
+        quotas=markdown(
             ["default quota", "us-east-1", "in a burst", "most other regions"]
             + [*(f"{rate:,}/s" for rate in RATES), "as read in"],
             quotas,
@@ -248,7 +242,7 @@ def document(prices, functions, template, usages, item_bytes, metrics):
         stored=f"{item_bytes / 1000:.1f}",
         express_saves=usd(prices.usd("transition", (accepted.transitions - 3) * 1e6)),
         express_share=f"{prices.usd('transition', (accepted.transitions - 3) * 1e6) / total:.0%}",
-        listed=table(["list price", "USD", "for", "as read in"], listed),
+        listed=markdown(["list price", "USD", "for", "as read in"], listed),
         looked_up=prices.file["looked_up"],
         region=prices.file["region"],
         architecture=architecture,

@@ -59,8 +59,10 @@ def sizes(subjects):
 
 
 def markdown(heads, rows):
-    lines = [heads, ["---", "---", *["---:"] * (len(heads) - 2)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """A table; columns of nothing but figures stand to the right."""
+    columns = zip(*rows, strict=True)
+    rule = ["---:" if not any(re.search("[a-z]", str(cell)) for cell in column) else "---" for column in columns]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [heads, rule, *rows])
 
 
 def ratios(subjects, speed):
@@ -81,10 +83,9 @@ def ratios(subjects, speed):
 
 def ratio_table(subjects, speed):
     found = list(ratios(subjects, speed))
-    heads = [*list(found[0])]
+    heads = list(found[0])
     rows = [[row["function"], *(f"{row[head]:.2f}" if row[head] < 10 else f"{row[head]:.0f}" for head in heads[1:])] for row in found]
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(heads, rows)
 
 
 def plot(results):

@@ -14,9 +14,8 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "local"))
 from demo import SCENARIOS, WAIT_SECONDS, Shell, impatient_state_machine  # noqa: E402
-from stack import StackError, outputs, say  # noqa: E402
+from stack import FUNCTIONS, StackError, outputs, say  # noqa: E402
 
-FUNCTIONS = ["save-order", "update-status", "notify-user"]
 # What CloudWatch adds to each line that is logged.
 LOG_EVENT_OVERHEAD = 26
 

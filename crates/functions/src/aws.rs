@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
@@ -68,21 +68,23 @@ pub async fn connect_from(
     };
     let mut connector = connector(trusted);
     let greeted = timeout(ATTEMPT_TIMEOUT, greet(&connector, &endpoint)).await;
-    if !matches!(greeted, Ok(Ok(()))) {
+    if greeted != Ok(true) {
         // Perhaps others sign for AWS here: the proxy of a company, another partition. Then whoever the system trusts.
         connector = self::connector(TrustStore::default());
     }
     config_from(variable, http_client_of(connector))
 }
 
-/// Sends a request that needs no credentials and does nothing, and reads the answer, whatever it is: then the
-/// connection waits for the next request.
-async fn greet(connector: &SharedHttpConnector, endpoint: &str) -> Result<(), ConnectorError> {
-    let request = HttpRequest::get(endpoint).map_err(|error| ConnectorError::user(error.into()))?;
-    let answer = connector.call(request).await?;
-    let body = ByteStream::new(answer.into_body()).collect().await;
-    body.map(drop)
-        .map_err(|error| ConnectorError::io(error.into()))
+/// Whether a request that needs no credentials and does nothing gets an answer, whatever it is. Then the connection
+/// waits for the next request.
+async fn greet(connector: &SharedHttpConnector, endpoint: &str) -> bool {
+    let Ok(request) = HttpRequest::get(endpoint) else {
+        return false;
+    };
+    match connector.call(request).await {
+        Ok(answer) => ByteStream::new(answer.into_body()).collect().await.is_ok(),
+        Err(_) => false,
+    }
 }
 
 /// The configuration of every AWS client, with its environment and HTTP client given.

@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::answer::{Answer, answer};
 use crate::failure::{Failure, Kind};
 use crate::inbox::{Inbox, Look, REST, Waiting};
-use crate::render::{clean, left_until, money, time_of_day};
+use crate::render::{clean, left_until, money, time_of_day, verdict};
 use crate::stack::{Entry, Stack};
 
 /// How many of the last happenings are shown.
@@ -146,7 +146,9 @@ impl Desk {
                 self.pending = self.pending.saturating_sub(1);
                 self.waiting
                     .retain(|waiting| waiting.message.order_id != order_id);
-                self.say(&plain_verdict(&entry));
+                // Without the colours of a line: ratatui brings its own.
+                let reason = entry.status_reason.as_deref();
+                self.say(&verdict(&entry.order_id, entry.status.as_str(), reason));
             }
             Event::Answered(order_id, Err(failure)) => {
                 self.pending = self.pending.saturating_sub(1);
@@ -341,7 +343,7 @@ impl Desk {
             Constraint::Length(6),
         ];
         let orders = Table::new(self.waiting.iter().map(row), widths)
-            .header(Row::new(["ORDER", "RESTAURANT", "ITEMS", "TOTAL", "LEFT"]).bold())
+            .header(Row::new(Waiting::HEADINGS).bold())
             .column_spacing(2)
             .row_highlight_style(Style::new().reversed());
         let mut selection = TableState::new().with_selected(self.position());
@@ -392,13 +394,4 @@ impl Desk {
         };
         Paragraph::new(vec![Line::default(), Line::from(text).dim()])
     }
-}
-
-/// Without the colours of a line: ratatui brings its own.
-fn plain_verdict(entry: &Entry) -> String {
-    let reason = entry
-        .status_reason
-        .as_deref()
-        .map_or_else(String::new, |reason| format!("  ({})", clean(reason)));
-    format!("{}  {}{reason}", entry.order_id, entry.status)
 }

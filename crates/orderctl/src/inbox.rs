@@ -55,6 +55,9 @@ impl Waiting {
         json
     }
 
+    /// What stands above [`Waiting::cells`].
+    pub const HEADINGS: [&str; 5] = ["ORDER", "RESTAURANT", "ITEMS", "TOTAL", "LEFT"];
+
     /// The cells of the order's row: id, restaurant, items, total, time left.
     pub fn cells(&self) -> [String; 5] {
         let message = &self.message;

@@ -324,7 +324,7 @@ async fn give(
         ..
     } = answer(stack, order_id, restaurant, &said, None, waiting).await?;
     output.line(
-        || watch::verdict(order_id, status, status_reason.as_deref()),
+        || render::verdict(order_id, &render::status(status), status_reason.as_deref()),
         || {
             json!({
                 "order_id": order_id,
@@ -403,7 +403,7 @@ fn row(waiting: &Waiting, show_token: bool) -> String {
 
 /// The orders that wait, as a table.
 fn list(waiting: &[Waiting], show_token: bool) -> String {
-    let mut rows = vec![["ORDER", "RESTAURANT", "ITEMS", "TOTAL", "LEFT"].map(String::from)];
+    let mut rows = vec![Waiting::HEADINGS.map(String::from)];
     rows.extend(waiting.iter().map(Waiting::cells));
     let mut widths = [0; 5];
     for row in &rows {

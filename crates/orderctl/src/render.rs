@@ -115,6 +115,12 @@ pub fn status(status: Status) -> String {
     status.as_str().with(color(status)).bold().to_string()
 }
 
+/// How an order stands, on one line; the status with or without its colour.
+pub fn verdict(order_id: &str, status: &str, reason: Option<&str>) -> String {
+    let reason = reason.map_or_else(String::new, |reason| format!("  ({})", clean(reason)));
+    format!("{order_id}  {status}{reason}")
+}
+
 /// The colour of a status.
 pub const fn color(status: Status) -> Color {
     match status {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_config::{AppName, BehaviorVersion, Region};
+use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
+use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::config::timeout::TimeoutConfig;
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -13,6 +15,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use order::Status;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use crate::failure::{Failure, Kind, aws};
@@ -117,25 +120,24 @@ impl Stack {
         })
     }
 
-    /// Where an order stands, if it is stored.
-    async fn read(&self, order_id: &str) -> Result<Option<Entry>, Failure> {
-        let read = self
-            .dynamodb
+    /// The read of an order in the table, as it is now.
+    pub fn get_item(&self, order_id: &str) -> GetItemFluentBuilder {
+        self.dynamodb
             .get_item()
             .table_name(&self.table)
             .key("order_id", AttributeValue::S(order_id.into()))
+            .consistent_read(true)
+    }
+
+    /// Where an order stands, if it is stored.
+    async fn read(&self, order_id: &str) -> Result<Option<Entry>, Failure> {
+        let read = self
+            .get_item(order_id)
             .projection_expression(ENTRY)
             .expression_attribute_names("#status", "status")
-            .consistent_read(true)
             .send()
-            .await
-            .map_err(aws("reading the status of the order"))?;
-        let entry = |item| {
-            serde_dynamo::from_item(item).map_err(|error| {
-                Failure::other(format!("the order in the table cannot be read: {error}"))
-            })
-        };
-        read.item.map(entry).transpose()
+            .await;
+        read_item(read.map_err(aws("reading the status of the order"))?)
     }
 
     /// Where these orders stand, as far as they are stored. One read each: of a batch,
@@ -163,6 +165,16 @@ impl Stack {
             sleep(Duration::from_millis(200)).await;
         }
     }
+}
+
+/// What a read of an order found, if anything.
+pub fn read_item<T: DeserializeOwned>(read: GetItemOutput) -> Result<Option<T>, Failure> {
+    let order = |item| {
+        serde_dynamo::from_item(item).map_err(|error| {
+            Failure::other(format!("the order in the table cannot be read: {error}"))
+        })
+    };
+    read.item.map(order).transpose()
 }
 
 /// There is no such order.

@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use jiff::Timestamp;
@@ -15,8 +14,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::{Failure, Kind, aws};
-use crate::render::{self, Output, clean, clock, left_until, money, time_of_day};
-use crate::stack::{Stack, UNKNOWN_AFTER, unknown};
+use crate::render::{self, Output, clean, clock, left_until, money, time_of_day, verdict};
+use crate::stack::{Stack, UNKNOWN_AFTER, read_item, unknown};
 
 /// How long to rest between two looks at a history.
 const REST: Duration = Duration::from_secs(1);
@@ -243,21 +242,8 @@ async fn execution_of(
 }
 
 async fn stored(stack: &Stack, order_id: &str) -> Result<Option<StoredOrder>, Failure> {
-    let read = stack
-        .dynamodb
-        .get_item()
-        .table_name(&stack.table)
-        .key("order_id", AttributeValue::S(order_id.into()))
-        .consistent_read(true)
-        .send()
-        .await
-        .map_err(aws("reading the order"))?;
-    let order = |item| {
-        serde_dynamo::from_item(item).map_err(|error| {
-            Failure::other(format!("the order in the table cannot be read: {error}"))
-        })
-    };
-    read.item.map(order).transpose()
+    let read = stack.get_item(order_id).send().await;
+    read_item(read.map_err(aws("reading the order"))?)
 }
 
 /// The state that waits for the restaurant, and for how many seconds, as the execution's own definition says.
@@ -382,7 +368,7 @@ fn say_outcome(execution: &Execution, output: Output) -> Result<(), Failure> {
         || {
             verdict(
                 &outcome.order_id,
-                outcome.status,
+                &render::status(outcome.status),
                 outcome.status_reason.as_deref(),
             )
         },
@@ -394,12 +380,6 @@ fn say_outcome(execution: &Execution, output: Output) -> Result<(), Failure> {
             })
         },
     )
-}
-
-/// How an order stands, on one line.
-pub fn verdict(order_id: &str, status: Status, reason: Option<&str>) -> String {
-    let reason = reason.map_or_else(String::new, |reason| format!("  ({})", clean(reason)));
-    format!("{order_id}  {}{reason}", render::status(status))
 }
 
 /// Shows an order as it is stored, and what its execution did.
@@ -444,7 +424,7 @@ fn order_text(order: &StoredOrder) -> String {
     };
     let mut lines = vec![verdict(
         &order.order_id,
-        order.status,
+        &render::status(order.status),
         order.status_reason.as_deref(),
     )];
     let mut line = |name: &str, value: &str| lines.push(format!("  {name:<11} {value}"));
