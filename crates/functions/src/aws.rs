@@ -38,6 +38,17 @@ pub const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 /// `Timeout` in `template.yaml`, so that a function answers with an error name before Lambda ends it.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// Errors that pass by themselves though they come as HTTP 400, beside those that the SDK lists.
+/// SNS: <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html#API_Publish_Errors>,
+/// `DynamoDB`: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
+const PASSING_ERRORS: &[&str] = &[
+    "KMSThrottling",
+    "KMSThrottlingException",
+    "ReplicatedWriteConflictException",
+    "Throttled",
+    "TransactionConflictException",
+];
+
 /// The certificate authorities that sign for AWS's endpoints: <https://www.amazontrust.com/repository/>. With these
 /// five, a function starts sooner than with all that the system trusts (docs/performance.md has the figures).
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
@@ -68,23 +79,39 @@ pub async fn connect_from(
     };
     let mut connector = connector(trusted);
     let greeted = timeout(ATTEMPT_TIMEOUT, greet(&connector, &endpoint)).await;
-    if greeted != Ok(true) {
+    if let Err(error) = greeted.unwrap_or_else(|elapsed| Err(elapsed.to_string())) {
+        tracing::warn!(
+            service,
+            error,
+            "no connection to AWS yet; the first request tries again, with the system's certificate authorities"
+        );
         // Perhaps others sign for AWS here: the proxy of a company, another partition. Then whoever the system trusts.
         connector = self::connector(TrustStore::default());
     }
     config_from(variable, http_client_of(connector))
 }
 
-/// Whether a request that needs no credentials and does nothing gets an answer, whatever it is. Then the connection
-/// waits for the next request.
-async fn greet(connector: &SharedHttpConnector, endpoint: &str) -> bool {
-    let Ok(request) = HttpRequest::get(endpoint) else {
-        return false;
-    };
-    match connector.call(request).await {
-        Ok(answer) => ByteStream::new(answer.into_body()).collect().await.is_ok(),
-        Err(_) => false,
+/// Makes a request that needs no credentials and does nothing. Any answer will do; then the connection waits for the next
+/// request.
+async fn greet(connector: &SharedHttpConnector, endpoint: &str) -> Result<(), String> {
+    let request = HttpRequest::get(endpoint).map_err(|error| causes(&error))?;
+    let answer = connector.call(request).await;
+    let answer = answer.map_err(|error| causes(&error))?;
+    let body = ByteStream::new(answer.into_body()).collect().await;
+    body.map(drop).map_err(|error| causes(&error))
+}
+
+/// What an error and each of its causes say, the outermost first. Connection errors name addresses and certificates,
+/// never a request, so nothing in them is a secret.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for cause in std::iter::successors(Some(error), |error| error.source()) {
+        let cause = cause.to_string();
+        if said.last() != Some(&cause) {
+            said.push(cause);
+        }
     }
+    said.join(": ")
 }
 
 /// The configuration of every AWS client, with its environment and HTTP client given.
@@ -150,7 +177,10 @@ fn connector(trust: TrustStore) -> SharedHttpConnector {
         .tls_provider(Provider::Rustls(CryptoMode::Ring));
     let builder = match TlsContext::builder().with_trust_store(trust).build() {
         Ok(context) => builder.tls_context(context),
-        Err(_) => builder,
+        Err(error) => {
+            tracing::warn!(error = causes(&error), "TLS is set up with defaults");
+            builder
+        }
     };
     SharedHttpConnector::new(builder.build())
 }
@@ -167,7 +197,11 @@ where
 {
     match error {
         SdkError::TimeoutError(_) => unavailable(format!("{call} timed out")),
-        SdkError::DispatchFailure(_) => unavailable(format!("{call} could not reach AWS")),
+        SdkError::DispatchFailure(failed) => {
+            let why = failed.as_connector_error().map(|error| causes(error));
+            let why = why.unwrap_or_else(|| "no reason given".into());
+            unavailable(format!("{call} could not reach AWS: {why}"))
+        }
         SdkError::ResponseError(_) => {
             unavailable(format!("{call} got an answer that cannot be read"))
         }
@@ -179,7 +213,8 @@ where
             let refused = (400..500).contains(&status)
                 && status != 429
                 && !THROTTLING_ERRORS.contains(&code)
-                && !TRANSIENT_ERRORS.contains(&code);
+                && !TRANSIENT_ERRORS.contains(&code)
+                && !PASSING_ERRORS.contains(&code);
             let message = format!("{call} failed with {code} (HTTP {status}): {detail}");
             if refused {
                 Error::Misconfigured(message)

@@ -32,6 +32,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Something else than this workflow wrote an order's item.
+    #[must_use]
+    pub fn unreadable_item(order_id: &str) -> Self {
+        Self::Misconfigured(format!("order {order_id} in the table cannot be read"))
+    }
+
     /// The error's name in the state machine.
     #[must_use]
     pub const fn name(&self) -> &'static str {

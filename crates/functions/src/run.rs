@@ -4,6 +4,7 @@ use std::env;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use metrics_cloudwatch_embedded::Collector;
+use order::Retention;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -95,6 +96,16 @@ pub fn required_variable(name: &str) -> Result<String, Error> {
         .map_err(|_| Error::Misconfigured(format!("the function's variable {name} is not set")))
 }
 
+/// How long the table keeps an order, from the function's variable `ORDER_RETENTION_DAYS`.
+pub fn retention() -> Result<Retention, Error> {
+    let days = required_variable("ORDER_RETENTION_DAYS")?;
+    days.parse().map(Retention::days).map_err(|_| {
+        Error::Misconfigured(format!(
+            "ORDER_RETENTION_DAYS is {days}, not a whole number of days"
+        ))
+    })
+}
+
 /// Prepares logs and metrics; gives what collects the metrics of a request, for [`run`].
 pub fn init() -> Result<&'static Collector, Error> {
     init_logs();
@@ -104,19 +115,15 @@ pub fn init() -> Result<&'static Collector, Error> {
         .map_err(|error| Error::Misconfigured(format!("metrics cannot be collected: {error}")))
 }
 
-/// Writes logs as lines of JSON, as Lambda's own JSON log format does, from the level that the function's
-/// logging configuration asks for. What libraries log stays at warnings: below that it may hold payloads.
+/// Writes logs as lines of JSON, as Lambda's own JSON log format does. What libraries log stays at warnings: below that
+/// it may hold payloads.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>
 fn init_logs() {
-    let level = env::var("AWS_LAMBDA_LOG_LEVEL")
-        .ok()
-        .and_then(|level| level.parse().ok())
-        .unwrap_or(LevelFilter::INFO);
     tracing_subscriber::registry()
         .with(
             Targets::new()
                 .with_default(LevelFilter::WARN)
-                .with_target("functions", level)
+                .with_target("functions", LevelFilter::INFO)
                 // Repeats every error that `run` logs.
                 .with_target("lambda_runtime::layers::panic", LevelFilter::OFF),
         )

@@ -83,6 +83,7 @@ pub fn outages(error: fn(&str) -> String) -> Vec<(&'static str, SdkConfig)> {
     };
     vec![
         ("throttling", answering(400, "ThrottlingException")),
+        ("a throttled key", answering(400, "KMSThrottling")),
         (
             "too many requests",
             answering(429, "TooManyRequestsException"),

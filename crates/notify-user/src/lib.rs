@@ -3,7 +3,7 @@
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 use functions::{Error, Request, aws};
-use order::{CustomerMessage, Status};
+use order::{CustomerMessage, Decision};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -16,10 +16,9 @@ pub struct NotifyUser {
     pub customer_id: String,
     /// Who was asked to prepare it.
     pub restaurant_id: String,
-    /// How the order ended.
-    pub status: Status,
-    /// Why the restaurant declined the order, where it gave a reason.
-    pub status_reason: Option<String>,
+    /// How the order ended, and why.
+    #[serde(flatten)]
+    pub decision: Decision,
     /// The execution that placed it.
     pub execution_arn: String,
 }
@@ -51,7 +50,7 @@ pub async fn notify_user(
     topic_arn: &str,
     request: NotifyUser,
 ) -> Result<Notified, Error> {
-    let status = request.status;
+    let status = request.decision.status;
     let Some(message) = status.customer_message() else {
         return Err(Error::Misconfigured(format!(
             "customers are not told of {status}"
@@ -63,7 +62,7 @@ pub async fn notify_user(
         restaurant_id: request.restaurant_id,
         status,
         message: message.into(),
-        status_reason: request.status_reason,
+        status_reason: request.decision.reason_for_customer().map(Into::into),
     };
     let unwritable =
         |error| Error::Misconfigured(format!("the message cannot be written: {error}"));

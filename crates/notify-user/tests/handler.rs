@@ -4,7 +4,7 @@
 use aws_sdk_sns::Client;
 use functions::testing::{FakeAws, outages, refusals};
 use notify_user::{NotifyUser, notify_user};
-use order::Status;
+use order::{Decision, Status};
 
 const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:users";
 const PUBLISHED: &str =
@@ -15,8 +15,10 @@ fn request(status: Status) -> NotifyUser {
         order_id: "ord-1001".into(),
         customer_id: "cust-42".into(),
         restaurant_id: "rest-7".into(),
-        status,
-        status_reason: None,
+        decision: Decision {
+            status,
+            status_reason: None,
+        },
         execution_arn: "arn:aws:states:eu-central-1:123456789012:execution:orders:ord-1001".into(),
     }
 }
@@ -95,7 +97,7 @@ async fn the_customer_gets_json_for_machines_and_a_sentence_for_people() {
 async fn the_customer_of_a_declined_order_reads_why() {
     let aws = FakeAws::answering(&[(200, PUBLISHED)]);
     let mut declined = request(Status::Rejected);
-    declined.status_reason = Some("Out of \"dough\"".into());
+    declined.decision.status_reason = Some("Out of \"dough\"".into());
     let notified = notify_user(&Client::new(&aws.config()), TOPIC, declined).await;
     assert!(notified.is_ok(), "{notified:?}");
 

@@ -2,14 +2,16 @@
 //!
 //! Nothing here knows AWS or does I/O.
 
+mod decision;
 mod messages;
 mod order;
 mod status;
 mod validation;
 
+pub use decision::{Decision, Failure, MALFORMED_ANSWER, MAX_REASON};
 pub use messages::{
-    CustomerMessage, MAX_REASON, OrderEvent, OrderSummary, RestaurantAnswer, RestaurantMessage,
+    CustomerMessage, OrderEvent, OrderSummary, RestaurantAnswer, RestaurantMessage,
 };
-pub use order::{Item, Order, StoredOrder};
+pub use order::{Item, Order, Retention, StoredOrder};
 pub use status::Status;
 pub use validation::{InvalidOrder, MAX_UNIT_AMOUNT, Problem};

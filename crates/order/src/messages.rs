@@ -75,9 +75,6 @@ pub struct RestaurantMessage {
     pub task_token: String,
 }
 
-/// The longest reason of a rejection that the workflow keeps, in characters (Unicode scalar values).
-pub const MAX_REASON: usize = 500;
-
 /// The answer of a restaurant that can process an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -88,7 +85,7 @@ pub struct RestaurantAnswer {
     /// Why the restaurant declines the order, for the customer: one line, up to 500 characters. What is longer is
     /// cut, what is no text is ignored, and so is the reason of an acceptance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schemas", schemars(length(max = MAX_REASON)))]
+    #[cfg_attr(feature = "schemas", schemars(length(max = crate::MAX_REASON)))]
     pub reason: Option<String>,
 }
 

@@ -1,8 +1,11 @@
 //! An order as it is placed and as it is stored.
 
+use std::time::SystemTime;
+
 use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
 
+use crate::decision::Decision;
 use crate::messages::OrderSummary;
 use crate::status::Status;
 use crate::validation::{InvalidOrder, is_order_id, validate};
@@ -109,6 +112,7 @@ impl Order {
             placed_at,
             execution_arn,
             status_reason: None,
+            expires_at: None,
         }
     }
 }
@@ -142,9 +146,43 @@ pub struct StoredOrder {
     /// Why the order has this status, where there is more to say than its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
+    /// From when on the table may forget the order (seconds since 1970), where orders are not kept for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
+}
+
+/// How long the table keeps an order after its last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    days: u32,
+}
+
+impl Retention {
+    /// This many days; 0 is for ever.
+    #[must_use]
+    pub const fn days(days: u32) -> Self {
+        Self { days }
+    }
+
+    /// When an order that changes now expires (seconds since 1970); none where it never does.
+    #[must_use]
+    pub fn expires_at(self, now: SystemTime) -> Option<u64> {
+        const DAY: u64 = 24 * 60 * 60;
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+        (self.days > 0).then(|| now + u64::from(self.days) * DAY)
+    }
 }
 
 impl StoredOrder {
+    /// Its status, and why it has it.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        Decision {
+            status: self.status,
+            status_reason: self.status_reason.clone(),
+        }
+    }
+
     /// What events say of the order whatever its status.
     #[must_use]
     pub fn summary(&self) -> OrderSummary {

@@ -1,12 +1,18 @@
 //! `save-order`: validates an order and stores it as `PLACED`.
 
+use std::time::SystemTime;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use functions::{Error, Request, aws};
-use order::{Order, OrderSummary, StoredOrder};
+use order::{Order, OrderSummary, Retention, StoredOrder};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+/// The metrics of orders that are refused. Their callers are told, nobody else is woken.
+const INVALID: &str = "OrdersInvalid";
+const DUPLICATE: &str = "OrdersDuplicate";
 
 /// What the state machine sends.
 #[derive(Deserialize)]
@@ -38,10 +44,13 @@ impl Request for SaveOrder {
 pub async fn save_order(
     dynamodb: &Client,
     table: &str,
+    retention: Retention,
     request: SaveOrder,
 ) -> Result<OrderSummary, Error> {
-    let order = Order::from_json(request.order.get())?;
-    let order = order.placed(request.placed_at, request.execution_arn);
+    let order = Order::from_json(request.order.get())
+        .inspect_err(|_| metrics::counter!(INVALID).increment(1))?;
+    let mut order = order.placed(request.placed_at, request.execution_arn);
+    order.expires_at = retention.expires_at(SystemTime::now());
     let item = serde_dynamo::to_item(&order)
         .map_err(|_| Error::Misconfigured("the order cannot be written as an item".into()))?;
 
@@ -66,14 +75,18 @@ pub async fn save_order(
             Error::StoreUnavailable,
         ));
     };
-    let stored = taken
-        .item()
-        .and_then(|item| serde_dynamo::from_item::<_, StoredOrder>(item.clone()).ok());
-    match stored {
-        Some(stored) if stored.execution_arn == order.execution_arn => Ok(stored.summary()),
-        _ => Err(Error::DuplicateOrder(format!(
-            "order {} was already placed by another execution and is left as it is",
-            order.order_id
-        ))),
+    // DynamoDB sends the item that it found; without it, whose order that is stays unknown.
+    let item = taken.item().ok_or_else(|| {
+        Error::Misconfigured("DynamoDB refused an order and did not send the one it has".into())
+    })?;
+    let stored: StoredOrder = serde_dynamo::from_item(item.clone())
+        .map_err(|_| Error::unreadable_item(&order.order_id))?;
+    if stored.execution_arn == order.execution_arn {
+        return Ok(stored.summary());
     }
+    metrics::counter!(DUPLICATE).increment(1);
+    Err(Error::DuplicateOrder(format!(
+        "order {} was already placed by another execution and is left as it is",
+        order.order_id
+    )))
 }

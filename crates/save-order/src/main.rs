@@ -1,15 +1,16 @@
 //! The Lambda function `save-order`.
 
-use functions::{aws, init, required_variable};
+use functions::{aws, init, required_variable, retention};
 use save_order::save_order;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let metrics = init()?;
     let table = required_variable("ORDERS_TABLE")?;
+    let retention = retention()?;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws::connect("dynamodb").await?);
     functions::run(metrics, async |request| {
-        save_order(&dynamodb, &table, request).await
+        save_order(&dynamodb, &table, retention, request).await
     })
     .await
 }

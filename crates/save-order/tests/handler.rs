@@ -4,11 +4,14 @@
 use aws_sdk_dynamodb::Client;
 use functions::Error;
 use functions::testing::{FakeAws, outages, refusals};
-use order::OrderSummary;
+use order::{OrderSummary, Retention};
 use save_order::{SaveOrder, save_order};
 use serde_json::{Value, json};
 
 const EXECUTION: &str = "arn:aws:states:eu-central-1:123456789012:execution:orders:ord-1001";
+
+/// Orders are kept for ever.
+const FOR_EVER: Retention = Retention::days(0);
 
 fn request(order: &Value) -> SaveOrder {
     let request = json!({ "order": order, "execution_arn": EXECUTION, "placed_at": "2026-01-31T12:00:00.000Z" });
@@ -47,7 +50,13 @@ fn taken_by(execution: &str) -> String {
 }
 
 async fn save(aws: &FakeAws) -> Result<OrderSummary, Error> {
-    save_order(&Client::new(&aws.config()), "orders", request(&order())).await
+    save_order(
+        &Client::new(&aws.config()),
+        "orders",
+        FOR_EVER,
+        request(&order()),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -99,6 +108,38 @@ async fn an_order_of_another_execution_is_a_duplicate() {
     assert_eq!(failed.name(), "DuplicateOrder", "{failed}");
 }
 
+#[tokio::test]
+async fn an_item_that_cannot_be_read_is_no_duplicate() {
+    let mut strange: Value = serde_json::from_str(&taken_by(EXECUTION)).expect("JSON");
+    strange["Item"]["status"] = json!({ "S": "EATEN" });
+    let mut absent = strange.clone();
+    absent.as_object_mut().expect("an object").remove("Item");
+    for answer in [strange, absent] {
+        let failed = save(&FakeAws::answering(&[(400, &answer.to_string())]))
+            .await
+            .expect_err("an item that nobody can judge");
+        assert_eq!(failed.name(), "Misconfigured", "{failed}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_expires_so_many_days_after_it_was_placed() {
+    let aws = FakeAws::answering(&[(200, "{}")]);
+    let client = Client::new(&aws.config());
+    let before = std::time::SystemTime::now();
+    save_order(&client, "orders", Retention::days(30), request(&order()))
+        .await
+        .expect("a stored order");
+    let sent: Value = serde_json::from_str(&aws.requests()[0]).expect("JSON");
+    let expires_at = sent["Item"]["expires_at"]["N"].as_str();
+    let expires_at: u64 = expires_at.expect("a number").parse().expect("seconds");
+    let least = Retention::days(30).expires_at(before).expect("a time");
+    assert!(
+        (least..least + 60).contains(&expires_at),
+        "expires_at is {expires_at}, not 30 days from {before:?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_write_that_is_answered_too_late_is_found_again_by_the_next_attempt() {
     let busy = error("InternalServerError");
@@ -113,7 +154,13 @@ async fn a_write_that_is_answered_too_late_is_found_again_by_the_next_attempt() 
 async fn an_invalid_order_never_reaches_aws() {
     let aws = FakeAws::answering(&[]);
     let client = Client::new(&aws.config());
-    let failed = save_order(&client, "orders", request(&json!({ "order_id": "" }))).await;
+    let failed = save_order(
+        &client,
+        "orders",
+        FOR_EVER,
+        request(&json!({ "order_id": "" })),
+    )
+    .await;
     assert_eq!(failed.expect_err("an invalid order").name(), "InvalidOrder");
     assert_eq!(aws.requests(), Vec::<String>::new());
 }
@@ -121,7 +168,7 @@ async fn an_invalid_order_never_reaches_aws() {
 #[tokio::test(start_paused = true)]
 async fn an_aws_that_is_down_is_worth_a_retry_by_the_workflow() {
     for (outage, config) in outages(error) {
-        let failed = save_order(&Client::new(&config), "orders", request(&order())).await;
+        let failed = save_order(&Client::new(&config), "orders", FOR_EVER, request(&order())).await;
         let failed = failed.expect_err(outage);
         assert_eq!(failed.name(), "StoreUnavailable", "{outage}: {failed}");
     }
@@ -130,7 +177,7 @@ async fn an_aws_that_is_down_is_worth_a_retry_by_the_workflow() {
 #[tokio::test]
 async fn an_aws_that_refuses_needs_a_person() {
     for (refusal, config) in refusals(error) {
-        let failed = save_order(&Client::new(&config), "orders", request(&order())).await;
+        let failed = save_order(&Client::new(&config), "orders", FOR_EVER, request(&order())).await;
         let failed = failed.expect_err(refusal);
         assert_eq!(failed.name(), "Misconfigured", "{refusal}: {failed}");
         assert!(

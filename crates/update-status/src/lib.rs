@@ -1,12 +1,15 @@
-//! `update-status`: moves an order to its final status.
+//! `update-status`: decides why an order has its final status, and records both.
+
+use std::time::SystemTime;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use functions::{Error, Request, aws};
-use order::{Status, StoredOrder};
-use serde::{Deserialize, Serialize};
+use order::{Decision, Failure, Retention, Status, StoredOrder};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// The metric of how long restaurants take to answer, in milliseconds.
 pub const RESPONSE_TIME: &str = "RestaurantResponseTime";
@@ -20,8 +23,11 @@ pub struct UpdateStatus {
     pub execution_arn: String,
     /// The status to move to.
     pub status: Status,
-    /// Why, where there is more to say than the status.
-    pub status_reason: Option<String>,
+    /// The restaurant's answer, any JSON, where there is one.
+    #[serde(rename = "notifyRestaurantResult")]
+    pub answer: Option<Box<RawValue>>,
+    /// The failure that the restaurant, or the wait for it, ended with.
+    pub failure: Option<Failure>,
     /// When the state machine asked (RFC 3339, UTC).
     pub updated_at: String,
     /// How long the restaurant took to answer, in milliseconds, where it did.
@@ -38,16 +44,7 @@ impl Request for UpdateStatus {
     }
 }
 
-/// The status that the order now has.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Updated {
-    /// Which order.
-    pub order_id: String,
-    /// Its status.
-    pub status: Status,
-}
-
-/// Moves the order to the status, if the status may follow the one it has.
+/// Moves the order to the status, if the status may follow the one it has, and answers with the decision that is recorded.
 ///
 /// A repeat by the same execution finds the status there and succeeds, changing nothing.
 ///
@@ -56,40 +53,46 @@ pub struct Updated {
 pub async fn update_status(
     dynamodb: &Client,
     table: &str,
+    retention: Retention,
     request: UpdateStatus,
-) -> Result<Updated, Error> {
+) -> Result<Decision, Error> {
     let UpdateStatus {
         order_id,
         execution_arn,
         status,
+        answer,
+        failure,
+        updated_at,
         response_ms,
-        ..
     } = request;
     let Some(predecessor) = status.predecessor() else {
         return Err(Error::Misconfigured(format!("no order moves to {status}")));
     };
+    let decision = Decision::new(status, answer.as_deref(), failure.as_ref());
     let text = |text: &str| AttributeValue::S(text.to_owned());
-    let update = dynamodb
+
+    let mut set = "SET #status = :status, updated_at = :updated_at".to_owned();
+    let mut update = dynamodb
         .update_item()
         .table_name(table)
         .key("order_id", text(&order_id))
-        .update_expression(if request.status_reason.is_some() {
-            "SET #status = :status, updated_at = :updated_at, status_reason = :status_reason"
-        } else {
-            "SET #status = :status, updated_at = :updated_at"
-        })
         .condition_expression("#status = :predecessor AND execution_arn = :execution_arn")
         .expression_attribute_names("#status", "status")
         .expression_attribute_values(":status", text(status.as_str()))
-        .expression_attribute_values(":updated_at", text(&request.updated_at))
+        .expression_attribute_values(":updated_at", text(&updated_at))
         .expression_attribute_values(":predecessor", text(predecessor.as_str()))
         .expression_attribute_values(":execution_arn", text(&execution_arn));
-    let update = match &request.status_reason {
-        Some(reason) => update.expression_attribute_values(":status_reason", text(reason)),
-        None => update,
-    };
-    let updated = Updated { order_id, status };
+    if let Some(reason) = &decision.status_reason {
+        set += ", status_reason = :status_reason";
+        update = update.expression_attribute_values(":status_reason", text(reason));
+    }
+    if let Some(expires_at) = retention.expires_at(SystemTime::now()) {
+        set += ", expires_at = :expires_at";
+        let expires_at = AttributeValue::N(expires_at.to_string());
+        update = update.expression_attribute_values(":expires_at", expires_at);
+    }
     let update = update
+        .update_expression(set)
         .return_values_on_condition_check_failure(AllOld)
         .send()
         .await;
@@ -98,7 +101,7 @@ pub async fn update_status(
         if let Some(response_ms) = response_ms {
             metrics::histogram!(RESPONSE_TIME).record(response_ms);
         }
-        return Ok(updated);
+        return Ok(decision);
     };
 
     let Some(UpdateItemError::ConditionalCheckFailedException(refused)) = error.as_service_error()
@@ -109,21 +112,19 @@ pub async fn update_status(
             Error::StoreUnavailable,
         ));
     };
-    let order_id = &updated.order_id;
     let Some(item) = refused.item() else {
         return Err(Error::OrderNotFound(format!(
             "there is no order {order_id}"
         )));
     };
-    let stored: StoredOrder = serde_dynamo::from_item(item.clone()).map_err(|_| {
-        Error::Misconfigured(format!("order {order_id} in the table cannot be read"))
-    })?;
+    let stored: StoredOrder =
+        serde_dynamo::from_item(item.clone()).map_err(|_| Error::unreadable_item(&order_id))?;
     if stored.execution_arn != execution_arn {
         Err(Error::StatusConflict(format!(
             "order {order_id} belongs to another execution and is left as it is"
         )))
     } else if stored.status == status {
-        Ok(updated)
+        Ok(stored.decision())
     } else {
         Err(Error::StatusConflict(format!(
             "order {order_id} is {} already and cannot become {status}",

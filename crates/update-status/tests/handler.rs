@@ -4,18 +4,23 @@
 use aws_sdk_dynamodb::Client;
 use functions::Error;
 use functions::testing::{FakeAws, outages, refusals};
-use order::Status;
+use order::{Decision, Retention, Status};
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
-use update_status::{UpdateStatus, Updated, update_status};
+use update_status::{UpdateStatus, update_status};
 
 const EXECUTION: &str = "arn:aws:states:eu-central-1:123456789012:execution:orders:ord-1001";
+
+/// Orders are kept for ever.
+const FOR_EVER: Retention = Retention::days(0);
 
 fn request(status: Status) -> UpdateStatus {
     UpdateStatus {
         order_id: "ord-1001".into(),
         execution_arn: EXECUTION.into(),
         status,
-        status_reason: None,
+        answer: None,
+        failure: None,
         updated_at: "2026-01-31T12:01:00.000Z".into(),
         response_ms: None,
     }
@@ -44,8 +49,8 @@ fn refused(stored: Option<(Status, &str)>) -> String {
     answer.to_string()
 }
 
-async fn update(aws: &FakeAws, request: UpdateStatus) -> Result<Updated, Error> {
-    update_status(&Client::new(&aws.config()), "orders", request).await
+async fn update(aws: &FakeAws, request: UpdateStatus) -> Result<Decision, Error> {
+    update_status(&Client::new(&aws.config()), "orders", FOR_EVER, request).await
 }
 
 #[tokio::test]
@@ -55,25 +60,25 @@ async fn an_order_moves_only_from_the_status_before_and_by_its_own_execution() {
         .filter(|status| status.predecessor().is_some())
     {
         let aws = FakeAws::answering(&[(200, "{}")]);
-        update(&aws, request(status)).await.expect("an update");
+        let decision = update(&aws, request(status)).await.expect("an update");
+        assert_eq!(decision.status, status);
+        let mut set = "SET #status = :status, updated_at = :updated_at".to_owned();
+        let mut values = json!({
+            ":status": { "S": status }, ":predecessor": { "S": "PLACED" },
+            ":updated_at": { "S": "2026-01-31T12:01:00.000Z" }, ":execution_arn": { "S": EXECUTION },
+        });
+        if let Some(reason) = decision.status_reason {
+            set += ", status_reason = :status_reason";
+            values[":status_reason"] = json!({ "S": reason });
+        }
         let sent: Value = serde_json::from_str(&aws.requests()[0]).expect("JSON");
         assert_eq!(sent["Key"], json!({ "order_id": { "S": "ord-1001" } }));
         assert_eq!(
             sent["ConditionExpression"],
             "#status = :predecessor AND execution_arn = :execution_arn"
         );
-        assert_eq!(
-            sent["UpdateExpression"],
-            "SET #status = :status, updated_at = :updated_at"
-        );
-        assert_eq!(
-            sent["ExpressionAttributeValues"],
-            json!({
-                ":status": { "S": status }, ":predecessor": { "S": "PLACED" },
-                ":updated_at": { "S": "2026-01-31T12:01:00.000Z" }, ":execution_arn": { "S": EXECUTION },
-            }),
-            "for {status}"
-        );
+        assert_eq!(sent["UpdateExpression"], set, "for {status}");
+        assert_eq!(sent["ExpressionAttributeValues"], values, "for {status}");
     }
 }
 
@@ -81,11 +86,13 @@ async fn an_order_moves_only_from_the_status_before_and_by_its_own_execution() {
 async fn the_reason_is_stored_with_the_status() {
     let aws = FakeAws::answering(&[(200, "{}")]);
     let reason = "RestaurantUnavailable: The oven is broken";
+    let failure = json!({ "Error": "RestaurantUnavailable", "Cause": "The oven is broken" });
     let request = UpdateStatus {
-        status_reason: Some(reason.into()),
+        failure: serde_json::from_value(failure).ok(),
         ..request(Status::Failed)
     };
-    update(&aws, request).await.expect("an update");
+    let decision = update(&aws, request).await.expect("an update");
+    assert_eq!(decision.status_reason.as_deref(), Some(reason));
     let sent: Value = serde_json::from_str(&aws.requests()[0]).expect("JSON");
     assert_eq!(
         sent["ExpressionAttributeValues"][":status_reason"],
@@ -102,16 +109,56 @@ async fn the_reason_is_stored_with_the_status() {
 #[tokio::test]
 async fn a_repeat_by_the_same_execution_succeeds_like_the_first_time() {
     let aws = FakeAws::answering(&[(400, &refused(Some((Status::Accepted, EXECUTION))))]);
-    let updated = update(&aws, request(Status::Accepted))
+    let decision = update(&aws, request(Status::Accepted))
         .await
         .expect("a repeat");
     assert_eq!(
-        updated,
-        Updated {
-            order_id: "ord-1001".into(),
-            status: Status::Accepted
+        decision,
+        Decision {
+            status: Status::Accepted,
+            status_reason: None
         }
     );
+}
+
+#[tokio::test]
+async fn a_repeat_gets_the_reason_that_was_recorded_first() {
+    let mut stored: Value =
+        serde_json::from_str(&refused(Some((Status::Rejected, EXECUTION)))).expect("JSON");
+    stored["Item"]["status_reason"] = json!({ "S": "Out of dough" });
+    let aws = FakeAws::answering(&[(400, &stored.to_string())]);
+    let answer = json!({ "isAccepted": false, "reason": "Another reason" });
+    let request = UpdateStatus {
+        answer: to_raw_value(&answer).ok(),
+        ..request(Status::Rejected)
+    };
+    let decision = update(&aws, request).await.expect("a repeat");
+    assert_eq!(decision.status_reason.as_deref(), Some("Out of dough"));
+}
+
+#[tokio::test]
+async fn an_order_expires_so_many_days_after_its_last_change() {
+    let aws = FakeAws::answering(&[(200, "{}")]);
+    let client = Client::new(&aws.config());
+    let before = std::time::SystemTime::now();
+    update_status(
+        &client,
+        "orders",
+        Retention::days(30),
+        request(Status::Accepted),
+    )
+    .await
+    .expect("an update");
+    let sent: Value = serde_json::from_str(&aws.requests()[0]).expect("JSON");
+    let expires_at = sent["ExpressionAttributeValues"][":expires_at"]["N"].as_str();
+    let expires_at: u64 = expires_at.expect("a number").parse().expect("seconds");
+    let least = Retention::days(30).expires_at(before).expect("a time");
+    assert!(
+        (least..least + 60).contains(&expires_at),
+        "expires_at is {expires_at}, not 30 days from {before:?}"
+    );
+    let set = sent["UpdateExpression"].as_str().unwrap_or_default();
+    assert!(set.contains("expires_at = :expires_at"), "{set}");
 }
 
 #[tokio::test]
@@ -164,8 +211,13 @@ async fn no_order_moves_back_to_placed() {
 #[tokio::test(start_paused = true)]
 async fn an_aws_that_is_down_is_worth_a_retry_by_the_workflow() {
     for (outage, config) in outages(error) {
-        let failed =
-            update_status(&Client::new(&config), "orders", request(Status::Accepted)).await;
+        let failed = update_status(
+            &Client::new(&config),
+            "orders",
+            FOR_EVER,
+            request(Status::Accepted),
+        )
+        .await;
         let failed = failed.expect_err(outage);
         assert_eq!(failed.name(), "StoreUnavailable", "{outage}: {failed}");
     }
@@ -174,8 +226,13 @@ async fn an_aws_that_is_down_is_worth_a_retry_by_the_workflow() {
 #[tokio::test]
 async fn an_aws_that_refuses_needs_a_person() {
     for (refusal, config) in refusals(error) {
-        let failed =
-            update_status(&Client::new(&config), "orders", request(Status::Accepted)).await;
+        let failed = update_status(
+            &Client::new(&config),
+            "orders",
+            FOR_EVER,
+            request(Status::Accepted),
+        )
+        .await;
         let failed = failed.expect_err(refusal);
         assert_eq!(failed.name(), "Misconfigured", "{refusal}: {failed}");
     }

@@ -1,0 +1,42 @@
+//! What a failed call of AWS means to the workflow, where no service answered.
+#![allow(clippy::expect_used)] // also in the helpers of a test
+
+use std::io;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::error::ErrorMetadata;
+use functions::Error;
+use functions::aws::failure;
+
+fn meaning(error: &SdkError<ErrorMetadata, HttpResponse>) -> Error {
+    failure("storing the order", error, Error::StoreUnavailable)
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_worth_a_retry() {
+    let status = 200.try_into().expect("a status of HTTP");
+    let answer = HttpResponse::new(status, SdkBody::from("half an ans"));
+    let meaning = meaning(&SdkError::response_error("the body ended too soon", answer));
+    assert_eq!(meaning.name(), "StoreUnavailable", "{meaning}");
+}
+
+#[test]
+fn an_aws_that_cannot_be_reached_is_worth_a_retry_and_every_cause_is_told() {
+    let refused = io::Error::other(ConnectorError::io("connection refused".into()));
+    let meaning = meaning(&SdkError::dispatch_failure(ConnectorError::io(
+        refused.into(),
+    )));
+    assert_eq!(meaning.name(), "StoreUnavailable", "{meaning}");
+    assert!(
+        meaning.to_string().contains("connection refused"),
+        "the message hides the last cause: {meaning}"
+    );
+}
+
+#[test]
+fn a_request_that_cannot_be_made_needs_a_person() {
+    let meaning = meaning(&SdkError::construction_failure("no table name"));
+    assert_eq!(meaning.name(), "Misconfigured", "{meaning}");
+}

@@ -1,0 +1,248 @@
+//! What is decided of an order: its status, and why it has it.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::status::Status;
+
+/// The longest reason of a rejection that the workflow keeps, in characters (Unicode scalar values).
+pub const MAX_REASON: usize = 500;
+
+/// Why an order is `FAILED` where the restaurant's answer is neither an acceptance nor a rejection.
+pub const MALFORMED_ANSWER: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}"#;
+
+/// Why an order is `FAILED` where the restaurant reported a failure and said nothing about it.
+const NO_REASON: &str = "The restaurant gave no reason";
+
+/// The final status of an order, and why it has it. `update-status` records it; event, customer's message and the
+/// execution's output are made from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The final status.
+    pub status: Status,
+    /// Why, where there is more to say than the status; `null` in JSON where there is not.
+    pub status_reason: Option<String>,
+}
+
+impl Decision {
+    /// The decision for a status that the workflow chose because of the restaurant's answer, or of a failure.
+    ///
+    /// Anybody who holds the task token can answer with any JSON, so nothing in an answer is taken for granted.
+    #[must_use]
+    pub fn new(status: Status, answer: Option<&RawValue>, failure: Option<&Failure>) -> Self {
+        let status_reason = match status {
+            Status::Placed | Status::Accepted | Status::TimedOut => None,
+            Status::Rejected => answer.and_then(reason),
+            Status::Failed => Some(failure.map_or_else(|| MALFORMED_ANSWER.into(), Failure::said)),
+        };
+        Self {
+            status,
+            status_reason,
+        }
+    }
+
+    /// The reason that the customer may read: that of a rejection. What went wrong technically is not for customers.
+    #[must_use]
+    pub fn reason_for_customer(&self) -> Option<&str> {
+        self.status_reason
+            .as_deref()
+            .filter(|_| self.status == Status::Rejected)
+    }
+}
+
+/// The error output of a state: what the restaurant reported as its failure, or that it did not answer in time.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Failure {
+    #[serde(rename = "Error")]
+    error: Option<Box<RawValue>>,
+    #[serde(rename = "Cause")]
+    cause: Option<Box<RawValue>>,
+}
+
+impl Failure {
+    /// Its error and cause, whole.
+    fn said(&self) -> String {
+        let said: Vec<_> = [&self.error, &self.cause]
+            .into_iter()
+            .filter_map(|part| text(part.as_ref()?))
+            .filter(|part| !part.is_empty())
+            .collect();
+        if said.is_empty() {
+            NO_REASON.into()
+        } else {
+            said.join(": ")
+        }
+    }
+}
+
+/// The reason in an answer: one line, at most [`MAX_REASON`] characters. None where there is no text that could be one:
+/// the answer stays the rejection that it is.
+fn reason(answer: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        reason: Option<Box<RawValue>>,
+    }
+    let answer: Answer = serde_json::from_str(answer.get()).ok()?;
+    let line = one_line(&text(&answer.reason?)?);
+    Some(line).filter(|line| !line.is_empty())
+}
+
+/// The text that a JSON string holds; none where the JSON is something else. A half of a surrogate pair, which JSON can
+/// name and no text can hold, becomes a space.
+fn text(json: &RawValue) -> Option<String> {
+    // As bytes: read as text, the half of a pair would be an error.
+    #[derive(Deserialize)]
+    struct Bytes<'a>(#[serde(borrow)] Cow<'a, [u8]>);
+    let json = json.get();
+    if !json.starts_with('"') {
+        return None;
+    }
+    let Bytes(bytes) = serde_json::from_str(json).ok()?;
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(' ');
+        }
+    }
+    Some(text)
+}
+
+/// One line out of any text, cut to [`MAX_REASON`]: without control characters, of which SNS and SQS refuse most, and with
+/// single spaces.
+fn one_line(text: &str) -> String {
+    let printable = text.replace(
+        |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'),
+        " ",
+    );
+    let line = printable.split_whitespace().collect::<Vec<_>>().join(" ");
+    let cut: String = line.chars().take(MAX_REASON).collect();
+    cut.trim_end().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The reason that is decided for what came back, given as JSON.
+    fn reason(status: Status, came_back: &str) -> Option<String> {
+        #[derive(Deserialize)]
+        struct CameBack {
+            #[serde(rename = "notifyRestaurantResult")]
+            answer: Option<Box<RawValue>>,
+            failure: Option<Failure>,
+        }
+        let CameBack { answer, failure } = serde_json::from_str(came_back).expect("JSON");
+        let decision = Decision::new(status, answer.as_deref(), failure.as_ref());
+        assert_eq!(decision.status, status);
+        decision.status_reason
+    }
+
+    fn reason_of_rejection(given: &str) -> Option<String> {
+        let response = format!(
+            r#"{{"order_id": "o", "notifyRestaurantResult": {{"isAccepted": false, "reason": {given}}}}}"#
+        );
+        reason(Status::Rejected, &response)
+    }
+
+    #[test]
+    fn the_reason_of_a_rejection_is_one_line() {
+        for (given, kept) in [
+            (r#""Out of dough""#, Some("Out of dough")),
+            (
+                r#""  Out\n\tof \u0000\ufffe \"dough\" ""#,
+                Some("Out of \"dough\""),
+            ),
+            (r#""Out\u2028of\u0085dough""#, Some("Out of dough")),
+            (r#"" \n ""#, None),
+            (r#""""#, None),
+            ("42", None),
+            (r#"["Out of dough"]"#, None),
+            (r#"{"because": "Out of dough"}"#, None),
+            ("null", None),
+        ] {
+            assert_eq!(reason_of_rejection(given).as_deref(), kept, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_two_characters() {
+        let longest = "天🍕".repeat(MAX_REASON / 2);
+        let given = format!("\"{longest} and more\"");
+        assert_eq!(reason_of_rejection(&given), Some(longest));
+        let given = format!("\"{}b c\"", "a ".repeat(MAX_REASON / 2 - 1));
+        let kept = format!("{}b", "a ".repeat(MAX_REASON / 2 - 1));
+        assert_eq!(
+            reason_of_rejection(&given),
+            Some(kept),
+            "a space at the end"
+        );
+    }
+
+    #[test]
+    fn half_a_character_becomes_a_space() {
+        let given = r#""Out\ud83d of \ud83c\udf55\udf55""#;
+        assert_eq!(reason_of_rejection(given).as_deref(), Some("Out of 🍕"));
+    }
+
+    #[test]
+    fn a_rejection_without_a_reason_has_none() {
+        for answer in [r#"{"isAccepted": false}"#, "[]", "null", r#""no""#] {
+            let response = format!(r#"{{"notifyRestaurantResult": {answer}}}"#);
+            assert_eq!(reason(Status::Rejected, &response), None, "{answer}");
+        }
+    }
+
+    #[test]
+    fn the_reason_of_an_acceptance_or_of_silence_is_ignored() {
+        let accepted = r#"{"notifyRestaurantResult": {"isAccepted": true, "reason": "Gladly"}}"#;
+        assert_eq!(reason(Status::Accepted, accepted), None);
+        let silent = r#"{"failure": {"Error": "States.Timeout", "Cause": "600 s"}}"#;
+        assert_eq!(reason(Status::TimedOut, silent), None);
+    }
+
+    #[test]
+    fn a_failure_is_kept_whole() {
+        let cause = "quotes \" \\ 天".repeat(3_000);
+        for (error, given, kept) in [
+            (Some("E"), Some(cause.as_str()), format!("E: {cause}")),
+            (Some("E"), None, "E".into()),
+            (None, Some("It broke"), "It broke".into()),
+            (Some(""), Some(""), NO_REASON.into()),
+            (None, None, NO_REASON.into()),
+        ] {
+            let failure = serde_json::json!({ "failure": { "Error": error, "Cause": given } });
+            assert_eq!(reason(Status::Failed, &failure.to_string()), Some(kept));
+        }
+        assert_eq!(
+            reason(Status::Failed, r#"{"failure": {}}"#).as_deref(),
+            Some(NO_REASON)
+        );
+    }
+
+    #[test]
+    fn an_answer_that_is_no_decision_is_malformed() {
+        for answer in [r#""yes""#, "null", "{}", r#"{"reason": "why"}"#] {
+            let response = format!(r#"{{"notifyRestaurantResult": {answer}}}"#);
+            assert_eq!(
+                reason(Status::Failed, &response).as_deref(),
+                Some(MALFORMED_ANSWER),
+                "{answer}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_customer_reads_the_reason_of_a_rejection_and_no_other() {
+        for status in Status::ALL {
+            let decision = Decision {
+                status,
+                status_reason: Some("why".into()),
+            };
+            let told = (status == Status::Rejected).then_some("why");
+            assert_eq!(decision.reason_for_customer(), told, "{status}");
+        }
+    }
+}
