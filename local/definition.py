@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-from stack import ROOT, STATE
+from stack import ROOT, STATE, VENV_BIN
 
 DEFINITION = ROOT / "statemachine" / "order.asl.json"
 README = ROOT / "README.md"
@@ -65,8 +65,8 @@ def problems(definition):
 
     notify = definition["States"]["Notify restaurant"]
     wait, promised = notify["TimeoutSeconds"], notify["Arguments"]["Message"]
-    if f"$toMillis($states.context.State.EnteredTime) + {wait} * 1000" not in promised:
-        yield f"Notify restaurant: respond_by is not TimeoutSeconds ({wait} s) after the state was entered"
+    if f"$fromMillis($millis() + {wait} * 1000)" not in promised:
+        yield f"Notify restaurant: respond_by is not TimeoutSeconds ({wait} s) after the message is sent"
     if list(notify["Arguments"].get("MessageAttributes", {})) != ["restaurant_id"]:
         yield "Notify restaurant: restaurants filter by the message attribute restaurant_id"
 
@@ -107,6 +107,9 @@ def main():
         if subprocess.run([validator, "--json-path", DEFINITION], check=False).returncode != 0:
             found.append("the definition is not valid, see above")
         found += problems(definition)
+        node = [VENV_BIN / "node", ROOT / "tests" / "expressions.mjs"]
+        if subprocess.run(node, check=False).returncode != 0:
+            found.append("an expression does not give what it must, see above")
     readme = README.read_text()
     drawn = with_picture(readme, definition)
     if check and readme != drawn:

@@ -1,18 +1,15 @@
 //! Answers of the restaurant that are not of the form `{"isAccepted": true}` or `{"isAccepted": false}`.
 
-use order::Status;
+use order::{MALFORMED_ANSWER, Status};
 
 use support::{Stack, TestOrder};
-
-/// The reason that an order keeps of such an answer.
-pub const MALFORMED: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}"#;
 
 async fn assert_fails_the_order(answer: &str) {
     let stack = Stack::connect();
     let order = TestOrder::new(&stack).await;
     let execution = order.place_and_answer(answer).await;
     order
-        .assert_ended(&execution, Status::Failed, Some(MALFORMED))
+        .assert_ended(&execution, Status::Failed, Some(MALFORMED_ANSWER))
         .await;
 }
 

@@ -1,7 +1,6 @@
 //! The largest orders and answers that the contract and Step Functions allow.
 
-use crate::answers::MALFORMED;
-use order::{Item, MAX_UNIT_AMOUNT, Status};
+use order::{Item, MALFORMED_ANSWER, MAX_UNIT_AMOUNT, Status};
 use serde_json::json;
 use support::{Stack, TestOrder, unique};
 
@@ -79,7 +78,7 @@ async fn the_largest_malformed_answer_fails_the_order() {
         let order = TestOrder::new(&stack).await;
         let execution = order.place_and_answer(&answer.to_string()).await;
         order
-            .assert_ended(&execution, Status::Failed, Some(MALFORMED))
+            .assert_ended(&execution, Status::Failed, Some(MALFORMED_ANSWER))
             .await;
         assert_states_fit(&stack, &execution).await;
     }

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use order::{Item, Order, Status};
+use order::{Item, Order, Retention, Status};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -13,6 +13,8 @@ use support::{Stack, output, unique};
 use tokio::runtime::Runtime;
 use update_status::{UpdateStatus, update_status};
 
+/// Orders are kept for ever.
+const FOR_EVER: Retention = Retention::days(0);
 /// How many interleavings are tried.
 const CASES: u32 = 150;
 
@@ -100,19 +102,20 @@ impl Real {
                     "order": self.order, "execution_arn": execution(by), "placed_at": format!("placed by {by}"),
                 });
                 let request: SaveOrder = serde_json::from_str(&request.to_string()).expect("a request");
-                save_order(&self.stack.dynamodb, &table, request).await.map(drop)
+                save_order(&self.stack.dynamodb, &table, FOR_EVER, request).await.map(drop)
             }
             Step::Update { by, to } => {
                 let request = UpdateStatus {
                     order_id: self.order.order_id.clone(),
                     execution_arn: execution(by),
                     status: to,
-                    status_reason: None,
+                    answer: None,
+                    failure: None,
                     // Tells a second change of the item from the first.
                     updated_at: unique(),
                     response_ms: None,
                 };
-                update_status(&self.stack.dynamodb, &table, request).await.map(drop)
+                update_status(&self.stack.dynamodb, &table, FOR_EVER, request).await.map(drop)
             }
         }
         .map_err(|error| error.name())

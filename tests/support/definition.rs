@@ -67,6 +67,17 @@ impl Definition {
         all
     }
 
+    /// How often a state is retried after an error that one of its retriers lists.
+    #[must_use]
+    pub fn retries(&self, state: &str, error: &str) -> usize {
+        let retrier = list(&self.0["States"][state], "Retry")
+            .iter()
+            .find(|retrier| errors(retrier).any(|listed| listed == error))
+            .expect("a retrier of the error");
+        let most = retrier["MaxAttempts"].as_u64().expect("MaxAttempts");
+        usize::try_from(most).expect("a small number")
+    }
+
     /// The transitions that an execution took, read from its history. `status` is the one that its output names: it
     /// tells which rule of a Choice state held, since the history does not.
     #[must_use]

@@ -1,0 +1,144 @@
+//! The retries of `statemachine/order.asl.json`: how long they last, and where each name comes from.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // this file is nothing but tests
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use support::Definition;
+
+/// An outage of AWS that must not need a person, in seconds.
+const OUTAGE: usize = 900;
+
+fn number(retrier: &Value, field: &str) -> u32 {
+    let value = retrier[field].as_u64().expect(field);
+    value.try_into().expect("a small number")
+}
+
+/// The longest wait before each retry, in seconds. With full jitter, a wait lasts between nothing and that.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-handling-retrying-after-an-error>
+fn longest_waits(retrier: &Value) -> Vec<u32> {
+    assert_eq!(
+        retrier["JitterStrategy"], "FULL",
+        "another jitter than computed here"
+    );
+    let most = number(retrier, "MaxDelaySeconds");
+    let rate = number(retrier, "BackoffRate");
+    let waits = std::iter::successors(Some(number(retrier, "IntervalSeconds")), |wait| {
+        Some(most.min(wait.saturating_mul(rate)))
+    });
+    waits
+        .take(number(retrier, "MaxAttempts") as usize)
+        .collect()
+}
+
+/// How likely it is that waits that are evenly spread between nothing and these last less than a time, in seconds. The
+/// attempts between the waits count as instant, which makes it likelier than it is.
+fn likelihood_of_less(longest_waits: &[u32], seconds: usize) -> f64 {
+    // By the second, every wait rounded down.
+    let mut likelihoods = vec![0.0; seconds];
+    likelihoods[0] = 1.0;
+    for longest in longest_waits {
+        let longest = *longest as usize;
+        likelihoods = (0..seconds)
+            .map(|sum| {
+                let before = sum.saturating_sub(longest - 1)..=sum;
+                likelihoods[before].iter().sum::<f64>()
+                    / f64::from(u32::try_from(longest).expect("small"))
+            })
+            .collect();
+    }
+    likelihoods.iter().sum()
+}
+
+#[test]
+fn at_most_one_task_in_a_hundred_gives_up_before_an_outage_of_15_minutes_ends() {
+    let mut checked = 0;
+    for (name, state) in Definition::read().states() {
+        for retrier in state["Retry"].as_array().into_iter().flatten() {
+            let gives_up = likelihood_of_less(&longest_waits(retrier), OUTAGE);
+            assert!(
+                gives_up <= 0.01,
+                "{name}: {:.1} % of tasks give up within {OUTAGE} s",
+                gives_up * 100.0
+            );
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 6, "retriers, one for each task");
+}
+
+/// What Lambda and its integration report where a retry may help.
+const LAMBDA: &[(&str, &str)] = &[
+    // The function's client, or Lambda itself, failed.
+    ("Lambda.AWSLambdaException", BEST_PRACTICE),
+    ("Lambda.ClientExecutionTimeoutException", BEST_PRACTICE),
+    ("Lambda.SdkClientException", BEST_PRACTICE),
+    ("Lambda.ServiceException", BEST_PRACTICE),
+    ("Lambda.TooManyRequestsException", BEST_PRACTICE),
+    ("Lambda.Unknown", BEST_PRACTICE),
+    // The sandbox died or was ended.
+    ("Runtime.ExitError", EMULATOR),
+    ("Runtime.TruncatedResponse", EMULATOR),
+    ("Runtime.Unknown", EMULATOR),
+    ("Sandbox.Failure", EMULATOR),
+    ("Sandbox.Timeout", EMULATOR),
+    (
+        "Sandbox.Timedout",
+        "https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html",
+    ),
+    ("States.Timeout", STATES),
+];
+const BEST_PRACTICE: &str =
+    "https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html";
+/// AWS's own emulator of Lambda's Runtime API lists the names.
+const EMULATOR: &str =
+    "https://github.com/aws/aws-lambda-runtime-interface-emulator, fatalerror.go";
+const STATES: &str =
+    "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html";
+const CONTRACT: &str = "crates/functions/src/error.rs";
+/// The exceptions of `Publish` that pass by themselves, with the prefix of the integration.
+const PUBLISH: &str =
+    "https://docs.aws.amazon.com/sns/latest/api/API_Publish.html#API_Publish_Errors";
+/// What the AWS SDK for Java, on which Step Functions' integrations run, throws where SNS gave no answer that it knows.
+const SDK: &str = "https://sdk.amazonaws.com/java/api/latest/software/amazon/awssdk/services/sns/model/SnsException.html";
+
+/// Every name that a state retries, with where it is documented.
+fn retried(state: &str) -> BTreeMap<&'static str, &'static str> {
+    let function = |own| LAMBDA.iter().copied().chain([(own, CONTRACT)]).collect();
+    match state {
+        "Save order" | "Update order status" => function("StoreUnavailable"),
+        "Notify user" => function("NotificationUnavailable"),
+        "Publish ORDER_PLACED event" | "Publish status event" => {
+            BTreeMap::from([("States.ALL", STATES)])
+        }
+        "Notify restaurant" => BTreeMap::from([
+            ("SNS.AmazonSNSException", SDK),
+            ("SNS.InternalErrorException", PUBLISH),
+            ("SNS.KMSThrottlingException", PUBLISH),
+            ("SNS.KmsThrottlingException", PUBLISH),
+            ("SNS.SdkClientException", SDK),
+            ("SNS.SnsException", SDK),
+            ("SNS.ThrottledException", PUBLISH),
+        ]),
+        _ => BTreeMap::new(),
+    }
+}
+
+#[test]
+fn each_state_retries_the_errors_that_are_documented_as_passing_and_no_others() {
+    for (name, state) in Definition::read().states() {
+        let listed: BTreeSet<_> = state["Retry"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|retrier| retrier["ErrorEquals"].as_array())
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let documented = retried(name).into_keys().collect();
+        assert_eq!(
+            listed, documented,
+            "{name}: retried (left), documented (right)"
+        );
+    }
+}

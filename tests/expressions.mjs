@@ -1,0 +1,199 @@
+// Evaluates every expression of the definition with the reference implementation of JSONata, in the version that AWS names:
+// https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
+//
+// On AWS, an expression that evaluates to nothing fails its state. The local AWS has another engine, so this runs the
+// definition itself, state by state, with each answer and each error that may come back.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import assert from "node:assert/strict";
+
+const require = createRequire(new URL("../.local/package.json", import.meta.url));
+const jsonata = require("jsonata");
+assert.equal(require("jsonata/package.json").version, "2.0.6", "the version of JSONata that AWS names");
+
+const { States: states, StartAt } = JSON.parse(
+  readFileSync(new URL("../statemachine/order.asl.json", import.meta.url)),
+);
+const ORDER = {
+  order_id: "ord-1001",
+  customer_id: "cust-42",
+  restaurant_id: "rest-7",
+  currency: "EUR",
+  items: [{ name: "Margherita", quantity: 2, unit_amount: 1250 }],
+  note: "No basil, please",
+};
+const { items, note, ...SUMMARY } = { ...ORDER, total_amount: 2500, placed_at: "2026-01-31T12:00:00.000Z" };
+const ENTERED = "2026-01-31T12:00:01.000Z";
+const evaluated = new Set();
+
+class QueryEvaluationError extends Error {}
+
+/** The value of a field: each string in {% %} evaluated, whatever holds it kept. */
+async function value(field, where, scope) {
+  if (Array.isArray(field)) return Promise.all(field.map((inner, i) => value(inner, `${where}[${i}]`, scope)));
+  if (field !== null && typeof field === "object") {
+    const entries = Object.entries(field).map(async ([key, inner]) => [key, await value(inner, `${where}.${key}`, scope)]);
+    return Object.fromEntries(await Promise.all(entries));
+  }
+  const expression = typeof field === "string" && /^\{%([\s\S]*)%\}$/.exec(field)?.[1];
+  if (!expression) return field;
+  evaluated.add(where);
+  let result;
+  try {
+    result = await jsonata(expression).evaluate(undefined, scope);
+  } catch (error) {
+    throw new QueryEvaluationError(`${where}: ${error.message}`);
+  }
+  if (result === undefined) throw new QueryEvaluationError(`${where} evaluates to nothing`);
+  // As JSON: sequences of JSONata are arrays with more to them.
+  return JSON.parse(JSON.stringify(result));
+}
+
+/** Runs an execution. `returns` gives, for a state, what its task returns or throws as { Error, Cause }. */
+async function execute(input, { redriven = false, returns }) {
+  const variables = {};
+  const sent = {};
+  const Execution = { Id: "arn:execution", Input: input, StartTime: SUMMARY.placed_at };
+  if (redriven) Execution.RedriveTime = "2026-01-31T12:20:00.000Z";
+  const context = { Execution, State: { EnteredTime: ENTERED }, Task: { Token: "token" } };
+  for (let name = StartAt; ; ) {
+    const state = states[name];
+    const scope = (more) => ({ ...variables, states: { input, context, ...more } });
+    let step = state;
+    let at = name;
+    let now = scope({});
+    if (state.Type === "Choice") {
+      for (const [i, rule] of state.Choices.entries()) {
+        const holds = await value(rule.Condition, `${name} rule ${i + 1}`, now);
+        assert.equal(typeof holds, "boolean", `${name} rule ${i + 1} is neither true nor false`);
+        if (holds) {
+          [step, at] = [rule, `${name} rule ${i + 1}`];
+          break;
+        }
+      }
+    } else {
+      sent[name] = await value(state.Arguments, `${name} Arguments`, now);
+      const result = returns[name];
+      if (result?.thrown) {
+        const i = (state.Catch ?? []).findIndex(({ ErrorEquals: names }) =>
+          names.some((known) => known === result.thrown.Error || known === "States.ALL"));
+        if (i < 0) throw new Error(`${name}: ${result.thrown.Error}`);
+        [step, at] = [state.Catch[i], `${name} catcher ${i + 1}`];
+        now = scope({ errorOutput: result.thrown });
+      } else {
+        now = scope({ result });
+      }
+    }
+    const assigned = await value(step.Assign ?? {}, `${at} Assign`, now);
+    // In a JSONata state without Output, the result is the output; in a Choice, the input is.
+    if (step.Output !== undefined) input = await value(step.Output, `${at} Output`, now);
+    Object.assign(variables, assigned);
+    if (state.End) return { output: input, sent, variables };
+    name = step.Next;
+  }
+}
+
+/** The same for what comes back from the restaurant; the functions return what they do for a status and a reason. */
+function order(response, { input = ORDER, redriven, reason = null, status }) {
+  return execute(input, {
+    redriven,
+    returns: {
+      "Save order": { Payload: SUMMARY },
+      "Notify restaurant": response,
+      "Update order status": { Payload: { status, status_reason: reason } },
+      "Notify user": { Payload: {} },
+      "Publish ORDER_PLACED event": { FailedEntryCount: 0 },
+      "Publish status event": { FailedEntryCount: 0 },
+    },
+  });
+}
+
+const thrown = (Error, Cause) => ({ thrown: { ...(Error !== undefined && { Error }), ...(Cause !== undefined && { Cause }) } });
+const large = "x".repeat(262_000);
+const CASES = [
+  ["ACCEPTED", { isAccepted: true }],
+  ["ACCEPTED", { isAccepted: true, reason: "With pleasure" }],
+  ["ACCEPTED", { isAccepted: true, padding: large }],
+  ["REJECTED", { isAccepted: false }],
+  ["REJECTED", { isAccepted: false, reason: null }],
+  ["REJECTED", { isAccepted: false, reason: "Out of\n\ud83d \u0000dough 🍕" }],
+  ["REJECTED", { isAccepted: false, reason: ["Out of dough"] }],
+  ["REJECTED", { isAccepted: false, reason: large }],
+  ["REJECTED", { isAccepted: false, reason: "Out of dough", padding: large }],
+  ...["yes", null, {}, 0, 1, [], [true], [{ isAccepted: true }], { isAccepted: "true" }, { isAccepted: 1 }, { isAccepted: 0 },
+    { isAccepted: null }, { isAccepted: [true] }, { isAccepted: [true], padding: large }, { isAccepted: large }, large,
+    "\u0001".repeat(43_000), [large]].map((answer) => ["FAILED", answer]),
+  ["TIMED_OUT", thrown("States.Timeout")],
+  ["TIMED_OUT", thrown("States.Timeout", "600 s are over")],
+  ["FAILED", thrown("RestaurantUnavailable", "The oven is broken")],
+  ["FAILED", thrown("RestaurantUnavailable")],
+  ["FAILED", thrown("States.TaskFailed", null)],
+  ["FAILED", thrown("", "")],
+  ["FAILED", thrown(null, null)],
+  ["FAILED", thrown()],
+];
+
+for (const [status, response] of CASES) {
+  for (const redriven of [false, true]) {
+    const what = `${JSON.stringify(response).slice(0, 80)}${redriven ? ", redriven" : ""}`;
+    for (const reason of [null, "why"]) {
+      const { output, sent, variables } = await order(response, { status, reason, redriven });
+      assert.equal(variables.status, status, `status for ${what}`);
+      const update = sent["Update order status"].Payload;
+      if (response?.thrown) assert.deepEqual(update.failure, response.thrown, `failure for ${what}`);
+      assert.ok(JSON.stringify(update).length < 262_144, `update-status is sent too much for ${what}`);
+      assert.ok("response_ms" in update, `response_ms for ${what}`);
+      const since = Date.now() - Date.parse(redriven ? "2026-01-31T12:20:00.000Z" : ENTERED);
+      if (status !== "TIMED_OUT") {
+        assert.ok(Math.abs(update.response_ms - since) < 60_000, `response_ms ${update.response_ms} for ${what}`);
+      }
+      const left = Date.parse(JSON.parse(JSON.stringify(sent["Notify restaurant"].Message)).respond_by) - Date.now();
+      assert.ok(left > 540_000 && left <= 600_000, `respond_by is ${left} ms from now for ${what}`);
+      const said = { status, ...(reason && { status_reason: reason }) };
+      assert.deepEqual(output, { order_id: ORDER.order_id, ...said }, `output for ${what}`);
+      const [event] = sent["Publish status event"].Entries;
+      assert.equal(event.DetailType, `ORDER_${status}`, `event for ${what}`);
+      assert.deepEqual(event.Detail, { ...SUMMARY, ...said }, `event for ${what}`);
+    }
+  }
+}
+
+// The reason of a large answer is cut, and what the restaurant did not say stays unsaid.
+const shortened = async (answer) =>
+  (await order(answer, { status: "REJECTED" })).sent["Update order status"].Payload.notifyRestaurantResult;
+assert.deepEqual(await shortened({ isAccepted: false, padding: large }), { isAccepted: false });
+assert.equal((await shortened({ isAccepted: false, reason: large })).reason.length, 10_000);
+
+// A failure of AWS is not the restaurant's.
+for (const error of ["SNS.SnsException", "SNS.AuthorizationErrorException", "States.DataLimitExceeded"]) {
+  await assert.rejects(order(thrown(error, "a cause"), { status: "FAILED" }), QueryEvaluationError, error);
+}
+
+for (const without of [{ ...ORDER, note: null }, { ...ORDER, note: undefined }]) {
+  const { sent } = await order({ isAccepted: true }, { status: "ACCEPTED", input: without });
+  assert.ok(!("note" in sent["Notify restaurant"].Message), "an absent note is sent to the restaurant");
+}
+
+/** Where the expressions of the definition are, named as `value` names them. */
+function* expressions() {
+  function* within(field, where) {
+    if (typeof field === "string") {
+      if (field.startsWith("{%")) yield where;
+    } else if (field !== null && typeof field === "object") {
+      for (const [key, inner] of Object.entries(field)) {
+        yield* within(inner, Array.isArray(field) ? `${where}[${key}]` : `${where}.${key}`);
+      }
+    }
+  }
+  for (const [name, state] of Object.entries(states)) {
+    const steps = [[state, name], ...(state.Catch ?? []).map((step, i) => [step, `${name} catcher ${i + 1}`]),
+      ...(state.Choices ?? []).map((step, i) => [step, `${name} rule ${i + 1}`])];
+    for (const [step, at] of steps) {
+      for (const field of ["Arguments", "Assign", "Output"]) yield* within(step[field], `${at} ${field}`);
+      yield* within(step.Condition, at);
+    }
+  }
+}
+const never = [...expressions()].filter((where) => !evaluated.has(where));
+assert.deepEqual(never, [], "expressions that no case reaches");
+console.log(`${evaluated.size} expressions give what they must in ${CASES.length * 4} executions`);
