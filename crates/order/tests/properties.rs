@@ -6,8 +6,10 @@ mod check;
 
 use std::path::Path;
 
+use order::{Decision, Failure, MAX_REASON, Status};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 /// Any JSON, with the names of an order's fields among its keys.
@@ -90,6 +92,56 @@ proptest! {
         check::parse_order(order.to_string().as_bytes());
         input["items"][0][field] = value;
         check::parse_order(input.to_string().as_bytes());
+    }
+}
+
+/// JSON as text, some of it with names that an answer has.
+fn any_answer() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any_json().prop_map(|json| json.to_string()),
+        any::<String>()
+            .prop_map(|reason| json!({ "isAccepted": false, "reason": reason }).to_string()),
+        // Halves of surrogate pairs, which no Rust string holds.
+        "(\\\\ud83d|\\\\udf55|[a ]){0,600}"
+            .prop_map(|reason| format!(r#"{{"reason": "{reason}"}}"#)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_reason_of_any_rejection_is_one_line_that_sns_and_sqs_accept(answer in any_answer()) {
+        let answer = RawValue::from_string(answer).expect("JSON");
+        let decision = Decision::new(Status::Rejected, Some(&answer), None);
+        prop_assert_eq!(decision.status, Status::Rejected);
+        if let Some(reason) = decision.status_reason {
+            prop_assert!((1..=MAX_REASON).contains(&reason.chars().count()), "{:?}", reason);
+            prop_assert_eq!(reason.split_whitespace().collect::<Vec<_>>().join(" "), reason.as_str());
+            let forbidden = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
+            prop_assert!(!reason.contains(forbidden), "{:?}", reason);
+            // What is a reason already stays as it is.
+            let again = RawValue::from_string(json!({ "reason": reason }).to_string()).expect("JSON");
+            let again = Decision::new(Status::Rejected, Some(&again), None);
+            prop_assert_eq!(again.status_reason, Some(reason));
+        }
+    }
+
+    #[test]
+    fn no_answer_gives_an_acceptance_or_a_silence_a_reason(answer in any_answer()) {
+        let answer = RawValue::from_string(answer).expect("JSON");
+        for status in [Status::Accepted, Status::TimedOut] {
+            prop_assert_eq!(Decision::new(status, Some(&answer), None).status_reason, None);
+        }
+    }
+
+    #[test]
+    fn any_failure_has_a_reason(failure in any_json(), error in any::<String>(), cause in any::<String>()) {
+        for failure in [failure, json!({ "Error": error, "Cause": cause })] {
+            let Ok(failure) = serde_json::from_str::<Failure>(&failure.to_string()) else { continue };
+            let decision = Decision::new(Status::Failed, None, Some(&failure));
+            prop_assert!(decision.status_reason.is_some_and(|reason| !reason.is_empty()));
+        }
     }
 }
 
