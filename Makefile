@@ -80,7 +80,7 @@ load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, 
 	$(BIN)/python local/stack.py run -- target/debug/load $(ORDERS)
 
 .PHONY: bench
-bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and Node, and with each size of memory (ONLY=sizes: only that); writes docs/performance.*
+bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and Node and with each size of memory (ONLY=sizes: only that)
 	cargo lambda build --release --bin save-order --bin update-status --bin notify-user
 	cargo lambda build --release --package hello
 	cargo lambda build --release --package bench

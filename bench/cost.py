@@ -46,29 +46,34 @@ ORIGINAL = {
 
 
 class Functions:
-    """The measured durations and sizes."""
+    """The measured durations and sizes: ours with the template's memory, the others with the memory that all subjects
+    were last compared with."""
 
     def __init__(self, memory_mb):
         path = ROOT / "docs" / "performance.json"
         if not path.exists():
             raise StackError("There is no docs/performance.json yet. Measure first: `make bench`.")
         self.file = json.loads(path.read_text())
-        self.memory_mb = memory_mb
-        if self.file["memory_mb"] != memory_mb:
-            raise StackError(f"docs/performance.json is for {self.file['memory_mb']} MB, the template for {memory_mb}")
+        rows = (self.file.get("sizes") or {}).get("rows", [])
+        ours = {row["function"]: row["figures"] for row in rows if row["memory_mb"] == memory_mb}
+        if not ours:
+            raise StackError(f"docs/performance.json has no figures for {memory_mb} MB: `make bench`, as root")
         measured = {(s["variant"], s["function"]): s for s in self.file["subjects"] if s["variant"] in VARIANTS}
         self.subjects = {(variant, name): measured[variant, name] for name in FUNCTIONS for variant in VARIANTS}
-        for subject in self.subjects.values():
-            if not subject["limited"]:
-                raise StackError("docs/performance.json has no figures for a share of a core: `make bench` needs root for them")
-            if subject["limited"]["peak_mb"] > memory_mb:
-                raise StackError(f"{subject['name']} does not fit into {memory_mb} MB")
+        self.memory_mb = dict.fromkeys(VARIANTS, self.file["memory_mb"]) | {"rust": memory_mb}
+        self.limited = {key: subject["limited"] for key, subject in self.subjects.items()}
+        self.limited |= {("rust", name): figures for name, figures in ours.items()}
+        for (variant, name), figures in self.limited.items():
+            if not figures:
+                raise StackError("docs/performance.json has no figures for a share of a core: `make bench`, as root")
+            if figures["peak_mb"] > self.memory_mb[variant]:
+                raise StackError(f"{name}, {variant}, does not fit into {self.memory_mb[variant]} MB")
 
     def times(self, variant, function):
         """Warm, init and first invocation. The init is that at full speed: AWS does not say whether it limits it, and
         this favours those who start slowly."""
-        subject = self.subjects[variant, function]
-        return subject["limited"]["warm_p50_ms"], subject["full"]["init_ms"], subject["limited"]["first_ms"]
+        limited = self.limited[variant, function]
+        return limited["warm_p50_ms"], self.subjects[variant, function]["full"]["init_ms"], limited["first_ms"]
 
     def warm_ms(self, variant, function):
         return warm_ms(function, self.times(variant, function)[0])
@@ -80,7 +85,7 @@ class Functions:
         return billed_ms(function, *self.times(variant, function))
 
     def gb_seconds(self, variant, function):
-        return gb_seconds(self.billed_ms(variant, function), self.memory_mb)
+        return gb_seconds(self.billed_ms(variant, function), self.memory_mb[variant])
 
 
 def usd_per_million(prices, usage, gb_seconds, architecture, traced=TRACED):
@@ -107,6 +112,10 @@ def bill_table(title, lines):
 
 def usd(amount):
     return f"${amount:,.2f}"
+
+
+def more_or_less(amount):
+    return f"{usd(abs(amount))} {'more' if amount >= 0 else 'less'}"
 
 
 def price(amount):
@@ -137,6 +146,10 @@ def limits(quota):
         yield f"{quota[place]:,}" + (f" ({burst:,})" if burst and burst > quota[place] else "")
 
 
+def short_name(quota):
+    return quota["what"].split(": ")[1].removesuffix(" a second")
+
+
 def volume(prices, accepted, functions, bill, template):
     """The table of quotas with how many orders a second use each up, which come first, and for each rate what is used
     most of its quota."""
@@ -150,7 +163,7 @@ def volume(prices, accepted, functions, bill, template):
     }
     quotas = prices.file["quotas"]
     full = {
-        place: sorted((int(quota[place] / load[quota["load"]]), quota["what"].split(": ")[1]) for quota in quotas)
+        place: sorted((quota[place] / load[quota["load"]], short_name(quota)) for quota in quotas)
         for place in ("limit", "elsewhere")
     }
     rows = []
@@ -167,7 +180,7 @@ def volume(prices, accepted, functions, bill, template):
         + [raise_first(place, rate) for place in ("limit", "elsewhere")]
         for rate in RATES
     ]
-    walls = {place: ", ".join(f"{what} at {at:,} orders a second" for at, what in full[place][:3]) for place in full}
+    walls = {place: ", ".join(f"{what} at {int(at):,}" for at, what in full[place][:3]) for place in full}
     return rows, advice, walls
 
 
@@ -239,9 +252,9 @@ def document(prices, functions, template, usages, item_bytes, metrics):
     for (variant, name), subject in functions.subjects.items():
         duration = prices.usd(f"lambda_{processor}", functions.gb_seconds(variant, name))
         measured.append(
-            [f"`{name}`, {variant.capitalize()}"]
+            [f"`{name}`, {variant.capitalize()}", functions.memory_mb[variant]]
             + [functions.warm_ms(variant, name), f"{functions.cold_ms(variant, name):,}"]
-            + [f"{subject['limited']['peak_mb']:.0f}", f"{subject['zipped_bytes'] / 1e6:.1f}"]
+            + [f"{functions.limited[variant, name]['peak_mb']:.0f}", f"{subject['zipped_bytes'] / 1e6:.1f}"]
             + [usd(1e6 * (prices.usd("lambda_request", 1) + duration))]
         )
     quotas, advice, walls = volume(prices, accepted, functions, total, template)
@@ -252,7 +265,7 @@ def document(prices, functions, template, usages, item_bytes, metrics):
         for p in prices.file["prices"].values()
     ]
     lambda_usd = lines["Lambda: requests"] + lines["Lambda: duration"]
-    more = {v: usd(compared[VARIANTS[v]]["accepted"] - total) for v in ("python", "node")}
+    more = {v: more_or_less(compared[VARIANTS[v]]["accepted"] - total) for v in ("python", "node")}
     return (ROOT / "bench" / "cost.md.in").read_text().format(
         total=usd(total),
         transitions=usd(lines["state transitions"]),
@@ -270,11 +283,14 @@ def document(prices, functions, template, usages, item_bytes, metrics):
         variants=markdown(["one million orders", *usages], variants),
         direct_saves=usd(total - direct["accepted"]),
         original_source=ORIGINAL_SOURCE,
-        memory=functions.memory_mb,
+        memory=f"{functions.memory_mb['rust']:,}",
+        others_memory=f"{functions.memory_mb['python']:,}",
         performance_date=functions.file["date"],
         machine=functions.file["machine"],
+        sizes_date=functions.file["sizes"]["date"],
+        sizes_machine=functions.file["sizes"]["machine"],
         measured=markdown(
-            ["function", "billed, warm, ms", "billed, cold, ms", "peak, MB", "zip, MB", "a million calls"], measured
+            ["function", "memory, MB", "billed, warm, ms", "billed, cold, ms", "peak, MB", "zip, MB", "a million calls"], measured
         ),
         fixed=bill_table("each month", fixed_costs(prices, template, metrics)),
         advice=markdown(["", "30 days cost", f"raise, {LARGE_REGIONS}", "raise, elsewhere"], advice),

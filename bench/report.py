@@ -244,6 +244,14 @@ def main():
     ours = [subject for subject in subjects if subject["variant"] == "rust"]
     peak, zipped = max(s["full"]["peak_mb"] for s in ours), max(s["zipped_bytes"] for s in ours) / 1e6
     sentences.append(f". It needs {peak:.0f} MB of memory at most, and its archive has {zipped:.1f} MB at most.")
+    if results.get("sizes"):
+        found, choice = chosen(results["sizes"])
+        if choice:
+            slowest, more = max(found[choice]["both"].values()), found[choice]["more"]
+            sentences.append(
+                f" With {choice:,} MB, start and first invocation take at most {slowest:.0f} ms, which costs ${more:.2f} a"
+                f" million orders more than {min(found)} MB."
+            )
     put(README, "performance", "".join(sentences))
 
 
