@@ -190,7 +190,8 @@ def sizes_table(sizes):
     names = [f"{name}, {unit}" for name, _, unit in COLUMNS]
     taken = f"The rule takes {choice:,} MB" if choice else "No size keeps the rule"
     return (
-        f"Measured on {sizes['date']} with {sizes['machine']}, with the share of a core that each size gets. **{taken}**:"
+        f"Measured on {sizes['date']} with {sizes['machine']}, with the share of a core that each size gets"
+        f"{sizes.get('note', '')}. **{taken}**:"
         f" the least memory at which start and first invocation of each function take at most {MOST_MS} ms together, as"
         f" long as a million orders cost less than ${MOST_USD} more for it.\n\n{markdown(heads, rows)}\n\n"
         f"{markdown(['memory, MB', 'function', *names, 'starts'], detailed)}"

@@ -140,6 +140,7 @@ impl Subject {
             }),
             Some("update-status") => json!({
                 "order_id": "ord-1001",
+                "notifyRestaurantResult": {"isAccepted": true},
                 "execution_arn": execution,
                 "status": "ACCEPTED",
                 "updated_at": at,
@@ -150,6 +151,7 @@ impl Subject {
                 "customer_id": "cust-42",
                 "restaurant_id": "rest-7",
                 "status": "ACCEPTED",
+                "status_reason": null,
                 "execution_arn": execution
             }),
             None => json!({}),
@@ -215,6 +217,7 @@ impl Process {
             .env("AWS_SESSION_TOKEN", "bench")
             .env("AWS_ENDPOINT_URL", &aws.url)
             .env("ORDERS_TABLE", "orders")
+            .env("ORDER_RETENTION_DAYS", "0")
             .env(
                 "USER_TOPIC_ARN",
                 "arn:aws:sns:us-east-1:123456789012:customers",
