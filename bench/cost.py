@@ -10,20 +10,25 @@ import math
 import re
 import sys
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
+from billing import COLD_SHARE, WAIT_MS, Prices, architecture, billed_ms, cold_ms, gb_seconds, warm_ms
 from report import markdown
 from usage import FUNCTIONS, ROOT, StackError, Usage, measure, say
 
-# What was not measured; docs/cost.md says why these. The waits are those of a function for DynamoDB or SNS.
-WAIT_MS = {"save-order": 5, "update-status": 5, "notify-user": 15}
-COLD_SHARE = 0.01
+# What was not measured; docs/cost.md says why these.
 ORDERS_PER_SECOND = 10
 TRACED = (1 + 0.05 * (ORDERS_PER_SECOND - 1)) / ORDERS_PER_SECOND
 KEY_REQUESTS = 10 * 12 * 24 * 30
+# Two functions call DynamoDB, which asks for the table's key at most every five minutes for each of them.
+TABLE_KEY_REQUESTS = 2 * 12 * 24 * 30
+OUTAGE_SECONDS = 900
 
 MONTH = 30 * 24 * 3600
 RATES = (10, 100, 1000)
+# Where Step Functions has larger quotas than elsewhere.
+LARGE_REGIONS = "us-east-1, us-west-2, eu-west-1"
 VARIANTS = {"rust": "this one, Rust", "python": "functions in Python", "node": "functions in Node"}
 # The workflow that this one grew from has 14 states and no functions. By outcome: how many states an order passes, and
 # how many table writes, events and publishes are among them. Counted by hand in its definition.
@@ -40,48 +45,47 @@ ORIGINAL = {
 }
 
 
-class Prices:
-    def __init__(self):
-        self.file = json.loads((ROOT / "bench" / "prices.json").read_text())
-
-    def usd(self, name, count):
-        price = self.file["prices"][name]
-        return count * price["usd"] / price["per"]
-
-
 class Functions:
-    """The measured durations and sizes."""
+    """The measured durations and sizes: ours with the template's memory, the others with the memory that all subjects
+    were last compared with."""
 
     def __init__(self, memory_mb):
         path = ROOT / "docs" / "performance.json"
         if not path.exists():
             raise StackError("There is no docs/performance.json yet. Measure first: `make bench`.")
         self.file = json.loads(path.read_text())
-        self.memory_mb = memory_mb
-        if self.file["memory_mb"] != memory_mb:
-            raise StackError(f"docs/performance.json is for {self.file['memory_mb']} MB, the template for {memory_mb}")
+        rows = (self.file.get("sizes") or {}).get("rows", [])
+        ours = {row["function"]: row["figures"] for row in rows if row["memory_mb"] == memory_mb}
+        if not ours:
+            raise StackError(f"docs/performance.json has no figures for {memory_mb} MB: `make bench`, as root")
         measured = {(s["variant"], s["function"]): s for s in self.file["subjects"] if s["variant"] in VARIANTS}
         self.subjects = {(variant, name): measured[variant, name] for name in FUNCTIONS for variant in VARIANTS}
-        for subject in self.subjects.values():
-            if not subject["limited"]:
-                raise StackError("docs/performance.json has no figures for a share of a core: `make bench` needs root for them")
-            if subject["limited"]["peak_mb"] > memory_mb:
-                raise StackError(f"{subject['name']} does not fit into {memory_mb} MB")
+        self.memory_mb = dict.fromkeys(VARIANTS, self.file["memory_mb"]) | {"rust": memory_mb}
+        self.limited = {key: subject["limited"] for key, subject in self.subjects.items()}
+        self.limited |= {("rust", name): figures for name, figures in ours.items()}
+        for (variant, name), figures in self.limited.items():
+            if not figures:
+                raise StackError("docs/performance.json has no figures for a share of a core: `make bench`, as root")
+            if figures["peak_mb"] > self.memory_mb[variant]:
+                raise StackError(f"{name}, {variant}, does not fit into {self.memory_mb[variant]} MB")
+
+    def times(self, variant, function):
+        """Warm, init and first invocation. The init is that at full speed: AWS does not say whether it limits it, and
+        this favours those who start slowly."""
+        limited = self.limited[variant, function]
+        return limited["warm_p50_ms"], self.subjects[variant, function]["full"]["init_ms"], limited["first_ms"]
 
     def warm_ms(self, variant, function):
-        return math.ceil(self.subjects[variant, function]["limited"]["warm_p50_ms"] + WAIT_MS[function])
+        return warm_ms(function, self.times(variant, function)[0])
 
     def cold_ms(self, variant, function):
-        """With the init at full speed: AWS does not say whether it limits it, and this favours those who start slowly."""
-        subject = self.subjects[variant, function]
-        return math.ceil(subject["full"]["init_ms"] + subject["limited"]["first_ms"] + WAIT_MS[function])
+        return cold_ms(function, *self.times(variant, function)[1:])
 
     def billed_ms(self, variant, function):
-        warm, cold = self.warm_ms(variant, function), self.cold_ms(variant, function)
-        return (1 - COLD_SHARE) * warm + COLD_SHARE * cold
+        return billed_ms(function, *self.times(variant, function))
 
     def gb_seconds(self, variant, function):
-        return self.billed_ms(variant, function) / 1000 * self.memory_mb / 1024
+        return gb_seconds(self.billed_ms(variant, function), self.memory_mb[variant])
 
 
 def usd_per_million(prices, usage, gb_seconds, architecture, traced=TRACED):
@@ -110,6 +114,10 @@ def usd(amount):
     return f"${amount:,.2f}"
 
 
+def more_or_less(amount):
+    return f"{usd(abs(amount))} {'more' if amount >= 0 else 'less'}"
+
+
 def price(amount):
     digits = f"{amount:.10f}".rstrip("0")
     return f"${amount:.2f}" if len(digits) < 4 else f"${digits}"
@@ -124,11 +132,27 @@ def fixed_costs(prices, template, metrics):
         ("1 dashboard", prices.usd("dashboard", template.count("Type: AWS::CloudWatch::Dashboard"))),
         ("1 key (each of its first two rotations adds as much)", prices.usd("key", template.count("AWS::KMS::Key\n"))),
         (f"about {KEY_REQUESTS:,} requests to the key", prices.usd("key_request", KEY_REQUESTS)),
+        (
+            f"at most about {TABLE_KEY_REQUESTS:,} requests to the table's key, `aws/dynamodb`",
+            prices.usd("key_request", TABLE_KEY_REQUESTS),
+        ),
     ]
 
 
+def limits(quota):
+    """What a quota allows in the two groups of regions, with what it allows in a burst."""
+    for place in ("limit", "elsewhere"):
+        burst = quota["burst" if place == "limit" else "elsewhere_burst"]
+        yield f"{quota[place]:,}" + (f" ({burst:,})" if burst and burst > quota[place] else "")
+
+
+def short_name(quota):
+    return quota["what"].split(": ")[1].removesuffix(" a second")
+
+
 def volume(prices, accepted, functions, bill, template):
-    """The table of quotas, and for each rate what is used most of its quota."""
+    """The table of quotas with how many orders a second use each up, which come first, and for each rate what is used
+    most of its quota."""
     wait = json.loads((ROOT / "statemachine" / "order.asl.json").read_text())["States"]["Notify restaurant"]
     load = vars(accepted) | {
         "starts": 1,
@@ -138,38 +162,74 @@ def volume(prices, accepted, functions, bill, template):
         "in_flight": int(re.search(r"VisibilityTimeout: (\d+)", template)[1]),
     }
     quotas = prices.file["quotas"]
-    rows, first = [], {}
+    full = {
+        place: sorted((quota[place] / load[quota["load"]], short_name(quota)) for quota in quotas)
+        for place in ("limit", "elsewhere")
+    }
+    rows = []
     for quota in quotas:
-        cells = []
-        for rate in RATES:
-            used = load[quota["load"]] * rate
-            share = used / quota["limit"]
-            cells.append(f"**{share:.0%}**" if share > 1 else f"{share:.0%}" if share >= 0.01 else "< 1%")
-        limits = [f"{quota['limit']:,}", f"{quota['burst']:,}" if quota["burst"] else ""]
-        limits.append(f"{quota['elsewhere']:,}" if quota["elsewhere"] else "–")
-        rows.append([f"[{quota['what']}]({quota['source']})", *limits, *cells, quota["seen"]])
-    for place in ("limit", "elsewhere"):
-        for rate in RATES:
-            shares = ((load[quota["load"]] * rate / quota[place], quota["what"]) for quota in quotas if quota[place])
-            by_share = sorted(shares, reverse=True)
-            first[place, rate] = [f"{what.split(': ')[1]} ({share:.0%})" for share, what in by_share if share > 0.7]
+        here, elsewhere = limits(quota)
+        at, at_elsewhere = (f"{int(quota[place] / load[quota['load']]):,}" for place in ("limit", "elsewhere"))
+        rows.append([f"[{quota['what']}]({quota['source']})", here, at, elsewhere, at_elsewhere, quota["seen"]])
+
+    def raise_first(place, rate):
+        return ", then ".join(f"{what} ({rate / at:.0%})" for at, what in full[place] if rate / at > 0.7) or "nothing"
+
     advice = [
-        [
-            f"{rate:,} orders/s",
-            f"${bill * rate * MONTH / 1e6:,.0f}",
-            ", then ".join(first["limit", rate]) or "nothing",
-            ", then ".join(first["elsewhere", rate]) or "nothing",
-        ]
+        [f"{rate:,} orders/s", f"${bill * rate * MONTH / 1e6:,.0f}"]
+        + [raise_first(place, rate) for place in ("limit", "elsewhere")]
         for rate in RATES
     ]
-    return rows, advice
+    walls = {place: ", ".join(f"{what} at {int(at):,}" for at, what in full[place][:3]) for place in full}
+    return rows, advice, walls
+
+
+def outage(seconds):
+    """What retries do in an outage that makes each attempt fail at once, with the numbers of the definition: the retry
+    rule; how many retries a task makes that the outage hits at its start, and one that it hits at some time; how many
+    of them within the outage; and which share gives up before its end."""
+    states = json.loads((ROOT / "statemachine" / "order.asl.json").read_text())["States"].values()
+    rules = {json.dumps({k: v for k, v in r.items() if k != "ErrorEquals"}) for s in states for r in s.get("Retry", [])}
+    if len(rules) != 1:
+        raise StackError(f"The definition retries in more than one way; docs/cost.md speaks of one: {rules}")
+    rule = json.loads(rules.pop())
+    if rule["JitterStrategy"] != "FULL":
+        raise StackError("docs/cost.md speaks of retries with full jitter, the definition has none")
+    # When the attempts come: sums of waits that are each evenly spread between 0 and its longest, in steps of 0.1 s.
+    steps = seconds * 10
+    times = [1.0] + [0.0] * steps
+    within, on_average = [1.0], [1.0]
+    for attempt in range(rule["MaxAttempts"]):
+        longest = min(rule["IntervalSeconds"] * rule["BackoffRate"] ** attempt, rule["MaxDelaySeconds"])
+        width = round(longest * 10)
+        sums = list(accumulate(times, initial=0.0))
+        times = [(sums[at] - sums[max(0, at - width)]) / width for at in range(steps + 1)]
+        until = list(accumulate(times))
+        within.append(until[-1])
+        on_average.append(sum(until) / len(until))
+    # One retry more than those within the outage, the one that succeeds, where the attempts suffice.
+    return rule, sum(within[:-1]), sum(on_average[:-1]), sum(within[1:]), within[-1]
+
+
+def outage_table(prices, retries, within):
+    quota = next(q for q in prices.file["quotas"] if q["load"] == "transitions")
+    rows = []
+    for rate in RATES:
+        orders = rate * OUTAGE_SECONDS
+        rows.append(
+            [f"{rate:,} orders/s", f"{orders:,}", f"{orders * retries:,.0f}"]
+            + [usd(prices.usd("transition", orders * retries)), f"{rate * within:,.0f}"]
+            + [f"{rate * within / quota[place]:.0%}" for place in ("limit", "elsewhere")]
+        )
+    heads = ["", "orders placed meanwhile", "retries", "they cost", "retries a second at its end"]
+    return markdown([*heads, f"of the quota, {LARGE_REGIONS}", "elsewhere"], rows)
 
 
 def document(prices, functions, template, usages, item_bytes, metrics):
-    architecture = re.search(r"Architecture:\n.*?Default: (\w+)", template, re.DOTALL)[1]
+    processor = architecture()
 
     def bill(usage, variant="rust"):
-        return usd_per_million(prices, usage, lambda name: functions.gb_seconds(variant, name), architecture)
+        return usd_per_million(prices, usage, lambda name: functions.gb_seconds(variant, name), processor)
 
     accepted = usages["accepted"]
     lines = bill(accepted)
@@ -185,25 +245,27 @@ def document(prices, functions, template, usages, item_bytes, metrics):
     original = {}
     for name, (transitions, writes, events, publishes) in ORIGINAL.items():
         usage = Usage(transitions, [], writes, events, publishes, usages[name].queue_requests)
-        original[name] = sum(usd_per_million(prices, usage, None, architecture, traced=0).values())
+        original[name] = sum(usd_per_million(prices, usage, None, processor, traced=0).values())
     compared |= {"without functions": direct, "the 14-state original": original}
     variants = [[n, *(usd(by[o]) if o in by else "–" for o in usages)] for n, by in compared.items()]
     measured = []
     for (variant, name), subject in functions.subjects.items():
-        duration = prices.usd(f"lambda_{architecture}", functions.gb_seconds(variant, name))
+        duration = prices.usd(f"lambda_{processor}", functions.gb_seconds(variant, name))
         measured.append(
-            [f"`{name}`, {variant.capitalize()}"]
+            [f"`{name}`, {variant.capitalize()}", functions.memory_mb[variant]]
             + [functions.warm_ms(variant, name), f"{functions.cold_ms(variant, name):,}"]
-            + [f"{subject['limited']['peak_mb']:.0f}", f"{subject['zipped_bytes'] / 1e6:.1f}"]
+            + [f"{functions.limited[variant, name]['peak_mb']:.0f}", f"{subject['zipped_bytes'] / 1e6:.1f}"]
             + [usd(1e6 * (prices.usd("lambda_request", 1) + duration))]
         )
-    quotas, advice = volume(prices, accepted, functions, total, template)
+    quotas, advice, walls = volume(prices, accepted, functions, total, template)
+    rule, retries_at_start, retries, retries_within, given_up = outage(OUTAGE_SECONDS)
+    reads = [[f"[{q['what']}]({q['source']})", *limits(q), q["seen"]] for q in prices.file["reads"]]
     listed = [
         [f"[{p['what']}]({p['source']})", price(p["usd"]), f"{p['per']:,} {p['unit']}", p["seen"]]
         for p in prices.file["prices"].values()
     ]
     lambda_usd = lines["Lambda: requests"] + lines["Lambda: duration"]
-    more = {v: usd(compared[VARIANTS[v]]["accepted"] - total) for v in ("python", "node")}
+    more = {v: more_or_less(compared[VARIANTS[v]]["accepted"] - total) for v in ("python", "node")}
     return (ROOT / "bench" / "cost.md.in").read_text().format(
         total=usd(total),
         transitions=usd(lines["state transitions"]),
@@ -221,17 +283,33 @@ def document(prices, functions, template, usages, item_bytes, metrics):
         variants=markdown(["one million orders", *usages], variants),
         direct_saves=usd(total - direct["accepted"]),
         original_source=ORIGINAL_SOURCE,
-        memory=functions.memory_mb,
+        memory=f"{functions.memory_mb['rust']:,}",
+        others_memory=f"{functions.memory_mb['python']:,}",
         performance_date=functions.file["date"],
         machine=functions.file["machine"],
+        sizes_date=functions.file["sizes"]["date"],
+        sizes_machine=functions.file["sizes"]["machine"],
         measured=markdown(
-            ["function", "billed, warm, ms", "billed, cold, ms", "peak, MB", "zip, MB", "a million calls"], measured
+            ["function", "memory, MB", "billed, warm, ms", "billed, cold, ms", "peak, MB", "zip, MB", "a million calls"], measured
         ),
         fixed=bill_table("each month", fixed_costs(prices, template, metrics)),
-        advice=markdown(["", "30 days cost", "raise, us-east-1", "raise, most other regions"], advice),
+        advice=markdown(["", "30 days cost", f"raise, {LARGE_REGIONS}", "raise, elsewhere"], advice),
+        large_regions=LARGE_REGIONS,
+        walls=walls["limit"],
+        walls_elsewhere=walls["elsewhere"],
+        watchers=prices.file["reads"][0]["limit"],
+        watchers_elsewhere=prices.file["reads"][0]["elsewhere"],
+        reads=markdown(["default quota", LARGE_REGIONS, "elsewhere", "as read in"], reads),
+        outage_minutes=OUTAGE_SECONDS // 60,
+        attempts=rule["MaxAttempts"],
+        longest=rule["MaxDelaySeconds"],
+        retries_at_start=f"{retries_at_start:.1f}",
+        retries=f"{retries:.1f}",
+        retries_usd=usd(prices.usd("transition", 1e6 * retries)),
+        given_up=f"{given_up:.1%}",
+        outage=outage_table(prices, retries, retries_within),
         quotas=markdown(
-            ["default quota", "us-east-1", "in a burst", "most other regions"]
-            + [*(f"{rate:,}/s" for rate in RATES), "as read in"],
+            ["default quota (in a burst)", LARGE_REGIONS, "full at, orders/s", "elsewhere", "full at, orders/s", "as read in"],
             quotas,
         ),
         waits=", ".join(f"{ms} ms in `{name}`" for name, ms in WAIT_MS.items()),
@@ -245,7 +323,7 @@ def document(prices, functions, template, usages, item_bytes, metrics):
         listed=markdown(["list price", "USD", "for", "as read in"], listed),
         looked_up=prices.file["looked_up"],
         region=prices.file["region"],
-        architecture=architecture,
+        architecture=processor,
     )
 
 

@@ -1,17 +1,27 @@
 #!/usr/bin/env python3
-"""Shows what `make bench` measured: the tables of docs/performance.md, the plot beside it, the ratios in README.md."""
+"""Shows what `make bench` measured: the tables of docs/performance.md, the plot beside it, the ratios in README.md.
+
+First it puts what a new run of the benchmark found, a file that it is given, into docs/performance.json.
+"""
 
 import json
 import platform
 import re
+import sys
 from datetime import date
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from billing import ROOT, Prices, architecture, billed_ms, gb_seconds
+
 RESULTS = ROOT / "docs" / "performance.json"
 PAGE = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "performance.svg"
 README = ROOT / "README.md"
+
+# The rule by which the template's memory is chosen: how long a start and its first invocation may take, and how much
+# more a million orders may cost for it.
+MOST_MS = 20
+MOST_USD = 1
 
 NAMES = {"hello": "bare Rust", "rust": "Rust", "python": "Python", "node": "Node"}
 COLOURS = {"hello": "#9aa0a6", "rust": "#c2410c", "python": "#2563eb", "node": "#15803d"}
@@ -137,10 +147,68 @@ def machine(cores):
     return f"{cores} cores of {model.group(1).strip() if model else platform.machine()}"
 
 
+def chosen(sizes):
+    """For each size of memory, how long a start with its first invocation takes at most and what Lambda costs for a
+    million orders; and the size that the rule takes, if any."""
+    prices = Prices()
+    found = {}
+    for memory in sorted({row["memory_mb"] for row in sizes["rows"]}):
+        rows = [row for row in sizes["rows"] if row["memory_mb"] == memory]
+        usd = 0
+        for row in rows:
+            times = (row["figures"][key] for key in ("warm_p50_ms", "init_ms", "first_ms"))
+            duration = gb_seconds(billed_ms(row["function"], *times), memory)
+            usd += 1e6 * (prices.usd("lambda_request", 1) + prices.usd(f"lambda_{architecture()}", duration))
+        found[memory] = {
+            "share": rows[0]["cores_when_limited"],
+            "both": {row["function"]: row["figures"]["init_and_first_ms"] for row in rows},
+            "usd": usd,
+        }
+    least = found[min(found)]["usd"]
+    for size in found.values():
+        size["more"] = size["usd"] - least
+    fits = [m for m, s in found.items() if max(s["both"].values()) <= MOST_MS and s["more"] < MOST_USD]
+    return found, min(fits, default=None)
+
+
+def sizes_table(sizes):
+    found, choice = chosen(sizes)
+    heads = ["memory, MB", "of a core", *(f"`{name}`, both, ms" for name in found[min(found)]["both"])]
+    heads += ["Lambda, a million orders", "more than at the least"]
+    rows = [
+        [f"**{memory:,}**" if memory == choice else f"{memory:,}", f"{size['share']:.3f}"]
+        + [number(both) for both in size["both"].values()]
+        + [f"${size['usd']:.2f}", f"${size['more']:.2f}"]
+        for memory, size in found.items()
+    ]
+    detailed = [
+        [f"{row['memory_mb']:,}", row["function"]]
+        + [number(row["figures"][key]) for _, key, _ in COLUMNS]
+        + [row["figures"]["starts"]]
+        for row in sizes["rows"]
+    ]
+    names = [f"{name}, {unit}" for name, _, unit in COLUMNS]
+    taken = f"The rule takes {choice:,} MB" if choice else "No size keeps the rule"
+    return (
+        f"Measured on {sizes['date']} with {sizes['machine']}, with the share of a core that each size gets"
+        f"{sizes.get('note', '')}. **{taken}**:"
+        f" the least memory at which start and first invocation of each function take at most {MOST_MS} ms together, as"
+        f" long as a million orders cost less than ${MOST_USD} more for it.\n\n{markdown(heads, rows)}\n\n"
+        f"{markdown(['memory, MB', 'function', *names, 'starts'], detailed)}"
+    )
+
+
+def dated(results):
+    return {"date": date.today().isoformat(), "machine": machine(results["cores"]), **results}
+
+
 def main():
-    results = json.loads(RESULTS.read_text())
-    if "date" not in results:
-        results = {"date": date.today().isoformat(), "machine": machine(results["cores"]), **results}
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for path in sys.argv[1:]:
+        new = json.loads(Path(path).read_text())
+        if new["sizes"]:
+            new["sizes"] = dated(new["sizes"])
+        results |= dated(new) if "subjects" in new else new
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     subjects = results["subjects"]
     share = f"{results['cores_when_limited']:.3f} of a core, the share of a function with {results['memory_mb']} MB"
@@ -154,6 +222,8 @@ def main():
         speeds.append("limited")
         text.append(f"### With {share}\n\n{table(subjects, 'limited')}")
         text.append(f"### Ratios with that share\n\n{ratio_table(subjects, 'limited')}")
+    if results.get("sizes"):
+        text.append(f"### How much memory\n\n{sizes_table(results['sizes'])}")
     text.append(f"### Size, and memory over time\n\n{sizes(subjects)}")
     put(PAGE, "figures", "\n\n".join(text))
     PLOT.write_text(plot(results))
@@ -175,6 +245,14 @@ def main():
     ours = [subject for subject in subjects if subject["variant"] == "rust"]
     peak, zipped = max(s["full"]["peak_mb"] for s in ours), max(s["zipped_bytes"] for s in ours) / 1e6
     sentences.append(f". It needs {peak:.0f} MB of memory at most, and its archive has {zipped:.1f} MB at most.")
+    if results.get("sizes"):
+        found, choice = chosen(results["sizes"])
+        if choice:
+            slowest, more = max(found[choice]["both"].values()), found[choice]["more"]
+            sentences.append(
+                f" With {choice:,} MB, start and first invocation take at most {slowest:.0f} ms, which costs ${more:.2f} a"
+                f" million orders more than {min(found)} MB."
+            )
     put(README, "performance", "".join(sentences))
 
 

@@ -2,7 +2,8 @@
 //! Node, and writes what it found as JSON.
 //!
 //! Every subject is a process that asks a runtime API of this program for its invocations and talks over TLS to this
-//! program's stub of AWS, once at full speed and once with the share of a core that a small function gets.
+//! program's stub of AWS: at full speed, with the share of a core that the template's memory gets, and those in Rust
+//! with the shares of other sizes of memory, too.
 
 mod aws_stub;
 mod runtime_api;
@@ -19,8 +20,8 @@ use crate::subject::{Cgroup, Process, Subject, Variant};
 /// Of a function's memory, what gets one whole virtual processor.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const MEMORY_OF_ONE_CORE_MB: f64 = 1_769.0;
-/// The memory whose share of a core the limited runs get.
-const MEMORY_MB: u32 = 128;
+/// The sizes of memory among which the template chooses.
+const SIZES_MB: [u32; 5] = [128, 256, 512, 1_024, 1_769];
 /// How many invocations memory must survive without growing, and after how many of them it is first read.
 const MANY: usize = 10_000;
 const WARMED_UP: usize = 1_000;
@@ -32,6 +33,22 @@ struct Results {
     memory_mb: u32,
     cores_when_limited: f64,
     subjects: Vec<SubjectResults>,
+    sizes: Option<Sizes>,
+}
+
+/// What the functions in Rust take with each size of memory.
+#[derive(Serialize)]
+struct Sizes {
+    cores: usize,
+    rows: Vec<SizeResults>,
+}
+
+#[derive(Serialize)]
+struct SizeResults {
+    memory_mb: u32,
+    cores_when_limited: f64,
+    function: &'static str,
+    figures: Figures,
 }
 
 /// What was measured of one subject.
@@ -83,32 +100,74 @@ struct Life {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [root, node, results] = arguments.as_slice() else {
-        return Err("usage: bench ROOT NODE RESULTS.json".into());
+    let [root, node, results, only @ ..] = arguments.as_slice() else {
+        return Err("usage: bench ROOT NODE RESULTS.json [sizes]".into());
+    };
+    let only_sizes = match only {
+        [] => false,
+        [only] if only == "sizes" => true,
+        _ => return Err(format!("not known: {only:?}").into()),
     };
     let root = &Path::new(root).canonicalize()?;
     let work = root.join(".local/bench");
     std::fs::create_dir_all(&work)?;
     let aws = aws_stub::start(&work).await?;
-    // For a quick look while changing something.
-    let rust_only = std::env::var_os("RUST_ONLY").is_some();
-    let subjects: Vec<Subject> = Subject::all(root, Path::new(node))
-        .into_iter()
-        .filter(|subject| !rust_only || matches!(subject.variant, Variant::Hello | Variant::Rust))
-        .collect();
+    let subjects = Subject::all(root, Path::new(node));
+    let sizes = match measure_sizes(&subjects, &aws).await {
+        Ok(rows) => Some(Sizes {
+            cores: std::thread::available_parallelism()?.get(),
+            rows,
+        }),
+        Err(error) if only_sizes => return Err(error),
+        Err(error) => {
+            eprintln!("==> Left out: sizes of memory ({error})");
+            None
+        }
+    };
+    let found = if only_sizes {
+        serde_json::to_string_pretty(&serde_json::json!({ "sizes": sizes }))?
+    } else {
+        let memory_mb = memory_of_template(root)?;
+        serde_json::to_string_pretty(&measure_all(&subjects, &aws, memory_mb, sizes).await?)?
+    };
+    std::fs::write(results, found + "\n")?;
+    Ok(())
+}
 
-    for subject in &subjects {
+/// The memory that the template gives to the functions.
+fn memory_of_template(root: &Path) -> Result<u32, Box<dyn Error>> {
+    let template = std::fs::read_to_string(root.join("template.yaml"))?;
+    let size = template
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("MemorySize: "))
+        .ok_or("template.yaml sets no MemorySize")?;
+    Ok(size.parse()?)
+}
+
+/// What share of a core a function with that memory gets.
+fn share_of(memory_mb: u32) -> f64 {
+    f64::from(memory_mb) / MEMORY_OF_ONE_CORE_MB
+}
+
+/// Every subject at full speed and with the share of a core that the template's memory gets.
+async fn measure_all(
+    subjects: &[Subject],
+    aws: &AwsStub,
+    memory_mb: u32,
+    sizes: Option<Sizes>,
+) -> Result<Results, Box<dyn Error>> {
+    for subject in subjects {
         if subject.variant == Variant::Hello {
-            survive_panic(subject, &aws).await?;
+            survive_panic(subject, aws).await?;
         }
     }
     eprintln!("==> At full speed");
-    let full = measure(&subjects, &aws, None).await?;
-    let share = f64::from(MEMORY_MB) / MEMORY_OF_ONE_CORE_MB;
-    let limited = match Cgroup::create(share) {
+    let full = measure(&cases(subjects, None), aws).await?;
+    let share = share_of(memory_mb);
+    let limited = match Cgroup::create(memory_mb, share) {
         Ok(cgroup) => {
-            eprintln!("==> With {share:.3} of a core, as at {MEMORY_MB} MB");
-            measure(&subjects, &aws, Some(&cgroup))
+            eprintln!("==> With {share:.3} of a core, as at {memory_mb} MB");
+            measure(&cases(subjects, Some(&cgroup)), aws)
                 .await?
                 .into_iter()
                 .map(Some)
@@ -134,43 +193,97 @@ async fn main() -> Result<(), Box<dyn Error>> {
             unzipped_bytes,
             zipped_bytes,
             many: match subject.variant {
-                Variant::Rust => Some(live_long(subject, &aws).await?),
+                Variant::Rust => Some(live_long(subject, aws).await?),
                 _ => None,
             },
         });
     }
-    let found = Results {
+    Ok(Results {
         cores: std::thread::available_parallelism()?.get(),
-        memory_mb: MEMORY_MB,
+        memory_mb,
         cores_when_limited: share,
         subjects: found,
-    };
-    std::fs::write(results, serde_json::to_string_pretty(&found)? + "\n")?;
-    Ok(())
+        sizes,
+    })
+}
+
+/// Each function in Rust with each size of memory.
+async fn measure_sizes(
+    subjects: &[Subject],
+    aws: &AwsStub,
+) -> Result<Vec<SizeResults>, Box<dyn Error>> {
+    let cgroups = SIZES_MB
+        .iter()
+        .map(|&memory_mb| Cgroup::create(memory_mb, share_of(memory_mb)))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("no cgroup that root could make: {error}"))?;
+    eprintln!("==> With the shares of a core of {SIZES_MB:?} MB");
+    let mut cases = Vec::new();
+    let mut rows = Vec::new();
+    for cgroup in &cgroups {
+        for subject in subjects {
+            if let (Variant::Rust, Some(function)) = (subject.variant, subject.function) {
+                cases.push(Case {
+                    subject,
+                    limit: Some(cgroup),
+                    starts: 41,
+                    warm: 500,
+                });
+                rows.push((cgroup.memory_mb, function));
+            }
+        }
+    }
+    let figures = measure(&cases, aws).await?;
+    Ok(rows
+        .into_iter()
+        .zip(figures)
+        .map(|((memory_mb, function), figures)| SizeResults {
+            memory_mb,
+            cores_when_limited: share_of(memory_mb),
+            function,
+            figures,
+        })
+        .collect())
+}
+
+/// A subject, how fast it may run, how often it is started, and how often invoked after its last start.
+struct Case<'a> {
+    subject: &'a Subject,
+    limit: Option<&'a Cgroup>,
+    starts: usize,
+    warm: usize,
+}
+
+fn cases<'a>(subjects: &'a [Subject], limit: Option<&'a Cgroup>) -> Vec<Case<'a>> {
+    subjects
+        .iter()
+        .map(|subject| {
+            let (starts, warm) = match (subject.variant, limit) {
+                (Variant::Hello | Variant::Rust, None) => (41, 2_000),
+                (Variant::Hello | Variant::Rust, Some(_)) => (21, 500),
+                (_, None) => (11, 1_000),
+                (_, Some(_)) => (5, 100),
+            };
+            Case {
+                subject,
+                limit,
+                starts,
+                warm,
+            }
+        })
+        .collect()
 }
 
 /// Starts each subject in turn, round after round, so that whatever else the machine does hits all of them.
-async fn measure(
-    subjects: &[Subject],
-    aws: &AwsStub,
-    limit: Option<&Cgroup>,
-) -> Result<Vec<Figures>, Box<dyn Error>> {
-    let efforts: Vec<(usize, usize)> = subjects
-        .iter()
-        .map(|subject| match (subject.variant, limit) {
-            (Variant::Hello | Variant::Rust, None) => (41, 2_000),
-            (Variant::Hello | Variant::Rust, Some(_)) => (21, 500),
-            (_, None) => (11, 1_000),
-            (_, Some(_)) => (5, 100),
-        })
-        .collect();
-    let rounds = efforts.iter().map(|effort| effort.0).max().unwrap_or(0);
-    let mut lives: Vec<Vec<Life>> = subjects.iter().map(|_| Vec::new()).collect();
+async fn measure(cases: &[Case<'_>], aws: &AwsStub) -> Result<Vec<Figures>, Box<dyn Error>> {
+    let rounds = cases.iter().map(|case| case.starts).max().unwrap_or(0);
+    let mut lives: Vec<Vec<Life>> = cases.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {
-        for ((subject, (starts, warm)), lives) in subjects.iter().zip(&efforts).zip(&mut lives) {
-            if round < *starts {
-                let warm = if round + 1 == *starts { *warm } else { 0 };
-                lives.push(live(subject, aws, limit, warm).await?);
+        for (case, lives) in cases.iter().zip(&mut lives) {
+            if round < case.starts {
+                let last = round + 1 == case.starts;
+                let warm = if last { case.warm } else { 0 };
+                lives.push(live(case.subject, aws, case.limit, warm).await?);
             }
         }
         eprint!("\r    round {} of {rounds}", round + 1);

@@ -13,7 +13,6 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::MEMORY_MB;
 use crate::aws_stub::AwsStub;
 use crate::runtime_api::{self, Event, RuntimeApi};
 
@@ -141,6 +140,7 @@ impl Subject {
             }),
             Some("update-status") => json!({
                 "order_id": "ord-1001",
+                "notifyRestaurantResult": {"isAccepted": true},
                 "execution_arn": execution,
                 "status": "ACCEPTED",
                 "updated_at": at,
@@ -151,6 +151,7 @@ impl Subject {
                 "customer_id": "cust-42",
                 "restaurant_id": "rest-7",
                 "status": "ACCEPTED",
+                "status_reason": null,
                 "execution_arn": execution
             }),
             None => json!({}),
@@ -202,7 +203,10 @@ impl Process {
             .env("AWS_LAMBDA_RUNTIME_API", &api.address)
             .env("AWS_LAMBDA_FUNCTION_NAME", "bench")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEMORY_MB.to_string())
+            .env(
+                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+                limit.map_or(10_240, |cgroup| cgroup.memory_mb).to_string(),
+            )
             .env("AWS_LAMBDA_LOG_GROUP_NAME", "bench")
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "bench")
             .env("LAMBDA_TASK_ROOT", &subject.folder)
@@ -213,6 +217,7 @@ impl Process {
             .env("AWS_SESSION_TOKEN", "bench")
             .env("AWS_ENDPOINT_URL", &aws.url)
             .env("ORDERS_TABLE", "orders")
+            .env("ORDER_RETENTION_DAYS", "0")
             .env(
                 "USER_TOPIC_ARN",
                 "arn:aws:sns:us-east-1:123456789012:customers",
@@ -336,18 +341,19 @@ fn milliseconds(duration: Duration) -> f64 {
 /// A control group whose processes share a fraction of a core, as Lambda limits a function.
 pub struct Cgroup {
     folder: PathBuf,
+    pub memory_mb: u32,
 }
 
 impl Cgroup {
-    /// Makes one for that many cores.
-    pub fn create(cores: f64) -> std::io::Result<Self> {
+    /// Makes one for a function with that memory, which gets that many cores.
+    pub fn create(memory_mb: u32, cores: f64) -> std::io::Result<Self> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             clippy::cast_precision_loss
         )]
         let quota = (cores * CPU_PERIOD_US as f64).round() as u64;
-        let name = format!("order-bench-{}", std::process::id());
+        let name = format!("order-bench-{}-{memory_mb}", std::process::id());
         // Version 1 mounts each controller by itself, version 2 all in one place.
         let version_1 = Path::new("/sys/fs/cgroup/cpu");
         let folder = if version_1.exists() {
@@ -356,18 +362,21 @@ impl Cgroup {
             Path::new("/sys/fs/cgroup").join(name)
         };
         fs::create_dir(&folder)?;
-        let group = Self { folder };
+        let group = Self { folder, memory_mb };
+        // With the greatest weight, its share is there at once whatever else the machine does.
         if version_1.exists() {
             fs::write(
                 group.folder.join("cpu.cfs_period_us"),
                 CPU_PERIOD_US.to_string(),
             )?;
             fs::write(group.folder.join("cpu.cfs_quota_us"), quota.to_string())?;
+            fs::write(group.folder.join("cpu.shares"), "262144")?;
         } else {
             fs::write(
                 group.folder.join("cpu.max"),
                 format!("{quota} {CPU_PERIOD_US}"),
             )?;
+            fs::write(group.folder.join("cpu.weight"), "10000")?;
         }
         Ok(group)
     }
