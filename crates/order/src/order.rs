@@ -144,6 +144,20 @@ pub struct StoredOrder {
     pub status_reason: Option<String>,
 }
 
+impl From<StoredOrder> for Order {
+    /// The order as its customer placed it.
+    fn from(stored: StoredOrder) -> Self {
+        Self {
+            order_id: stored.order_id,
+            customer_id: stored.customer_id,
+            restaurant_id: stored.restaurant_id,
+            currency: stored.currency,
+            items: stored.items,
+            note: stored.note,
+        }
+    }
+}
+
 impl StoredOrder {
     /// What events say of the order whatever its status.
     #[must_use]

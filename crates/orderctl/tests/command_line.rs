@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "place",
     "watch",
     "show",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 10] = [
     "reject",
     "fail",
     "events",
+    "retry",
     "desk",
     "completions",
 ];
