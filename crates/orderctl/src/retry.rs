@@ -32,6 +32,7 @@ const HASH_IN_NAME: usize = 16;
 
 /// Which orders, and how.
 #[derive(Clone, Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of the command line
 pub struct RetryArgs {
     /// Id of the order
     #[arg(required_unless_present = "all_failed")]
@@ -367,8 +368,10 @@ async fn hand_over(
 /// The name of the execution that takes an order over from another one. It follows from the other one, so that whoever
 /// does it again, or at the same time, means the same execution.
 fn new_name(order_id: &str, owner: &str) -> String {
-    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(owner));
-    let hash = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let hash = Sha256::digest(owner)
+        .iter()
+        .take(HASH_IN_NAME / 2)
+        .fold(0, |hash, byte| hash << 8 | u64::from(*byte));
     format!("{}-{hash:0HASH_IN_NAME$x}", start_of(order_id))
 }
 
@@ -639,4 +642,149 @@ async fn retry_failed(stack: &Stack, execution: &str, dry_run: bool) -> Result<T
         execution: execution.to_owned(),
         outcome,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sfn::primitives::DateTime;
+    use aws_sdk_sfn::types::{
+        HistoryEventType, StateEnteredEventDetails, TaskFailedEventDetails,
+        TaskSucceededEventDetails,
+    };
+
+    use super::*;
+
+    #[test]
+    fn the_new_name_follows_from_the_owner_and_is_one_of_step_functions() {
+        let owner = "arn:aws:states:eu-central-2:000000000000:execution:orders:ord-2001";
+        assert_eq!(new_name("ord-2001", owner), "ord-2001-80cce06c2dfad12e");
+        let long = "x".repeat(80);
+        let name = new_name(&long, owner);
+        assert_eq!(name, format!("{}-80cce06c2dfad12e", "x".repeat(63)));
+        assert_eq!(name.len(), 80);
+        assert_ne!(new_name("ord-2001", &name), new_name("ord-2001", owner));
+    }
+
+    fn ended(
+        status: ExecutionStatus,
+        error: Option<&str>,
+        reason: Option<&str>,
+    ) -> DescribeExecutionOutput {
+        DescribeExecutionOutput::builder()
+            .execution_arn("execution")
+            .state_machine_arn("machine")
+            .start_date(DateTime::from_secs(0))
+            .status(status)
+            .set_error(error.map(str::to_owned))
+            .cause("why")
+            .redrive_status(match reason {
+                Some(_) => ExecutionRedriveStatus::NotRedrivable,
+                None => ExecutionRedriveStatus::Redrivable,
+            })
+            .set_redrive_status_reason(reason.map(str::to_owned))
+            .build()
+            .expect("an execution")
+    }
+
+    #[test]
+    fn only_what_ended_without_success_and_can_go_on_is_redriven() {
+        use ExecutionStatus as Execution;
+        for status in [Execution::Failed, Execution::TimedOut, Execution::Aborted] {
+            let outcome = without_redrive(&ended(status.clone(), Some("Misconfigured"), None), "o");
+            assert_eq!(outcome, None, "{status} is not redriven");
+        }
+        let outcome = |status, error, reason| without_redrive(&ended(status, error, reason), "o");
+        assert_eq!(
+            outcome(Execution::Running, None, None),
+            Some(Outcome::Running)
+        );
+        for error in ["InvalidOrder", "DuplicateOrder"] {
+            let outcome = outcome(Execution::Failed, Some(error), None);
+            assert!(
+                matches!(&outcome, Some(Outcome::Left(why)) if why.contains(&format!("{error}: why"))),
+                "{error}: {outcome:?}"
+            );
+        }
+        for (outcome, part) in [
+            (outcome(Execution::Succeeded, None, None), "SUCCEEDED"),
+            (
+                outcome(
+                    Execution::Failed,
+                    None,
+                    Some("Execution redrivable period exceeded."),
+                ),
+                "(Execution redrivable period exceeded). It can for 14 days",
+            ),
+        ] {
+            assert!(
+                matches!(&outcome, Some(Outcome::Refused(why)) if why.contains(part)),
+                "{part}: {outcome:?}"
+            );
+        }
+    }
+
+    fn event(kind: HistoryEventType) -> aws_sdk_sfn::types::builders::HistoryEventBuilder {
+        HistoryEvent::builder()
+            .id(1)
+            .timestamp(DateTime::from_secs(0))
+            .r#type(kind)
+    }
+
+    fn entered(state: &str) -> HistoryEvent {
+        let details = StateEnteredEventDetails::builder().name(state).build();
+        event(HistoryEventType::TaskStateEntered)
+            .state_entered_event_details(details.expect("a state"))
+            .build()
+            .expect("an event")
+    }
+
+    fn succeeded() -> HistoryEvent {
+        let details = TaskSucceededEventDetails::builder()
+            .resource_type("sns")
+            .resource("publish.waitForTaskToken")
+            .build();
+        event(HistoryEventType::TaskSucceeded)
+            .task_succeeded_event_details(details.expect("a success"))
+            .build()
+            .expect("an event")
+    }
+
+    fn failed(error: &str) -> HistoryEvent {
+        let details = TaskFailedEventDetails::builder()
+            .resource_type("sns")
+            .resource("publish.waitForTaskToken")
+            .error(error)
+            .build();
+        event(HistoryEventType::TaskFailed)
+            .task_failed_event_details(details.expect("a failure"))
+            .build()
+            .expect("an event")
+    }
+
+    #[test]
+    fn the_restaurants_answer_is_told_from_what_aws_reports_of_the_same_state() {
+        let answered = |of_notify: &[HistoryEvent]| {
+            let mut history = vec![entered("Save order"), succeeded(), entered(NOTIFY)];
+            history.extend_from_slice(of_notify);
+            is_answered(&history)
+        };
+        assert!(answered(&[succeeded()]));
+        assert!(answered(&[failed("RestaurantUnavailable")]));
+        assert!(answered(&[failed("States.TaskFailed")]));
+        assert!(answered(&[failed("SNS.ThrottledException"), succeeded()]));
+        assert!(!answered(&[]), "no answer is taken for one");
+        assert!(!answered(&[failed("SNS.ThrottledException")]));
+        assert!(!answered(&[failed("States.Timeout")]));
+        assert!(!answered(&[entered("Update order status"), succeeded()]));
+    }
+
+    #[test]
+    fn a_length_of_time_is_positive_and_has_a_unit() {
+        assert_eq!(since("90m"), Ok(SignedDuration::from_mins(90)));
+        assert_eq!(since("2h"), Ok(SignedDuration::from_hours(2)));
+        assert_eq!(since("3d"), Ok(SignedDuration::from_hours(72)));
+        for text in ["", "2", "-2h", "0h", "yesterday"] {
+            assert!(since(text).is_err(), "{text:?} is taken");
+        }
+    }
 }
