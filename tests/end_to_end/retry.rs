@@ -111,6 +111,9 @@ impl Placed {
             ended.error(),
             ended.cause()
         );
+        let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+        let input = json(ended.input().expect("an input"));
+        assert_eq!(input, json(&self.input), "input of the new execution");
         let after = self.item().await;
         let mut expected = before.clone();
         expected["status"] = json!("ACCEPTED");
@@ -301,11 +304,18 @@ async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
         .name_owner(&format!("{}-other", replaced.execution))
         .await;
     replaced.accept(&message).await;
+    // The same, but the other execution is one to which it was handed over, and was never started.
+    let unstarted = Placed::new(&stack, &machine).await;
+    let message = unstarted.asked().await;
+    let new = format!("{}-0123456789abcdef", unstarted.execution);
+    unstarted.name_owner(&new).await;
+    unstarted.accept(&message).await;
     for (execution, error) in [
         (&failed.execution, "OrderNotFound"),
         (&duplicate, "DuplicateOrder"),
         (&invalid, "InvalidOrder"),
         (&replaced.execution, "StatusConflict"),
+        (&unstarted.execution, "StatusConflict"),
     ] {
         let ended = stack.end_of(execution).await;
         assert_eq!(ended.error(), Some(error), "{execution}");
@@ -314,7 +324,8 @@ async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
         let mine = |execution: &String| {
             [&failed.execution, &aborted.execution, &duplicate, &invalid]
                 .into_iter()
-                .chain([&replaced.execution, &waiting.execution])
+                .chain([&replaced.execution, &unstarted.execution])
+                .chain([&waiting.execution])
                 .any(|mine| mine == execution)
         };
         faults.redrives().into_iter().filter(mine).collect()
@@ -331,6 +342,7 @@ async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
         "json",
     ];
     let done = orderctl(&operator, &[&all[..], &["--dry-run"]].concat()).await;
+    done.assert_code(10);
     let results = |stdout: &str| -> Vec<Value> {
         let line = |line: &str| serde_json::from_str(line).expect("a line that is JSON");
         stdout.lines().map(line).collect()
@@ -341,6 +353,7 @@ async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
         (&duplicate, Some("left")),
         (&invalid, Some("left")),
         (&replaced.execution, Some("left")),
+        (&unstarted.execution, Some("refused")),
         (&aborted.execution, None),
         (&waiting.execution, None),
     ] {

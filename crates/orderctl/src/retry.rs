@@ -176,9 +176,7 @@ async fn redrive_order(stack: &Stack, order_id: &str, dry_run: bool) -> Result<T
     let outcome = match (describe(stack, &execution).await?, &stored) {
         (Some(described), _) => redrive(stack, &described, order_id, dry_run).await?,
         (None, None) => return Err(unknown(order_id, &stack.name)),
-        (None, Some(_)) if is_handover(stack, order_id, &execution) => Outcome::Refused(format!(
-            "it was handed over to an execution that was not started yet. Go on with: orderctl retry {order_id} --anew"
-        )),
+        (None, Some(_)) if is_handover(stack, order_id, &execution) => not_started(order_id),
         (None, Some(stored)) => Outcome::Refused(forgotten(stored)),
     };
     Ok(Tried {
@@ -252,6 +250,13 @@ fn not_redrivable(reason: Option<&str>, order_id: &str) -> Outcome {
     );
     Outcome::Refused(format!(
         "{reason}. It can for 14 days after the execution ended, until its history has 25,000 events, and for a year after it began. If the order is still PLACED, hand it over to a new execution: orderctl retry {order_id} --anew"
+    ))
+}
+
+/// The order names an execution that takes it over, and a command was interrupted before it started that one.
+fn not_started(order_id: &str) -> Outcome {
+    Outcome::Refused(format!(
+        "it was handed over to an execution that was not started yet. Go on with: orderctl retry {order_id} --anew"
     ))
 }
 
@@ -628,10 +633,15 @@ async fn retry_failed(stack: &Stack, execution: &str, dry_run: bool) -> Result<T
         && let Some(stored) = stack.stored(order_id).await?
         && stored.execution_arn != execution
     {
-        outcome = Some(Outcome::Left(format!(
-            "its order belongs to another execution: {}",
-            stored.execution_arn
-        )));
+        let owner = stored.execution_arn;
+        let unstarted = is_handover(stack, order_id, &owner)
+            && stored.status == Status::Placed
+            && describe(stack, &owner).await?.is_none();
+        outcome = Some(if unstarted {
+            not_started(order_id)
+        } else {
+            Outcome::Left(format!("its order belongs to another execution: {owner}"))
+        });
     }
     let outcome = match outcome {
         Some(outcome) => outcome,
