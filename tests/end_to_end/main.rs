@@ -15,3 +15,4 @@ mod once;
 mod orderctl;
 mod outcomes;
 mod permissions;
+mod retry;

@@ -20,7 +20,7 @@ use tokio::time::sleep;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Somebody who may do everything.
-fn anybody() -> Session {
+pub(super) fn anybody() -> Session {
     HashMap::new()
 }
 
@@ -83,7 +83,7 @@ async fn somebody_with(name: &str, policy_arn: Option<&str>, policy: Option<Valu
 }
 
 /// Somebody who answers for restaurants, with the policy that the stack has for them and nothing else.
-async fn restaurant() -> Session {
+pub(super) async fn restaurant() -> Session {
     static SESSION: OnceCell<Session> = OnceCell::const_new();
     SESSION
         .get_or_init(async || {
@@ -94,7 +94,7 @@ async fn restaurant() -> Session {
 }
 
 /// Somebody with the policy that `docs/orderctl.md` gives for a group of commands.
-async fn documented(group: &str) -> Session {
+pub(super) async fn documented(group: &str) -> Session {
     let account = output("StateMachineArn")
         .split(':')
         .nth(4)
@@ -126,18 +126,18 @@ async fn documented(group: &str) -> Session {
 
 /// What came of a command.
 #[derive(Debug)]
-struct Done {
+pub(super) struct Done {
     code: Option<i32>,
-    stdout: String,
-    stderr: String,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
 }
 
 impl Done {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    fn assert_code(&self, code: i32) {
+    pub(super) fn assert_code(&self, code: i32) {
         assert_eq!(self.code, Some(code), "exit code of {self:?}");
     }
 }
@@ -154,7 +154,7 @@ fn command(session: &Session, arguments: &[&str]) -> Command {
     command
 }
 
-async fn orderctl(session: &Session, arguments: &[&str]) -> Done {
+pub(super) async fn orderctl(session: &Session, arguments: &[&str]) -> Done {
     orderctl_with_input(session, arguments, "").await
 }
 

@@ -106,6 +106,8 @@ struct Armed {
 /// Which faults are on. One for each test process: the functions have one address of AWS.
 pub struct Faults {
     armed: Mutex<HashMap<(String, Call), Armed>>,
+    /// The redrives that were asked for, which the local AWS has not.
+    redrives: Mutex<Vec<String>>,
 }
 
 type Body = BoxBody<Bytes, std::io::Error>;
@@ -118,6 +120,7 @@ impl Faults {
         static STARTED: OnceLock<()> = OnceLock::new();
         let faults = FAULTS.get_or_init(|| Self {
             armed: Mutex::default(),
+            redrives: Mutex::default(),
         });
         STARTED.get_or_init(|| {
             let port = std::env::var("FAULTS_PORT").expect("FAULTS_PORT");
@@ -166,6 +169,26 @@ impl Faults {
         }
         armed.hits += 1;
         Some(armed.fault)
+    }
+
+    /// The ARNs of the executions whose redrive was asked for through this proxy, in this order.
+    pub fn redrives(&self) -> Vec<String> {
+        self.redrives.lock().expect("the redrives").clone()
+    }
+
+    /// Answers a redrive as AWS does, where the execution runs from then on, and no more than that.
+    fn redrive(&self, body: &str) -> Response<Body> {
+        let request: serde_json::Value = serde_json::from_str(body).expect("a request");
+        let execution = request["executionArn"].as_str().expect("an ARN").to_owned();
+        let mut redrives = self.redrives.lock().expect("the redrives");
+        if redrives.contains(&execution) {
+            let error = r#"{"__type":"ExecutionNotRedrivable","message":"Execution is RUNNING and cannot be redriven"}"#;
+            let mut response = Response::new(full(Bytes::from(error)));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            return response;
+        }
+        redrives.push(execution);
+        Response::new(full(Bytes::from(r#"{"redriveDate":1800000000.0}"#)))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Call), Armed>> {
@@ -225,6 +248,10 @@ async fn answer(
         .map_err(std::io::Error::other)?
         .to_bytes();
     let text = String::from_utf8_lossy(&body);
+    let target = parts.headers.get("x-amz-target");
+    if target.is_some_and(|target| target.as_bytes().ends_with(b".RedriveExecution")) {
+        return Ok(faults.redrive(&text));
+    }
     let call = Call::of(&parts.headers, &text);
     let fault = call.and_then(|call| Some((call, faults.next(call, &text)?)));
 

@@ -173,6 +173,20 @@ impl Retention {
     }
 }
 
+impl From<StoredOrder> for Order {
+    /// The order as its customer placed it.
+    fn from(stored: StoredOrder) -> Self {
+        Self {
+            order_id: stored.order_id,
+            customer_id: stored.customer_id,
+            restaurant_id: stored.restaurant_id,
+            currency: stored.currency,
+            items: stored.items,
+            note: stored.note,
+        }
+    }
+}
+
 impl StoredOrder {
     /// Its status, and why it has it.
     #[must_use]

@@ -28,6 +28,8 @@ pub enum Kind {
     PlacedAlready = 8,
     /// The order waits for an answer, but its message cannot be had from the inbox.
     NotInInbox = 9,
+    /// A retry was refused: it would do harm, or AWS cannot do it.
+    NotRetried = 10,
     /// Whoever read the output closed it. Not a failure of the command.
     OutputClosed = 0,
 }

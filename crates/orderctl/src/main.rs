@@ -6,6 +6,7 @@ mod events;
 mod failure;
 mod inbox;
 mod render;
+mod retry;
 mod stack;
 mod watch;
 
@@ -22,6 +23,7 @@ use crate::answer::{Answer, answer};
 use crate::failure::{Failure, Kind};
 use crate::inbox::{Inbox, REST, Waiting};
 use crate::render::{Output, is_terminal, note};
+use crate::retry::RetryArgs;
 use crate::stack::{Entry, Stack, StackArgs};
 
 /// Places, follows and answers restaurant orders
@@ -47,7 +49,7 @@ Examples:
 
 Exit codes: 0 done, 1 AWS or something else failed, 2 invalid order or arguments, 3 answered already,
 4 too late, 5 unknown order, 6 order of another restaurant, 7 a person must act, 8 placed already,
-9 not in the inbox";
+9 not in the inbox, 10 not retried";
 
 #[derive(Subcommand)]
 enum Command {
@@ -152,6 +154,17 @@ Examples:
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
         count: Option<u64>,
     },
+    /// Let an order go on whose execution failed, once the cause is mended
+    ///
+    /// Redrives the execution that owns the order: it goes on at the step that failed, with the code that it began
+    /// with. With --anew, a new execution of the current version takes the order over and asks the restaurant again.
+    #[command(after_help = "\
+Examples:
+  orderctl retry ord-2001 --dry-run
+  orderctl retry ord-2001
+  orderctl retry ord-2001 --anew
+  orderctl retry --all-failed --since 2h")]
+    Retry(RetryArgs),
     /// Show orders as they come, and accept or reject them with a key
     #[command(after_help = "Example:\n  orderctl desk --restaurant rest-7")]
     Desk {
@@ -301,6 +314,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             let count = count.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
             events::events(&stack, order.as_deref(), count, output).await
         }
+        Command::Retry(arguments) => retry::retry(&stack, &arguments, output).await,
         Command::Desk { restaurant } => desk::desk(&stack, restaurant.restaurant, true).await,
         Command::Completions { .. } => Ok(()),
     }

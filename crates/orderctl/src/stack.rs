@@ -13,7 +13,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use order::Status;
+use order::{Status, StoredOrder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
@@ -127,6 +127,20 @@ impl Stack {
             .table_name(&self.table)
             .key("order_id", AttributeValue::S(order_id.into()))
             .consistent_read(true)
+    }
+
+    /// An order with all that is stored of it, if it is stored.
+    pub async fn stored(&self, order_id: &str) -> Result<Option<StoredOrder>, Failure> {
+        let read = self.get_item(order_id).send().await;
+        read_item(read.map_err(aws("reading the order"))?)
+    }
+
+    /// The ARN of an execution of the workflow, by its name.
+    pub fn execution_arn(&self, name: &str) -> String {
+        let executions = self
+            .state_machine
+            .replacen(":stateMachine:", ":execution:", 1);
+        format!("{executions}:{name}")
     }
 
     /// Where an order stands, if it is stored.

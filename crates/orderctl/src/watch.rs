@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::failure::{Failure, Kind, aws};
 use crate::render::{self, Output, clean, clock, left_until, money, time_of_day, verdict};
-use crate::stack::{Stack, UNKNOWN_AFTER, read_item, unknown};
+use crate::stack::{Stack, UNKNOWN_AFTER, unknown};
 
 /// How long to rest between two looks at a history.
 const REST: Duration = Duration::from_secs(1);
@@ -153,18 +153,15 @@ impl Execution {
     }
 
     /// The order's outcome, which the execution's output holds.
-    fn outcome(&self) -> Result<Outcome, Failure> {
+    fn outcome(&self, order_id: &str) -> Result<Outcome, Failure> {
         let Self {
-            arn,
-            status,
-            failure,
-            ..
+            status, failure, ..
         } = self;
         if *status != ExecutionStatus::Succeeded {
             return Err(Failure::new(
                 Kind::NeedsPerson,
                 format!(
-                    "the execution ended {status} and needs a person: {failure}. Once the cause is mended, it goes on with: aws stepfunctions redrive-execution --execution-arn {arn}"
+                    "the execution ended {status} and needs a person: {failure}. Once the cause is mended, it goes on with: orderctl retry {order_id}"
                 ),
             ));
         }
@@ -220,15 +217,10 @@ async fn execution_of(
     order_id: &str,
     known: Option<&str>,
 ) -> Result<(Option<StoredOrder>, Execution), Failure> {
-    let named = format!(
-        "{}:{order_id}",
-        stack
-            .state_machine
-            .replacen(":stateMachine:", ":execution:", 1)
-    );
+    let named = stack.execution_arn(order_id);
     let begun = Instant::now();
     loop {
-        let stored = stored(stack, order_id).await?;
+        let stored = stack.stored(order_id).await?;
         let of_table = stored.as_ref().map(|stored| stored.execution_arn.as_str());
         let arn = known.or(of_table).unwrap_or(&named);
         if let Some(execution) = Execution::read(stack, arn).await? {
@@ -239,11 +231,6 @@ async fn execution_of(
         }
         sleep(TICK).await;
     }
-}
-
-async fn stored(stack: &Stack, order_id: &str) -> Result<Option<StoredOrder>, Failure> {
-    let read = stack.get_item(order_id).send().await;
-    read_item(read.map_err(aws("reading the order"))?)
 }
 
 /// The state that waits for the restaurant, and for how many seconds, as the execution's own definition says.
@@ -294,7 +281,7 @@ pub async fn watch(
         }
         said = over;
         if execution.ended() {
-            return say_outcome(&execution, output);
+            return say_outcome(order_id, &execution, output);
         }
 
         let current = execution.visits.get(over);
@@ -362,8 +349,8 @@ fn clear(live: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn say_outcome(execution: &Execution, output: Output) -> Result<(), Failure> {
-    let outcome = execution.outcome()?;
+fn say_outcome(order_id: &str, execution: &Execution, output: Output) -> Result<(), Failure> {
+    let outcome = execution.outcome(order_id)?;
     output.line(
         || {
             verdict(

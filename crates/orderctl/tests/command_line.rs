@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "place",
     "watch",
     "show",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 10] = [
     "reject",
     "fail",
     "events",
+    "retry",
     "desk",
     "completions",
 ];
@@ -108,12 +109,41 @@ fn what_the_workflow_would_not_take_for_an_answer_is_refused() {
         (vec!["fail", "ord-1", "--error", "E"], "--cause"),
         (vec!["desk"], "needs a terminal"),
     ] {
-        let done = orderctl(&arguments, "");
-        let said = text(&done.stderr);
-        assert!(
-            done.status.code() == Some(2) && said.contains(problem),
-            "{arguments:?}: {said}"
-        );
+        assert_refused(&arguments, problem);
+    }
+}
+
+fn assert_refused(arguments: &[&str], problem: &str) {
+    let done = orderctl(arguments, "");
+    let said = text(&done.stderr);
+    assert!(
+        done.status.code() == Some(2) && said.contains(problem),
+        "{arguments:?}: {said}"
+    );
+}
+
+#[test]
+fn a_retry_is_of_one_order_or_of_all_that_failed_since_some_time() {
+    for (arguments, problem) in [
+        (vec![], "<ORDER_ID>"),
+        (vec!["--all-failed"], "--since"),
+        (
+            vec!["--all-failed", "--since", "2"],
+            "such as 90m, 2h or 3d",
+        ),
+        (vec!["o", "--since", "2h"], "cannot be used with"),
+        (
+            vec!["o", "--all-failed", "--since", "2h"],
+            "cannot be used with",
+        ),
+        (
+            vec!["--all-failed", "--since", "2h", "--anew"],
+            "cannot be used with",
+        ),
+        (vec!["o", "--ask-again"], "--anew"),
+    ] {
+        let arguments = [&["retry"][..], &arguments].concat();
+        assert_refused(&arguments, problem);
     }
 }
 
