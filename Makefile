@@ -66,6 +66,7 @@ unit:
 end-to-end: $(TOOLS)
 	$(BIN)/python local/stack.py test -- $(MAKE) --no-print-directory on-stack
 	$(BIN)/python tests/release.py
+	$(BIN)/python tests/runbook.py
 
 # Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there.
 .PHONY: on-stack

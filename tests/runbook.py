@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""Runs every command of docs/runbook.md, as it stands there, on the local AWS.
+
+Before a section's commands run, a scenario makes what they are for: an order that failed, a dead letter. A command must
+succeed and print something. What the local AWS lacks is listed below, by name.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
+from stack import ROOT, StackError, aws_cli, environment_for, outputs, say, temporary_stack
+
+PAGE = ROOT / "docs" / "runbook.md"
+WAIT_SECONDS = 60
+
+# Commands that are not run, by how they begin, and why.
+NOT_RUN = {
+    "aws stepfunctions redrive-execution": "the local AWS has no RedriveExecution",
+    'orderctl retry "$ORDER"\n': "the local AWS has no RedriveExecution",
+    "orderctl retry --all-failed --since 2h\n": "the local AWS has no RedriveExecution",
+    "git switch": "changes this working copy",
+    "sam build": "tests/release.py deploys",
+}
+# Commands that print nothing when all went well.
+SILENT = ["aws sqs purge-queue"]
+# What a command prints that found nothing.
+NOTHING = {"", "[]", "{}", "null", "None"}
+
+
+class Runbook:
+    def __init__(self, port):
+        self.port = port
+        self.outputs = outputs(port)
+        # What the page's commands see, and leave behind for those after them.
+        self.environment = environment_for(port) | self.outputs
+        self.environment["PATH"] = f"{ROOT / 'target' / 'debug'}{os.pathsep}{self.environment['PATH']}"
+        self.has_retry = self.shell("orderctl retry --help").returncode == 0
+        self.events, self.customer = self.subscribe()
+
+    # The page.
+
+    def check(self):
+        unused = set(NOT_RUN)
+        section = None
+        for heading, line, command in commands(PAGE.read_text()):
+            if heading != section:
+                section = heading
+                self.prepare(section)
+            if reason := next((begin for begin in NOT_RUN if f"{command}\n".startswith(begin)), None):
+                unused.discard(reason)
+                say(f"Line {line}, not run, since {NOT_RUN[reason]}: {command.splitlines()[0]}")
+            elif command.startswith("orderctl retry") and not self.has_retry:
+                say(f"Line {line}, not run, since this orderctl has no `retry`: {command}")
+            else:
+                self.run(line, command)
+                self.verify(section, line, command)
+        if unused:
+            raise StackError(f"{PAGE.name} has no such commands any more, take them out of NOT_RUN: {sorted(unused)}")
+
+    def run(self, line, command):
+        done = self.shell(command)
+        silent = any(command.startswith(begin) for begin in SILENT) or re.match(r"[A-Z_]+=\S", command)
+        printed = done.stdout.strip()
+        if done.returncode != 0:
+            failed = f"failed with {done.returncode}"
+        elif not silent and printed in NOTHING:
+            failed = "found nothing"
+        elif '"FunctionError"' in printed:
+            failed = "invoked a function, which failed"
+        else:
+            return
+        raise StackError(f"{PAGE}:{line}: this {failed}:\n{command}\nIt printed:\n{done.stdout}{done.stderr}")
+
+    def shell(self, command):
+        """Runs a command as a part of one long session: with the variables that those before it set."""
+        with tempfile.NamedTemporaryFile("r") as variables:
+            script = f"set -a -e -u -o pipefail; trap 'env -0 >{variables.name}' EXIT; {command}"
+            done = subprocess.run(
+                ["bash", "-c", script], cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+            )
+            if left := variables.read():
+                self.environment = dict(pair.split("=", 1) for pair in left.split("\0") if pair)
+        return done
+
+    # What the sections are about.
+
+    def prepare(self, section):
+        match section:
+            case "Find out what happened to an order":
+                self.order(self.failed("ord-failed"))
+                self.place("ord-invalid", currency="none")
+                self.ended("ord-invalid", "FAILED")
+            case "When the code or the definition must change":
+                order_id = self.place("ord-aborted")
+                self.asked(order_id)
+                self.aws("stepfunctions", "stop-execution", "--execution-arn", self.execution(order_id))
+                self.order(order_id)
+            case "The restaurant has answered, and the order is still PLACED":
+                self.order(self.failed("ord-answered"))
+            case "The order has its final status":
+                self.order(self.rejected("ord-rejected"))
+            case "A task token leaked":
+                self.order(self.place("ord-leaked"))
+                self.asked("ord-leaked")
+            case "Dead letters of the restaurant inbox":
+                body = json.dumps(self.asked(self.place("ord-dead")))
+                expired = json.dumps(json.loads(body) | {"order_id": "ord-expired", "respond_by": "2020-01-01T00:00:00.000Z"})
+                for message in (body, expired):
+                    self.send("RestaurantDeadLetters", message)
+            case "Dead letters of operations":
+                self.send("OperationsDeadLetters", json.dumps({"order": "ord-failed", "status": "FAILED"}))
+
+    def verify(self, section, line, command):
+        """Whether the commands that do more than look did what the page says."""
+
+        def require(true, what):
+            if not true:
+                raise StackError(f"{PAGE}:{line}: {what}, after:\n{command}")
+
+        if command.startswith("aws events put-events"):
+            workflow, runbook = self.received(self.events, 2)
+            parts = ["source", "detail-type", "resources", "detail"]
+            require(
+                [workflow[part] for part in parts] == [runbook[part] for part in parts],
+                f"the event is not the workflow's: {workflow} and {runbook}",
+            )
+        if "aws lambda invoke" in command:
+            workflow, runbook = (json.loads(message["Message"]) for message in self.received(self.customer, 2))
+            require(workflow == runbook, f"the customer's message is not the workflow's: {workflow} and {runbook}")
+        if command.startswith("while") and section == "Dead letters of the restaurant inbox":
+            require(self.asked("ord-dead"), "the younger dead letter did not go to the inbox")
+            left = self.receive(self.queue("RestaurantDeadLetters"))
+            require(not left, f"dead letters are left: {left}")
+
+    # Scenarios.
+
+    def order(self, order_id):
+        self.environment |= {"ORDER": order_id, "EXECUTION_ARN": self.execution(order_id)}
+
+    def place(self, order_id, **changes):
+        order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"order_id": order_id} | changes
+        machine = ["--state-machine-arn", self.outputs["StateMachineArn"]]
+        self.aws("stepfunctions", "start-execution", *machine, "--name", order_id, "--input", json.dumps(order))
+        return order_id
+
+    def asked(self, order_id):
+        """The message to the restaurant, taken off the inbox."""
+
+        def look():
+            for message in self.receive(self.outputs["RestaurantInboxUrl"]):
+                body = json.loads(message["Body"])
+                handle = ["--receipt-handle", message["ReceiptHandle"]]
+                self.aws("sqs", "delete-message", "--queue-url", self.outputs["RestaurantInboxUrl"], *handle)
+                if body["order_id"] == order_id:
+                    return body
+            return None
+
+        return until(look, f"{order_id} in the restaurant inbox")
+
+    def answer(self, order_id, answer):
+        token = self.asked(order_id)["task_token"]
+        self.aws("stepfunctions", "send-task-success", "--task-token", token, "--task-output", json.dumps(answer))
+
+    def ended(self, order_id, status):
+        def look():
+            found = self.aws("stepfunctions", "describe-execution", "--execution-arn", self.execution(order_id))
+            return found["status"] if found["status"] != "RUNNING" else None
+
+        if (found := until(look, f"end of {order_id}")) != status:
+            raise StackError(f"The execution of {order_id} ended {found}, not {status}")
+
+    def failed(self, order_id):
+        """An order that is PLACED, whose restaurant answered, and whose execution failed: it was deleted meanwhile."""
+        table = ["--table-name", self.outputs["OrdersTableName"]]
+        key = ["--key", json.dumps({"order_id": {"S": order_id}})]
+        token = self.asked(self.place(order_id))["task_token"]
+        item = self.aws("dynamodb", "get-item", *table, *key)["Item"]
+        self.aws("dynamodb", "delete-item", *table, *key)
+        output = ["--task-output", json.dumps({"isAccepted": True})]
+        self.aws("stepfunctions", "send-task-success", "--task-token", token, *output)
+        self.ended(order_id, "FAILED")
+        self.aws("dynamodb", "put-item", *table, "--item", json.dumps(item))
+        return order_id
+
+    def rejected(self, order_id):
+        """An order that has its final status, with a reason; its event and message are the first in the queues."""
+        self.place(order_id, restaurant_id="rest-9")
+        self.answer(order_id, {"isAccepted": False, "reason": 'Out of "dough", it\'s gone'})
+        self.ended(order_id, "SUCCEEDED")
+        return order_id
+
+    # The local AWS.
+
+    def aws(self, *arguments):
+        return aws_cli(self.port, *arguments)
+
+    def execution(self, order_id):
+        return f"{self.outputs['StateMachineArn'].replace(':stateMachine:', ':execution:')}:{order_id}"
+
+    def queue(self, logical_id):
+        resource = ["--stack-name", "order-workflow", "--logical-resource-id", logical_id]
+        found = self.aws("cloudformation", "describe-stack-resource", *resource)
+        return found["StackResourceDetail"]["PhysicalResourceId"]
+
+    def send(self, logical_id, body):
+        self.aws("sqs", "send-message", "--queue-url", self.queue(logical_id), "--message-body", body)
+
+    def receive(self, url):
+        look = ["--wait-time-seconds", "1", "--max-number-of-messages", "10"]
+        return self.aws("sqs", "receive-message", "--queue-url", url, *look).get("Messages", [])
+
+    def subscribe(self):
+        """Queues with the events of rejected orders, and with what their customers are told."""
+        queues = []
+        for name in ("runbook-events", "runbook-customer"):
+            url = self.aws("sqs", "create-queue", "--queue-name", name)["QueueUrl"]
+            attributes = self.aws("sqs", "get-queue-attributes", "--queue-url", url, "--attribute-names", "QueueArn")
+            queues.append((url, attributes["Attributes"]["QueueArn"]))
+        (events, events_arn), (customer, customer_arn) = queues
+        rule = ["--event-bus-name", self.outputs["EventBusName"]]
+        pattern = json.dumps({"source": ["order-processing"], "detail-type": ["ORDER_REJECTED"]})
+        self.aws("events", "put-rule", "--name", "runbook", *rule, "--event-pattern", pattern)
+        self.aws("events", "put-targets", "--rule", "runbook", *rule, "--targets", f"Id=runbook,Arn={events_arn}")
+        endpoint = ["--protocol", "sqs", "--notification-endpoint", customer_arn]
+        self.aws("sns", "subscribe", "--topic-arn", self.outputs["UserTopicArn"], *endpoint)
+        return events, customer
+
+    def received(self, url, count):
+        """That many messages of a queue, in no order."""
+        found = []
+
+        def look():
+            found.extend(json.loads(message["Body"]) for message in self.receive(url))
+            return len(found) >= count
+
+        until(look, f"{count} messages in {url.rsplit('/', 1)[1]}")
+        return found
+
+
+def commands(page):
+    """The commands in the page's bash blocks, each with its section and line. A command is as many lines as bash needs."""
+    heading, block, begun, command = None, False, 0, ""
+    for number, line in enumerate(page.splitlines(), 1):
+        if line.startswith("```"):
+            if command:
+                raise StackError(f"{PAGE}:{begun}: this is no whole command:\n{command}")
+            block = line == "```bash"
+        elif not block and re.match("#+ ", line):
+            heading = line.lstrip("# ")
+        elif block and (command or (line.strip() and not line.startswith("#"))):
+            begun = begun if command else number
+            command += f"\n{line}" if command else line
+            parsed = subprocess.run(["bash", "-n", "-c", command], capture_output=True, check=False)
+            if parsed.returncode == 0 and not command.endswith(("\\", "|")):
+                yield heading, begun, command
+                command = ""
+
+
+def until(look, what):
+    """Looks until there is something, for some time."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.2)
+    raise StackError(f"There was no {what} within {WAIT_SECONDS} s")
+
+
+def check(port):
+    """Runs the page's commands against the stack that is deployed to the local AWS on this port."""
+    Runbook(port).check()
+
+
+def main():
+    with temporary_stack() as port:
+        check(port)
+    say(f"Every command of {PAGE.name} was run, but for those above")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StackError as error:
+        sys.exit(f"error: {error}")
