@@ -1,30 +1,38 @@
 #!/usr/bin/env python3
-"""A deployment while an order waits for its restaurant: the old order ends on the code that it began with, a new one on
-the new code.
+"""Deployments while orders wait for their restaurants: an order ends on what it began with, and the next one gets what
+changed.
 
-The new code is the old `notify-user` with a byte more at its end, which changes what it is and not what it does. Which
-code served an order is in the function's log: each line names its version.
+Which version of a function served an order is in the function's log: each line names it. A deployment may carry several
+changes, since each is of another function, or of another function's settings:
+
+- the first one changes the code of `notify-user`, a variable of `update-status` and the timeout of `save-order`;
+- the second one replaces the role of `notify-user`, and changes a parameter that `update-status` and `save-order` know.
+
+Changed code is the old code with a byte more at its end, which changes what it is and not what it does. The local AWS
+enforces IAM here: an order in flight could not end without the role that was replaced.
 """
 
 import json
 import shutil
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 from stack import (
+    BUILD,
+    FUNCTIONS,
     ROOT,
     STACK_NAME,
-    STATE,
     StackError,
-    architecture,
     aws_cli,
-    environment_for,
+    deploy,
     outputs,
-    run_step,
+    read_template,
     say,
     temporary_stack,
+    write_template,
 )
 
 WAIT_SECONDS = 60
@@ -43,36 +51,52 @@ class Stack:
         machine = self.outputs["StateMachineArn"]
         start = ["stepfunctions", "start-execution", "--state-machine-arn", machine, "--name", order_id]
         execution = self.aws(*start, "--input", json.dumps(order))["executionArn"]
-        inbox = ["sqs", "receive-message", "--queue-url", self.outputs["RestaurantInboxUrl"], "--wait-time-seconds", "5"]
-        for message in until(lambda: self.aws(*inbox).get("Messages"), f"{order_id} in the restaurant inbox"):
-            body = json.loads(message["Body"])
-            if body["order_id"] == order_id:
-                return execution, body["task_token"]
-        raise StackError(f"The restaurant inbox holds another order than {order_id}")
+        inbox = ["sqs", "receive-message", "--queue-url", self.outputs["RestaurantInboxUrl"], "--max-number-of-messages", "10"]
 
-    def accept(self, execution, token):
+        def token():
+            # The orders that wait already are in the inbox, too, and appear now and then.
+            for message in self.aws(*inbox, "--wait-time-seconds", "5").get("Messages", []):
+                body = json.loads(message["Body"])
+                if body["order_id"] == order_id:
+                    return body["task_token"]
+            return None
+
+        return Order(self, order_id, execution, until(token, f"{order_id} in the restaurant inbox"))
+
+
+class Order:
+    """An order that waits for its restaurant."""
+
+    def __init__(self, stack, order_id, execution, token):
+        self.stack, self.order_id, self.execution, self.token = stack, order_id, execution, token
+
+    def accept(self):
+        """Gives the versions of the functions that served it, by function."""
         answer = ["--task-output", json.dumps({"isAccepted": True})]
-        self.aws("stepfunctions", "send-task-success", "--task-token", token, *answer)
+        self.stack.aws("stepfunctions", "send-task-success", "--task-token", self.token, *answer)
 
         def ended():
-            found = self.aws("stepfunctions", "describe-execution", "--execution-arn", execution)
+            found = self.stack.aws("stepfunctions", "describe-execution", "--execution-arn", self.execution)
             return found if found["status"] != "RUNNING" else None
 
-        return until(ended, f"the end of {execution}")["status"]
+        end = until(ended, f"the end of {self.order_id}")
+        if end["status"] != "SUCCEEDED":
+            raise StackError(f"A deployment kept {self.order_id} from its outcome: {end.get('error')}, {end.get('cause')}")
+        return {name: self.served_by(name) for name in FUNCTIONS}
 
-    def served_by(self, order_id):
-        """The version of notify-user that told the customer of an order."""
-        events = ["logs", "filter-log-events", "--log-group-name", f"/aws/lambda/{STACK_NAME}/notify-user"]
+    def served_by(self, function):
+        events = ["logs", "filter-log-events", "--log-group-name", f"/aws/lambda/{STACK_NAME}/{function}"]
+        pattern = ["--filter-pattern", f'"{self.order_id}"']
 
         def version():
-            for event in self.aws(*events)["events"]:
+            for event in self.stack.aws(*events, *pattern)["events"]:
                 if event["message"].startswith("{"):
                     line = json.loads(event["message"])
-                    if line.get("order_id") == order_id:
+                    if line.get("order_id") == self.order_id:
                         return line["version"]
             return None
 
-        return until(version, f"the log line of {order_id}")
+        return until(version, f"the line of {self.order_id} in the log of {function}")
 
 
 def until(look, what):
@@ -85,40 +109,61 @@ def until(look, what):
     raise StackError(f"There was no {what} within {WAIT_SECONDS} s")
 
 
-def deploy_changed(stack):
-    """Deploys the built stack again with a changed notify-user."""
-    # Beside the build: its template names files by paths from there.
-    build = ROOT / ".aws-sam" / "changed"
-    shutil.copytree(ROOT / ".aws-sam" / "build", build, dirs_exist_ok=True)
+@contextmanager
+def copy_of_the_build():
+    """A copy of what was built, to change. It is beside the build: its template names files by paths from there."""
+    build = BUILD.parent / "changed"
+    shutil.copytree(BUILD, build, dirs_exist_ok=True)
     try:
-        with (build / "NotifyUserFunction" / "bootstrap").open("ab") as bootstrap:
-            bootstrap.write(b"\0")
-        run_step(
-            "Deploying a changed notify-user while the order waits",
-            ["sam", "deploy", "--config-file", ROOT / "samconfig.toml", "--config-env", "local"]
-            + ["--template-file", build / "template.yaml"]
-            + ["--parameter-overrides", f"Architecture={architecture()}", "LocalAws=true"],
-            environment_for(stack.port),
-            STATE / "sam-deploy.log",
-        )
+        yield build
     finally:
         shutil.rmtree(build)
 
 
+def deploy_changed(stack, build, change, *parameters):
+    """Changes the resources of the copied template, and deploys it."""
+    template = read_template(build / "template.yaml")
+    change(template["Resources"])
+    write_template(build / "template.yaml", template)
+    deploy(stack.port, build, *parameters)
+
+
+def change_variable_and_timeout(resources):
+    resources["UpdateStatusFunction"]["Properties"]["Environment"]["Variables"]["CHANGED"] = "yes"
+    resources["SaveOrderFunction"]["Properties"]["Timeout"] = 11
+
+
+def replace_role(resources):
+    # Nobody can change the path of a role: CloudFormation makes another role.
+    resources["NotifyUserFunctionRole"]["Properties"]["Path"] = "/changed/"
+
+
+def expect(changes, old, new):
+    """That in a deployment every function got a new version by its change: the order before it was served by the old
+    version whenever it ended, the order after it by the new one."""
+    for name, change in changes.items():
+        say(f"{change} of {name}: the order before was served by version {old[name]}, the order after by {new[name]}")
+        if not (old[name].isdigit() and new[name].isdigit() and int(old[name]) < int(new[name])):
+            raise StackError(
+                f"{change} of {name} should reach the next order and no order before it, but version {old[name]}"
+                f" served the order before and version {new[name]} the order after"
+            )
+
+
 def main():
-    with temporary_stack() as port:
+    with temporary_stack({"AUTH": "true"}) as port, copy_of_the_build() as build:
         stack = Stack(port)
-        old, old_token = stack.place("ord-old")
-        deploy_changed(stack)
-        new, new_token = stack.place("ord-new")
-        ends = {"ord-old": stack.accept(old, old_token), "ord-new": stack.accept(new, new_token)}
-        versions = {order_id: stack.served_by(order_id) for order_id in ends}
-    for order_id, status in ends.items():
-        say(f"{order_id}: {status}, its customer was told by version {versions[order_id]} of notify-user")
-    if set(ends.values()) != {"SUCCEEDED"}:
-        raise StackError("A deployment kept an order from its outcome")
-    if not versions["ord-old"].isdigit() or versions["ord-old"] == versions["ord-new"]:
-        raise StackError("The old and the new order did not each end on its own code")
+        first = stack.place("ord-first")
+        with (build / "NotifyUserFunction" / "bootstrap").open("ab") as bootstrap:
+            bootstrap.write(b"\0")
+        deploy_changed(stack, build, change_variable_and_timeout)
+        second = stack.place("ord-second")
+        deploy_changed(stack, build, replace_role, "OrderRetentionDays=30")
+        third = stack.place("ord-third")
+        first, second, third = (order.accept() for order in (first, second, third))
+    expect({"save-order": "A changed timeout", "update-status": "A changed variable", "notify-user": "Changed code"}, first, second)
+    parameter = "A changed parameter"
+    expect({"save-order": parameter, "update-status": parameter, "notify-user": "A replaced role"}, second, third)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ use std::time::Duration;
 use functions::aws::{
     ATTEMPT_TIMEOUT, CONNECT_TIMEOUT, INITIAL_BACKOFF, MAX_ATTEMPTS, OPERATION_TIMEOUT,
 };
+use serde_json::json;
 use serde_norway::Value;
 use support::Definition;
 
@@ -179,11 +180,6 @@ fn every_function_logs_json_into_a_group_that_forgets_and_is_traced() {
     for (name, function) in resources(&template, "AWS::Serverless::Function") {
         let logging = &function["LoggingConfig"];
         assert_eq!(logging["LogFormat"], "JSON", "{name}");
-        assert_eq!(
-            logical_id(&logging["ApplicationLogLevel"]),
-            "LogLevel",
-            "{name}"
-        );
         let group = logical_id(&logging["LogGroup"]);
         assert_eq!(
             template["Resources"][&group]["Type"], "AWS::Logs::LogGroup",
@@ -236,8 +232,10 @@ fn every_alarm_says_why_reaches_operations_and_is_in_the_runbook() {
             "FunctionDurationAlarm",
             "FunctionErrorsAlarm",
             "FunctionThrottlesAlarm",
+            "RefusedOrdersAlarm",
             "RuleDeliveriesAlarm",
             "TableThrottlesAlarm",
+            "TasksFailedAlarm",
             "TopicDeliveriesAlarm",
         ])
     );
@@ -267,20 +265,31 @@ fn every_alarm_says_why_reaches_operations_and_is_in_the_runbook() {
 }
 
 #[test]
-fn a_failed_execution_is_told_to_operations_without_its_content() {
+fn a_failed_execution_is_told_to_operations_without_its_content_unless_its_input_was_bad() {
     let template = template();
     let rules = resources(&template, "AWS::Events::Rule");
     let [(_, rule)] = rules.as_slice() else {
         panic!("one rule: {rules:?}")
     };
-    let detail = &rule["EventPattern"]["detail"];
+    let pattern = untagged(&rule["EventPattern"]).as_str().expect("JSON");
+    let pattern: serde_json::Value = serde_json::from_str(pattern).expect("a pattern in JSON");
     assert_eq!(
-        detail["status"].as_sequence().expect("statuses"),
-        &["FAILED", "TIMED_OUT", "ABORTED"].map(Value::from)
+        pattern["detail"],
+        json!({
+            "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+            "stateMachineArn": ["${OrderStateMachine}"],
+            "error": [{ "exists": false }, null, { "anything-but": ["InvalidOrder", "DuplicateOrder"] }],
+        }),
+        "which executions operations are told of"
+    );
+    let alarm = &template["Resources"]["ExecutionsFailedAlarm"]["Properties"];
+    assert_eq!(
+        alarm["MetricName"], "MatchedEvents",
+        "what the alarm counts"
     );
     assert_eq!(
-        logical_id(&detail["stateMachineArn"][0]),
-        "OrderStateMachine"
+        logical_id(&alarm["Dimensions"][0]["Value"]),
+        "FailedExecutionRule"
     );
     let target = &rule["Targets"][0];
     assert_eq!(logical_id(&target["Arn"]), "OperationsTopic");
@@ -338,11 +347,11 @@ fn assert_only_over_tls(template: &Value, kind: &str, list: &str, resource: &str
     let statements = policy["PolicyDocument"]["Statement"]
         .as_sequence()
         .expect("statements");
-    let denies = statements.iter().map(untagged).any(|choice| {
-        choice[0] == "OnAws"
-            && choice[1]["Effect"] == "Deny"
-            && choice[1]["Principal"] == "*"
-            && choice[1]["Condition"]["Bool"]["aws:SecureTransport"] == "false"
+    let denies = statements.iter().any(|statement| {
+        statement["Sid"] == "OnlyOverTls" // by which local/stack.py finds it
+            && statement["Effect"] == "Deny"
+            && statement["Principal"] == "*"
+            && statement["Condition"]["Bool"]["aws:SecureTransport"] == "false"
     });
     assert!(denies, "{name} lets {resource} be used without TLS");
 }
@@ -350,10 +359,6 @@ fn assert_only_over_tls(template: &Value, kind: &str, list: &str, resource: &str
 #[test]
 fn topics_and_queues_are_encrypted_and_used_over_tls_only() {
     let template = template();
-    assert_eq!(
-        template["Parameters"]["LocalAws"]["Default"], "false",
-        "on AWS this must be asked for"
-    );
     for (name, topic) in resources(&template, "AWS::SNS::Topic") {
         assert_eq!(
             logical_id(&topic["KmsMasterKeyId"]),
@@ -383,6 +388,14 @@ fn topics_and_queues_are_encrypted_and_used_over_tls_only() {
                 "{service} cannot deliver to what {name} encrypts"
             );
         }
+        let statements = key["KeyPolicy"]["Statement"].as_sequence();
+        for statement in statements.expect("statements") {
+            assert!(
+                statement["Sid"] == "Administration" || statement["Condition"].is_mapping(),
+                "{name} serves a service for anything: {:?}",
+                statement["Sid"]
+            );
+        }
     }
 }
 
@@ -402,7 +415,17 @@ fn the_table_is_encrypted_restorable_and_protected() {
             template["Resources"][name]["DeletionPolicy"], "Retain",
             "{name}"
         );
+        let expected = "{ AttributeName: expires_at, Enabled: true }";
+        let expected: Value = serde_norway::from_str(expected).expect("YAML");
+        assert_eq!(
+            table["TimeToLiveSpecification"], expected,
+            "{name} keeps orders for ever"
+        );
     }
+    assert_eq!(
+        template["Parameters"]["OrderRetentionDays"]["Default"], 0,
+        "orders are deleted without anybody having asked for it"
+    );
     for parameter in ["PointInTimeRecovery", "DeletionProtection"] {
         assert_eq!(
             template["Parameters"][parameter]["Default"], "true",
@@ -453,13 +476,116 @@ fn no_role_or_policy_names_every_resource_where_aws_knows_narrower_ones() {
     }
 }
 
+/// Adds what a value refers to, at any depth: parameters and resources, but not what AWS itself provides.
+fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Tagged(tagged) => {
+            let text = tagged.value.as_str();
+            let names: Vec<&str> = match (tagged.tag.to_string().as_str(), text) {
+                ("!Ref" | "!GetAtt", Some(name)) => vec![name],
+                ("!Sub", Some(text)) => text
+                    .split("${")
+                    .skip(1)
+                    .filter_map(|rest| rest.split('}').next())
+                    .collect(),
+                _ => panic!("say here what {value:?} refers to"),
+            };
+            let ids = names.iter().filter_map(|name| name.split('.').next());
+            found.extend(
+                ids.filter(|id| !id.starts_with("AWS::"))
+                    .map(ToOwned::to_owned),
+            );
+        }
+        Value::Mapping(mapping) => mapping
+            .values()
+            .for_each(|value| collect_references(value, found)),
+        Value::Sequence(values) => values
+            .iter()
+            .for_each(|value| collect_references(value, found)),
+        _ => {}
+    }
+}
+
+/// The most characters that a reference stands for in a stack whose name has 60 characters: CloudFormation names a
+/// resource by the stack, its logical id and 13 characters, and cuts a role's name to 64.
+fn longest_value(template: &Value, id: &str) -> usize {
+    if let Some(values) = template["Parameters"][id]["AllowedValues"].as_sequence() {
+        let values = values.iter().map(|value| match value {
+            Value::String(text) => text.len(),
+            value => value.as_u64().expect("a number").to_string().len(),
+        });
+        return values.max().expect("a value");
+    }
+    match template["Resources"][id]["Type"].as_str() {
+        Some("AWS::IAM::Role") => 64,
+        Some("AWS::Logs::LogGroup") => {
+            let name = untagged(&template["Resources"][id]["Properties"]["LogGroupName"]);
+            name.as_str()
+                .expect("a name")
+                .replace("${AWS::StackName}", &"n".repeat(60))
+                .len()
+        }
+        Some(_) => 60 + 1 + id.len() + 1 + 13,
+        None => panic!("{id} is no resource and no parameter with a list of values"),
+    }
+}
+
 #[test]
-fn an_execution_keeps_its_function_versions() {
+fn whatever_changes_of_a_function_publishes_a_version_of_it() {
     let template = template();
+    let globals = &template["Globals"]["Function"];
     assert!(
-        template["Globals"]["Function"]["AutoPublishAlias"].is_string(),
+        globals["AutoPublishAlias"].is_string(),
         "no versions are published"
     );
+    assert_eq!(
+        globals["AutoPublishAliasAllProperties"], true,
+        "a changed timeout publishes no version"
+    );
+    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+        let mut configuration = function.clone();
+        let described = configuration
+            .as_mapping_mut()
+            .expect("properties")
+            .remove("VersionDescription")
+            .unwrap_or_else(|| panic!("{name} has no VersionDescription"));
+        let mut uses = BTreeSet::new();
+        collect_references(globals, &mut uses);
+        collect_references(&configuration, &mut uses);
+        let mut describes = BTreeSet::new();
+        collect_references(&described, &mut describes);
+        assert_eq!(
+            describes, uses,
+            "in the VersionDescription of {name} (left) and in its configuration (right): what is missing publishes no \
+             version when it changes, and AWS refuses a version for what is too much"
+        );
+        let length: usize = describes
+            .iter()
+            .map(|id| longest_value(&template, id) + 1)
+            .sum();
+        assert!(
+            length <= 256,
+            "the VersionDescription of {name} can have {length} characters"
+        );
+        for settings in [globals, function] {
+            for property in [
+                "Tags",
+                "ReservedConcurrentExecutions",
+                "FunctionName",
+                "PackageType",
+            ] {
+                assert!(
+                    settings.get(property).is_none(),
+                    "{property} of {name}: no part of a version, or replaces the function"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_execution_keeps_the_versions_roles_and_logs_that_it_began_with() {
+    let template = template();
     for (name, machine) in resources(&template, "AWS::Serverless::StateMachine") {
         for (what, value) in machine["DefinitionSubstitutions"]
             .as_mapping()
@@ -470,6 +596,116 @@ fn an_execution_keeps_its_function_versions() {
             assert!(
                 !what.ends_with("Function") || value.ends_with(".Version"),
                 "{name}: {what} is no version"
+            );
+        }
+    }
+    for kind in [
+        "AWS::Serverless::StateMachine",
+        "AWS::Serverless::Function",
+        "AWS::IAM::Role",
+        "AWS::Logs::LogGroup",
+    ] {
+        for (name, _) in resources(&template, kind) {
+            let resource = &template["Resources"][name];
+            assert_eq!(
+                resource["UpdateReplacePolicy"], "Retain",
+                "{name} is taken away from orders in flight when it is replaced"
+            );
+            assert!(
+                kind != "AWS::Serverless::Function" || resource.get("DeletionPolicy").is_none(),
+                "{name} has a DeletionPolicy, which would be its old versions', too"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_parameter_replaces_what_holds_orders_or_is_known_to_others() {
+    let template = template();
+    // What CloudFormation's reference says needs a replacement.
+    let replacing: [(&str, &[&str]); 5] = [
+        (
+            "AWS::DynamoDB::Table",
+            &[
+                "TableName",
+                "KeySchema",
+                "AttributeDefinitions",
+                "LocalSecondaryIndexes",
+                "ImportSourceSpecification",
+            ],
+        ),
+        ("AWS::SNS::Topic", &["TopicName", "FifoTopic"]),
+        ("AWS::SQS::Queue", &["QueueName", "FifoQueue"]),
+        ("AWS::Events::EventBus", &["Name"]),
+        (
+            "AWS::KMS::Key",
+            &["KeySpec", "KeyUsage", "MultiRegion", "Origin"],
+        ),
+    ];
+    for (kind, properties) in replacing {
+        for (name, resource) in resources(&template, kind) {
+            assert!(
+                template["Resources"][name].get("Condition").is_none(),
+                "{name} goes away with a condition"
+            );
+            for property in properties {
+                let mut references = BTreeSet::new();
+                // Panics at `!If`, and so at conditions.
+                collect_references(&resource[*property], &mut references);
+                assert!(
+                    references.is_empty(),
+                    "{property} of {name} follows {references:?}: a change of it replaces {name}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn alarms_on_failures_see_every_task_and_leave_bad_input_out() {
+    let template = template();
+    let metrics = |alarm: &str| -> Vec<Value> {
+        let metrics = &template["Resources"][alarm]["Properties"]["Metrics"];
+        metrics.as_sequence().expect("metrics").clone()
+    };
+    let watched: BTreeSet<String> = metrics("TasksFailedAlarm")
+        .iter()
+        .filter_map(|metric| {
+            let dimension = &metric["MetricStat"]["Metric"]["Dimensions"][0];
+            (dimension["Name"] == "ServiceIntegrationResourceArn").then(|| {
+                let arn = untagged(&dimension["Value"]).as_str().expect("an ARN");
+                arn.replace("${AWS::Region}:${AWS::AccountId}", ":")
+                    .replace("${AWS::Partition}", "aws")
+            })
+        })
+        .collect();
+    let used: BTreeSet<String> = Definition::read()
+        .states()
+        .filter_map(|(_, state)| state["Resource"].as_str().map(ToOwned::to_owned))
+        .collect();
+    assert_eq!(
+        watched, used,
+        "watched by TasksFailedAlarm (left), used by the definition (right)"
+    );
+    for (alarm, taken_off) in [
+        ("TasksFailedAlarm", "business"),
+        ("FunctionErrorsAlarm", "refused"),
+    ] {
+        let metrics = metrics(alarm);
+        let expression = metrics[0]["Expression"].as_str().expect("an expression");
+        assert!(
+            expression.ends_with(&format!("- SUM(FILL(METRICS(\"{taken_off}\"), 0))")),
+            "{alarm} takes nothing off: {expression}"
+        );
+        for metric in ["OrdersInvalid", "OrdersDuplicate"] {
+            assert!(
+                metrics.iter().any(
+                    |query| query["MetricStat"]["Metric"]["MetricName"] == metric
+                        && query["Id"]
+                            .as_str()
+                            .is_some_and(|id| id.starts_with(taken_off))
+                ),
+                "{alarm} counts {metric}"
             );
         }
     }
@@ -514,17 +750,26 @@ fn a_restaurant_may_read_its_inbox_and_answer_and_see_where_orders_stand_and_not
             .into()
     );
 
-    let reads = policy["PolicyDocument"]["Statement"]
-        .as_sequence()
-        .expect("statements")
-        .iter()
-        .find(|statement| statement["Action"] == "dynamodb:GetItem")
-        .expect("reads of the table");
+    let condition = |action: &str| {
+        let statements = policy["PolicyDocument"]["Statement"].as_sequence();
+        let mut statements = statements.expect("statements").iter();
+        let statement = statements.find(|statement| statement["Action"] == action);
+        &statement.expect("a statement")["Condition"]
+    };
+    assert_eq!(
+        untagged(&condition("kms:Decrypt")["StringEquals"]["kms:ViaService"]),
+        "sqs.${AWS::Region}.amazonaws.com",
+        "by which way the key is used"
+    );
     let expected = r#"
         ForAllValues:StringEquals: { dynamodb:Attributes: [order_id, status, restaurant_id, status_reason, updated_at] }
         StringEqualsIfExists: { dynamodb:Select: SPECIFIC_ATTRIBUTES }
         "Null": { dynamodb:Attributes: "false" }
     "#;
     let expected: Value = serde_norway::from_str(expected).expect("YAML");
-    assert_eq!(reads["Condition"], expected, "what is read of an order");
+    assert_eq!(
+        condition("dynamodb:GetItem"),
+        &expected,
+        "what is read of an order"
+    );
 }

@@ -1,9 +1,10 @@
 //! Inputs that are no valid order: each is refused with all its problems, and leaves no trace.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
 
-use support::{Stack, TestOrder, unique};
+use support::{Stack, TestOrder, output, unique};
 
 /// The fields that the failed execution names, for an input that breaks the order's rules.
 async fn problems_of(stack: &Stack, input: &Value) -> String {
@@ -52,23 +53,71 @@ async fn an_order_with_five_problems_is_refused_with_all_five_and_leaves_no_trac
 }
 
 #[tokio::test]
-async fn operations_are_told_of_an_execution_that_failed_and_not_of_its_input() {
+async fn operations_are_told_of_executions_that_need_them_and_not_of_bad_input() {
     let stack = Stack::connect();
-    let name = format!("invalid-{}", unique());
-    let queue = stack.operations_queue(&name).await;
-    let input = json!({ "order_id": name, "note": "Ring at the back door" }).to_string();
-    let execution = stack.start(&Stack::state_machine(), &name, &input).await;
-    let told = stack.one_message(&queue).await;
-    assert_eq!(told["order"], name.as_str());
+    let machine = Stack::state_machine();
+
+    let invalid = format!("invalid-{}", unique());
+    let told_of_invalid = stack.operations_queue(&invalid).await;
+    let input = json!({ "order_id": invalid }).to_string();
+    let execution = stack.start(&machine, &invalid, &input).await;
+    let end = stack.end_of(&execution).await;
+    assert_eq!(end.error(), Some("InvalidOrder"), "{:?}", end.cause());
+
+    let mut order = TestOrder::new(&stack).await;
+    order.order.note = Some("Ring at the back door".into());
+    let order_id = order.order.order_id.clone();
+    let told = stack.operations_queue(&order_id).await;
+    let owner = order.place().await;
+    let message = order.restaurant_message().await;
+
+    let duplicate = format!("duplicate-{}", unique());
+    let told_of_duplicate = stack.operations_queue(&duplicate).await;
+    let input = serde_json::to_string(&order.order).expect("an order as JSON");
+    let execution = stack.start(&machine, &duplicate, &input).await;
+    let end = stack.end_of(&execution).await;
+    assert_eq!(end.error(), Some("DuplicateOrder"), "{:?}", end.cause());
+
+    // Somebody deletes the order while its restaurant thinks.
+    stack
+        .dynamodb
+        .delete_item()
+        .table_name(output("OrdersTableName"))
+        .key("order_id", AttributeValue::S(order_id.clone()))
+        .send()
+        .await
+        .expect("a delete");
+    order.accept(&message).await;
+    let told = stack.one_message(&told).await;
+    assert_eq!(told["order"], order_id.as_str());
     assert_eq!(told["status"], "FAILED");
-    assert_eq!(told["error"], "InvalidOrder");
-    assert_eq!(told["execution"], execution.as_str());
-    let cause = told["cause"].as_str().unwrap_or_default();
-    assert!(cause.contains("customer_id is required"), "cause: {cause}");
+    assert_eq!(told["error"], "OrderNotFound");
+    assert_eq!(told["execution"], owner.as_str());
     assert!(
         !told.to_string().contains("back door"),
-        "operations are told what the customer wrote"
+        "operations are told what the customer wrote: {told}"
     );
+
+    // Without an error: whoever stops an execution need not give one.
+    let stopped = TestOrder::new(&stack).await;
+    let told = stack.operations_queue(&stopped.order.order_id).await;
+    let execution = stopped.place().await;
+    stopped.restaurant_message().await;
+    let stop = stack.sfn.stop_execution().execution_arn(&execution);
+    stop.send().await.expect("a stop");
+    let told = stack.one_message(&told).await;
+    assert_eq!(told["status"], "ABORTED");
+
+    for (queue, what) in [
+        (told_of_invalid, "an invalid order"),
+        (told_of_duplicate, "a duplicate order"),
+    ] {
+        let heard = stack.receive_now(&queue, 1).await;
+        assert!(
+            heard.is_empty(),
+            "operations were told of {what}: {heard:?}"
+        );
+    }
 }
 
 #[tokio::test]
