@@ -12,10 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
+import boto3
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
-from stack import ROOT, StackError, aws_cli, environment_for, outputs, say, temporary_stack
+from stack import ROOT, STACK_NAME, StackError, environment_for, outputs, say, temporary_stack
 
 PAGE = ROOT / "docs" / "runbook.md"
 WAIT_SECONDS = 60
@@ -36,8 +39,9 @@ NOTHING = {"", "[]", "{}", "null", "None"}
 
 class Runbook:
     def __init__(self, port):
-        self.port = port
         self.outputs = outputs(port)
+        # For this test's own calls; the page's commands see the same.
+        os.environ.update(environment_for(port))
         # What the page's commands see, and leave behind for those after them.
         self.environment = environment_for(port) | self.outputs
         self.environment["PATH"] = f"{ROOT / 'target' / 'debug'}{os.pathsep}{self.environment['PATH']}"
@@ -100,7 +104,7 @@ class Runbook:
             case "When the code or the definition must change":
                 order_id = self.place("ord-aborted")
                 self.asked(order_id)
-                self.aws("stepfunctions", "stop-execution", "--execution-arn", self.execution(order_id))
+                aws("stepfunctions").stop_execution(executionArn=self.execution(order_id))
                 self.order(order_id)
             case "The restaurant has answered, and the order is still PLACED":
                 self.order(self.failed("ord-answered"))
@@ -146,18 +150,19 @@ class Runbook:
 
     def place(self, order_id, **changes):
         order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"order_id": order_id} | changes
-        machine = ["--state-machine-arn", self.outputs["StateMachineArn"]]
-        self.aws("stepfunctions", "start-execution", *machine, "--name", order_id, "--input", json.dumps(order))
+        machine = self.outputs["StateMachineArn"]
+        aws("stepfunctions").start_execution(stateMachineArn=machine, name=order_id, input=json.dumps(order))
         return order_id
 
     def asked(self, order_id):
         """The message to the restaurant, taken off the inbox."""
 
+        inbox = self.outputs["RestaurantInboxUrl"]
+
         def look():
-            for message in self.receive(self.outputs["RestaurantInboxUrl"]):
+            for message in self.receive(inbox):
                 body = json.loads(message["Body"])
-                handle = ["--receipt-handle", message["ReceiptHandle"]]
-                self.aws("sqs", "delete-message", "--queue-url", self.outputs["RestaurantInboxUrl"], *handle)
+                aws("sqs").delete_message(QueueUrl=inbox, ReceiptHandle=message["ReceiptHandle"])
                 if body["order_id"] == order_id:
                     return body
             return None
@@ -166,11 +171,11 @@ class Runbook:
 
     def answer(self, order_id, answer):
         token = self.asked(order_id)["task_token"]
-        self.aws("stepfunctions", "send-task-success", "--task-token", token, "--task-output", json.dumps(answer))
+        aws("stepfunctions").send_task_success(taskToken=token, output=json.dumps(answer))
 
     def ended(self, order_id, status):
         def look():
-            found = self.aws("stepfunctions", "describe-execution", "--execution-arn", self.execution(order_id))
+            found = aws("stepfunctions").describe_execution(executionArn=self.execution(order_id))
             return found["status"] if found["status"] != "RUNNING" else None
 
         if (found := until(look, f"end of {order_id}")) != status:
@@ -178,15 +183,13 @@ class Runbook:
 
     def failed(self, order_id):
         """An order that is PLACED, whose restaurant answered, and whose execution failed: it was deleted meanwhile."""
-        table = ["--table-name", self.outputs["OrdersTableName"]]
-        key = ["--key", json.dumps({"order_id": {"S": order_id}})]
+        table, key = self.outputs["OrdersTableName"], {"order_id": {"S": order_id}}
         token = self.asked(self.place(order_id))["task_token"]
-        item = self.aws("dynamodb", "get-item", *table, *key)["Item"]
-        self.aws("dynamodb", "delete-item", *table, *key)
-        output = ["--task-output", json.dumps({"isAccepted": True})]
-        self.aws("stepfunctions", "send-task-success", "--task-token", token, *output)
+        item = aws("dynamodb").get_item(TableName=table, Key=key)["Item"]
+        aws("dynamodb").delete_item(TableName=table, Key=key)
+        aws("stepfunctions").send_task_success(taskToken=token, output=json.dumps({"isAccepted": True}))
         self.ended(order_id, "FAILED")
-        self.aws("dynamodb", "put-item", *table, "--item", json.dumps(item))
+        aws("dynamodb").put_item(TableName=table, Item=item)
         return order_id
 
     def rejected(self, order_id):
@@ -198,38 +201,33 @@ class Runbook:
 
     # The local AWS.
 
-    def aws(self, *arguments):
-        return aws_cli(self.port, *arguments)
-
     def execution(self, order_id):
         return f"{self.outputs['StateMachineArn'].replace(':stateMachine:', ':execution:')}:{order_id}"
 
     def queue(self, logical_id):
-        resource = ["--stack-name", "order-workflow", "--logical-resource-id", logical_id]
-        found = self.aws("cloudformation", "describe-stack-resource", *resource)
+        found = aws("cloudformation").describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=logical_id)
         return found["StackResourceDetail"]["PhysicalResourceId"]
 
     def send(self, logical_id, body):
-        self.aws("sqs", "send-message", "--queue-url", self.queue(logical_id), "--message-body", body)
+        aws("sqs").send_message(QueueUrl=self.queue(logical_id), MessageBody=body)
 
     def receive(self, url):
-        look = ["--wait-time-seconds", "1", "--max-number-of-messages", "10"]
-        return self.aws("sqs", "receive-message", "--queue-url", url, *look).get("Messages", [])
+        found = aws("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=1, MaxNumberOfMessages=10)
+        return found.get("Messages", [])
 
     def subscribe(self):
         """Queues with the events of rejected orders, and with what their customers are told."""
         queues = []
         for name in ("runbook-events", "runbook-customer"):
-            url = self.aws("sqs", "create-queue", "--queue-name", name)["QueueUrl"]
-            attributes = self.aws("sqs", "get-queue-attributes", "--queue-url", url, "--attribute-names", "QueueArn")
-            queues.append((url, attributes["Attributes"]["QueueArn"]))
+            url = aws("sqs").create_queue(QueueName=name)["QueueUrl"]
+            found = aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+            queues.append((url, found["Attributes"]["QueueArn"]))
         (events, events_arn), (customer, customer_arn) = queues
-        rule = ["--event-bus-name", self.outputs["EventBusName"]]
+        bus = self.outputs["EventBusName"]
         pattern = json.dumps({"source": ["order-processing"], "detail-type": ["ORDER_REJECTED"]})
-        self.aws("events", "put-rule", "--name", "runbook", *rule, "--event-pattern", pattern)
-        self.aws("events", "put-targets", "--rule", "runbook", *rule, "--targets", f"Id=runbook,Arn={events_arn}")
-        endpoint = ["--protocol", "sqs", "--notification-endpoint", customer_arn]
-        self.aws("sns", "subscribe", "--topic-arn", self.outputs["UserTopicArn"], *endpoint)
+        aws("events").put_rule(Name="runbook", EventBusName=bus, EventPattern=pattern)
+        aws("events").put_targets(Rule="runbook", EventBusName=bus, Targets=[{"Id": "runbook", "Arn": events_arn}])
+        aws("sns").subscribe(TopicArn=self.outputs["UserTopicArn"], Protocol="sqs", Endpoint=customer_arn)
         return events, customer
 
     def received(self, url, count):
@@ -242,6 +240,12 @@ class Runbook:
 
         until(look, f"{count} messages in {url.rsplit('/', 1)[1]}")
         return found
+
+
+@cache
+def aws(service):
+    """A client of an AWS service; a process of the AWS CLI for each call would take minutes in sum."""
+    return boto3.client(service)
 
 
 def commands(page):
