@@ -2,7 +2,8 @@
 """The workflow's stack on a local AWS: start, deploy, use, stop.
 
 The local AWS is MiniStack. The definition and the functions' binaries are those that AWS gets, and so is the template but
-for what `take_out_what_is_lacking` lists; only the endpoint differs. Nothing leaves this machine, and nothing listens beyond its loopback interface.
+for what `take_out_what_is_lacking` lists; only the endpoint differs. Nothing leaves this machine, and nothing listens
+beyond its loopback interface.
 """
 
 import argparse
@@ -284,7 +285,7 @@ def build(quick=False):
 
 def read_template(path):
     """A template with the short forms of its functions written out: `!Ref Id` is `{"Ref": "Id"}`."""
-    # Here and not above: it takes half a second, and most commands do not need it.
+    # Here and not above: most commands do without, and importing it takes its time.
     from samcli.yamlhelper import yaml_parse
 
     return yaml_parse(path.read_text())
@@ -303,7 +304,7 @@ def take_out_what_is_lacking(resources):
         # It refuses alarms on what is computed from several metrics.
         if resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in properties:
             del resources[name]
-        # It has no TLS, and refuses everything where a policy demands it.
+        # It has no TLS, and so refuses everything where a policy demands it.
         if resource["Type"] in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"):
             document = properties["PolicyDocument"]
             document["Statement"] = [each for each in document["Statement"] if each.get("Sid") != "OnlyOverTls"]

@@ -284,7 +284,7 @@ fn a_failed_execution_is_told_to_operations_without_its_content_unless_its_input
     );
     let alarm = &template["Resources"]["ExecutionsFailedAlarm"]["Properties"];
     assert_eq!(
-        alarm["MetricName"], "MatchedEvents",
+        alarm["MetricName"], "TriggeredRules",
         "what the alarm counts"
     );
     assert_eq!(
