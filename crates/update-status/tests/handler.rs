@@ -62,13 +62,13 @@ async fn an_order_moves_only_from_the_status_before_and_by_its_own_execution() {
         let aws = FakeAws::answering(&[(200, "{}")]);
         let decision = update(&aws, request(status)).await.expect("an update");
         assert_eq!(decision.status, status);
-        let mut set = "SET #status = :status, updated_at = :updated_at".to_owned();
+        let mut expression = "SET #status = :status, updated_at = :updated_at".to_owned();
         let mut values = json!({
             ":status": { "S": status }, ":predecessor": { "S": "PLACED" },
             ":updated_at": { "S": "2026-01-31T12:01:00.000Z" }, ":execution_arn": { "S": EXECUTION },
         });
         if let Some(reason) = decision.status_reason {
-            set += ", status_reason = :status_reason";
+            expression += ", status_reason = :status_reason";
             values[":status_reason"] = json!({ "S": reason });
         }
         let sent: Value = serde_json::from_str(&aws.requests()[0]).expect("JSON");
@@ -77,7 +77,7 @@ async fn an_order_moves_only_from_the_status_before_and_by_its_own_execution() {
             sent["ConditionExpression"],
             "#status = :predecessor AND execution_arn = :execution_arn"
         );
-        assert_eq!(sent["UpdateExpression"], set, "for {status}");
+        assert_eq!(sent["UpdateExpression"], expression, "for {status}");
         assert_eq!(sent["ExpressionAttributeValues"], values, "for {status}");
     }
 }
@@ -157,8 +157,11 @@ async fn an_order_expires_so_many_days_after_its_last_change() {
         (least..least + 60).contains(&expires_at),
         "expires_at is {expires_at}, not 30 days from {before:?}"
     );
-    let set = sent["UpdateExpression"].as_str().unwrap_or_default();
-    assert!(set.contains("expires_at = :expires_at"), "{set}");
+    let expression = sent["UpdateExpression"].as_str().unwrap_or_default();
+    assert!(
+        expression.contains("expires_at = :expires_at"),
+        "{expression}"
+    );
 }
 
 #[tokio::test]
