@@ -19,8 +19,8 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sfn::types::{
-    ExecutionStatus, InspectionLevel, MockErrorOutput, MockInput, TestExecutionStatus,
-    TestStateConfiguration,
+    ExecutionStatus, InspectionLevel, MockErrorOutput, MockInput, MockResponseValidationMode,
+    TestExecutionStatus,
 };
 use order::{RestaurantMessage, Status};
 use serde_json::{Value, json};
@@ -747,19 +747,28 @@ fn of_aws_alone(checks: &mut Checks, config: &SdkConfig, target: &Target) {
             },
         );
     }
-    for (what, mock, next) in [
-        ("a timeout", failed("States.Timeout"), "Update order status"),
+    for (what, mock, next, status) in [
+        (
+            "a timeout",
+            failed("States.Timeout"),
+            "Update order status",
+            Some("TIMED_OUT"),
+        ),
         (
             "the restaurant's failure",
             failed("RestaurantUnavailable"),
             "Update order status",
+            Some("FAILED"),
         ),
         (
             "an answer",
             MockInput::builder()
                 .result(r#"{"isAccepted":true}"#)
+                // An answer, not what SNS says of a message.
+                .field_validation_mode(MockResponseValidationMode::None)
                 .build(),
             "Restaurant decision",
+            None,
         ),
     ] {
         let target = target.clone();
@@ -769,6 +778,7 @@ fn of_aws_alone(checks: &mut Checks, config: &SdkConfig, target: &Target) {
                 let answer = test_state(&target, "Notify restaurant", Some(mock), &json!({})).await;
                 with(&target, answer, |answer| {
                     answer.next_state.as_deref() == Some(next)
+                        && status.is_none_or(|status| answer.variable("status") == status)
                 })
             },
         );
@@ -787,9 +797,7 @@ fn of_aws_alone(checks: &mut Checks, config: &SdkConfig, target: &Target) {
                 let input = json!({ "order_id": "verify", "notifyRestaurantResult": result });
                 let answer = test_state(&target, "Restaurant decision", None, &input).await;
                 with(&target, answer, |answer| {
-                    let variables: Value =
-                        serde_json::from_str(&answer.variables).unwrap_or_default();
-                    variables["status"] == status
+                    answer.variable("status") == status
                 })
             },
         );
@@ -857,7 +865,14 @@ struct Answer {
     status: Option<TestExecutionStatus>,
     error: Option<String>,
     next_state: Option<String>,
-    variables: String,
+    variables: Value,
+}
+
+impl Answer {
+    /// What the state left in a variable of the workflow.
+    fn variable(&self, name: &str) -> &Value {
+        &self.variables[name]
+    }
 }
 
 /// One state of the deployed definition, tested alone. The result of a task is mocked: nothing is called.
@@ -868,19 +883,16 @@ async fn test_state(
     input: &Value,
 ) -> Result<Answer, Found> {
     let time = now();
+    let order =
+        json!({ "order_id": "verify", "restaurant_id": "verify", "items": [], "currency": "EUR" });
     // A context may be given with a mock only.
     let context = mock.is_some().then(|| {
         json!({
-            "Execution": { "Id": output("StateMachineArn"), "Name": "verify", "StartTime": time, "Input": {} },
+            "Execution": { "Id": output("StateMachineArn"), "Name": "verify", "StartTime": time, "Input": order },
             "State": { "Name": state, "EnteredTime": time, "RetryCount": 0 },
             "Task": { "Token": "verify" },
         })
         .to_string()
-    });
-    let retries = mock.as_ref().map(|_| {
-        TestStateConfiguration::builder()
-            .retrier_retry_count(1_000)
-            .build()
     });
     let variables = json!({ "order_id": "verify", "summary": { "order_id": "verify", "restaurant_id": "verify", "total_amount": 1 } });
     let answered = target
@@ -894,7 +906,6 @@ async fn test_state(
         .variables(variables.to_string())
         .set_mock(mock)
         .set_context(context)
-        .set_state_configuration(retries)
         .inspection_level(InspectionLevel::Debug)
         .send()
         .await
@@ -905,9 +916,8 @@ async fn test_state(
         error: answered.error().map(ToOwned::to_owned),
         next_state: answered.next_state().map(ToOwned::to_owned),
         variables: inspected
-            .and_then(|data| data.variables())
-            .unwrap_or("{}")
-            .to_owned(),
+            .and_then(|data| serde_json::from_str(data.variables()?).ok())
+            .unwrap_or_default(),
     })
 }
 
@@ -922,13 +932,14 @@ fn with(
     };
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
     let said = format!(
-        "status {}, error {}, next state {}",
+        "status {}, error {}, next state {}, order status {}",
         answer
             .status
             .as_ref()
             .map_or("none", TestExecutionStatus::as_str),
         text(&answer.error),
         text(&answer.next_state),
+        answer.variable("status").as_str().unwrap_or("none"),
     );
     target.expect(right(&answer), &said)
 }
