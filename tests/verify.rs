@@ -5,7 +5,7 @@
 //! and counts as not answered where the local AWS answers otherwise.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // like the tests, whose checks it runs
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::env;
 use std::fmt::Write as _;
 use std::future::Future;
@@ -96,7 +96,7 @@ impl Target {
     fn refused(&self, error: &(impl ProvideErrorMetadata + std::fmt::Debug)) -> Found {
         let said = format!(
             "{}: {}",
-            error.code().unwrap_or("no error code"),
+            error.code().unwrap_or("no answer"),
             error.message().unwrap_or_default()
         );
         // Whoever may not ask has shown nothing about the stack.
@@ -690,27 +690,33 @@ async fn simulate(
         .iter()
         .map(|call| (call, true))
         .chain(denied.map(|call| (call, false)));
-    let mut wrong = Vec::new();
+    let mut calls: BTreeMap<&str, BTreeMap<&str, bool>> = BTreeMap::new();
     for ((action, resource), expected) in all {
-        let simulated = cli(
-            target,
-            &[
-                "iam",
-                "simulate-principal-policy",
-                "--policy-source-arn",
-                role_arn,
-                "--action-names",
-                action,
-                "--resource-arns",
-                resource,
-            ],
-        )
-        .await?;
-        let decision = simulated["EvaluationResults"][0]["EvalDecision"].as_str();
-        let decision = decision.ok_or("no decision came")?;
-        if (decision == "allowed") != expected {
-            let last = resource.rsplit(':').next().unwrap_or_default();
-            wrong.push(format!("{action} on {last} is {decision}"));
+        calls.entry(resource).or_default().insert(action, expected);
+    }
+    let mut wrong = Vec::new();
+    for (resource, actions) in calls {
+        let mut command = vec![
+            "iam",
+            "simulate-principal-policy",
+            "--policy-source-arn",
+            role_arn,
+        ];
+        command.extend(["--resource-arns", resource, "--action-names"]);
+        command.extend(actions.keys());
+        let simulated = cli(target, &command).await?;
+        for (action, expected) in &actions {
+            let results = simulated["EvaluationResults"].as_array();
+            let result = results
+                .into_iter()
+                .flatten()
+                .find(|result| result["EvalActionName"] == *action);
+            let decision = result.and_then(|result| result["EvalDecision"].as_str());
+            let decision = decision.ok_or("no decision came")?;
+            if (decision == "allowed") != *expected {
+                let last = resource.rsplit(':').next().unwrap_or_default();
+                wrong.push(format!("{action} on {last} is {decision}"));
+            }
         }
     }
     Ok(wrong)
