@@ -74,6 +74,13 @@ on-stack:
 	cargo test $(EVERYTHING) --no-run --test command_line
 	cargo test $(EVERYTHING) --test end_to_end -- --test-threads 32
 	cargo test $(EVERYTHING) --test coverage
+	FAILURES=1 target/debug/verify order-workflow
+
+STACK ?= order-workflow
+.PHONY: verify
+verify: $(TOOLS) ## Check the deployed STACK with your credentials: its contract, and what only AWS can answer
+	cargo test $(EVERYTHING) --no-run --test coverage
+	target/debug/verify $(STACK)
 
 .PHONY: load
 load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, audit each of them

@@ -9,5 +9,8 @@ mod terminal;
 
 pub use definition::{Definition, Transition};
 pub use proxy::{Call, Fault, Faults};
-pub use stack::{Listener, SHORT_TIMEOUT, Stack, TestOrder, assume, aws, output, seconds, unique};
+pub use stack::{
+    Deployed, Listener, SHORT_TIMEOUT, Stack, TestOrder, assume, aws, output, seconds, unique,
+    use_deployed,
+};
 pub use terminal::{Session, Terminal, orderctl_binary};

@@ -1,11 +1,13 @@
 //! The deployed stack as a test sees it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::env;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use aws_config::SdkConfig;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sfn::types::HistoryEvent;
@@ -40,26 +42,73 @@ pub struct Stack {
     pub sqs: aws_sdk_sqs::Client,
 }
 
-/// The value of a stack output, which the environment holds.
+/// A stack that the program found by its name, instead of one that the environment names.
+pub struct Deployed {
+    /// How to reach it.
+    pub config: SdkConfig,
+    /// Its outputs.
+    pub outputs: HashMap<String, String>,
+    /// What the names of all that is made in it begin with.
+    pub prefix: &'static str,
+    /// How long new rules and subscriptions take until they hear what is said.
+    pub settle: Duration,
+}
+
+static DEPLOYED: OnceLock<Deployed> = OnceLock::new();
+
+/// From now on, this is the stack that [`Stack::connect`] connects to.
+pub fn use_deployed(stack: Deployed) {
+    assert!(DEPLOYED.set(stack).is_ok(), "one process, one stack");
+}
+
+/// A name that nothing else has, by which it is seen who made what it names.
+fn named(kind: &str) -> String {
+    let prefix = DEPLOYED.get().map_or("", |deployed| deployed.prefix);
+    format!("{prefix}{kind}-{}", unique())
+}
+
+/// What was made in the account, to be removed at the end.
+enum Made {
+    Queue(String),
+    Subscription(String),
+    Rule { bus: String, name: String },
+    StateMachine(String),
+}
+
+static MADE: Mutex<Vec<Made>> = Mutex::new(Vec::new());
+
+fn made(what: Made) {
+    MADE.lock().expect("the list of what was made").push(what);
+}
+
+/// The value of a stack output.
 #[must_use]
 pub fn output(name: &str) -> String {
+    if let Some(deployed) = DEPLOYED.get() {
+        let value = deployed.outputs.get(name);
+        return value
+            .unwrap_or_else(|| panic!("the stack has no output {name}"))
+            .clone();
+    }
     env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run these tests with `make end-to-end`, which deploys a stack for them")
     })
 }
 
 impl Stack {
-    /// The stack whose resources the environment names.
+    /// The stack that [`use_deployed`] named, or else the one whose resources the environment names.
     #[must_use]
     pub fn connect() -> Self {
         if env::var_os("FAULTS_PORT").is_some() {
             Faults::proxy();
         }
-        let config = functions::aws::config_from(
-            |name| std::env::var(name).ok(),
-            functions::aws::http_client(),
-        )
-        .expect("an environment for AWS clients");
+        let from_environment = || {
+            let variable = |name: &str| std::env::var(name).ok();
+            functions::aws::config_from(variable, functions::aws::http_client())
+                .expect("an environment for AWS clients")
+        };
+        let config = DEPLOYED.get().map(|deployed| deployed.config.clone());
+        let config = config.unwrap_or_else(from_environment);
         Self {
             sfn: aws_sdk_sfn::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
@@ -67,6 +116,40 @@ impl Stack {
             sns: aws_sdk_sns::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
         }
+    }
+
+    /// Removes the queues, subscriptions, rules and state machines that this process made; gives what could not be
+    /// removed.
+    pub async fn remove_all_made(&self) -> Vec<String> {
+        let all = std::mem::take(&mut *MADE.lock().expect("the list of what was made"));
+        let mut left = Vec::new();
+        // The last first: a rule and a subscription before the queue that they feed.
+        for what in all.iter().rev() {
+            let (name, removed) = match what {
+                Made::Queue(url) => {
+                    let removed = self.sqs.delete_queue().queue_url(url).send().await;
+                    (url, removed.is_ok())
+                }
+                Made::Subscription(arn) => {
+                    let removed = self.sns.unsubscribe().subscription_arn(arn).send().await;
+                    (arn, removed.is_ok())
+                }
+                Made::Rule { bus, name } => {
+                    let targets = self.events.remove_targets().rule(name).event_bus_name(bus);
+                    let _ = targets.ids("queue").send().await;
+                    let rule = self.events.delete_rule().name(name).event_bus_name(bus);
+                    (name, rule.send().await.is_ok())
+                }
+                Made::StateMachine(arn) => {
+                    let machine = self.sfn.delete_state_machine().state_machine_arn(arn);
+                    (arn, machine.send().await.is_ok())
+                }
+            };
+            if !removed {
+                left.push(name.clone());
+            }
+        }
+        left
     }
 
     /// The deployed state machine.
@@ -108,15 +191,17 @@ impl Stack {
             .send()
             .await
             .expect("the deployed state machine");
-        self.sfn
+        let created = self
+            .sfn
             .create_state_machine()
             .name(name)
             .role_arn(deployed.role_arn())
             .definition(change(deployed.definition()))
             .send()
             .await
-            .expect("another state machine")
-            .state_machine_arn
+            .expect("another state machine");
+        made(Made::StateMachine(created.state_machine_arn.clone()));
+        created.state_machine_arn
     }
 
     /// What Step Functions recorded of an execution.
@@ -163,7 +248,16 @@ impl Stack {
                 begun.elapsed() < PATIENCE,
                 "{execution_arn} did not end within {PATIENCE:?}"
             );
-            sleep(Duration::from_millis(100)).await;
+            // An account has 10 to 15 DescribeExecution calls a second for all that runs in it.
+            let pause = if DEPLOYED
+                .get()
+                .is_some_and(|deployed| !deployed.settle.is_zero())
+            {
+                Duration::from_secs(3)
+            } else {
+                Duration::from_millis(100)
+            };
+            sleep(pause).await;
         }
     }
 
@@ -195,6 +289,7 @@ impl Stack {
             .expect("a queue")
             .queue_url
             .expect("a queue's URL");
+        made(Made::Queue(url.clone()));
         let attributes = self
             .sqs
             .get_queue_attributes()
@@ -228,7 +323,8 @@ impl Stack {
 
     /// Subscribes a queue to the messages of a topic whose attributes, or whose body, have a value.
     async fn subscribe(&self, topic: &str, queue_arn: &str, scope: &str, filter: Value) {
-        self.sns
+        let subscribed = self
+            .sns
             .subscribe()
             .topic_arn(topic)
             .protocol("sqs")
@@ -239,6 +335,9 @@ impl Stack {
             .send()
             .await
             .expect("a subscription");
+        made(Made::Subscription(
+            subscribed.subscription_arn.unwrap_or_default(),
+        ));
     }
 
     /// Messages of a queue, until there are as many as expected.
@@ -299,7 +398,7 @@ impl Stack {
 
     /// A queue on which a test hears what operations are told of an execution, by its name.
     pub async fn operations_queue(&self, execution: &str) -> String {
-        let (url, arn) = self.queue(&format!("operations-{}", unique())).await;
+        let (url, arn) = self.queue(&named("operations")).await;
         let filter = json!({ "order": [execution] });
         self.subscribe(&output("OperationsTopicArn"), &arn, "MessageBody", filter)
             .await;
@@ -407,11 +506,10 @@ impl Listener {
         restaurant_id: &Value,
         customer_id: &Value,
     ) -> Self {
-        let id = unique();
-        let (events, events_arn) = stack.queue(&format!("events-{id}")).await;
-        let (restaurant, restaurant_arn) = stack.queue(&format!("restaurant-{id}")).await;
-        let (customer, customer_arn) = stack.queue(&format!("customer-{id}")).await;
-        let (bus, rule) = (output("EventBusName"), format!("rule-{id}"));
+        let (events, events_arn) = stack.queue(&named("events")).await;
+        let (restaurant, restaurant_arn) = stack.queue(&named("restaurant")).await;
+        let (customer, customer_arn) = stack.queue(&named("customer")).await;
+        let (bus, rule) = (output("EventBusName"), named("rule"));
         let pattern =
             json!({ "source": ["order-processing"], "detail": { "order_id": [order_id] } });
         let target = aws_sdk_eventbridge::types::Target::builder()
@@ -427,6 +525,10 @@ impl Listener {
             .send()
             .await
             .expect("a rule");
+        made(Made::Rule {
+            bus: bus.clone(),
+            name: rule.clone(),
+        });
         stack
             .events
             .put_targets()
@@ -455,6 +557,9 @@ impl Listener {
                 filter,
             )
             .await;
+        if let Some(deployed) = DEPLOYED.get() {
+            sleep(deployed.settle).await;
+        }
         Self {
             stack: stack.clone(),
             events,
@@ -492,11 +597,10 @@ pub struct TestOrder {
 impl TestOrder {
     /// An order that no other test has, not yet placed.
     pub async fn new(stack: &Stack) -> Self {
-        let id = unique();
         let order = Order {
-            order_id: format!("ord-{id}"),
-            customer_id: format!("cust-{id}"),
-            restaurant_id: format!("rest-{id}"),
+            order_id: named("ord"),
+            customer_id: named("cust"),
+            restaurant_id: named("rest"),
             currency: serde_json::from_value(json!("EUR")).expect("a currency"),
             items: vec![
                 Item {
