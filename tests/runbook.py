@@ -45,7 +45,6 @@ class Runbook:
         # What the page's commands see, and leave behind for those after them.
         self.environment = environment_for(port) | self.outputs
         self.environment["PATH"] = f"{ROOT / 'target' / 'debug'}{os.pathsep}{self.environment['PATH']}"
-        self.has_retry = self.shell("orderctl retry --help").returncode == 0
         self.events, self.customer = self.subscribe()
 
     # The page.
@@ -60,8 +59,6 @@ class Runbook:
             if reason := next((begin for begin in NOT_RUN if f"{command}\n".startswith(begin)), None):
                 unused.discard(reason)
                 say(f"Line {line}, not run, since {NOT_RUN[reason]}: {command.splitlines()[0]}")
-            elif command.startswith("orderctl retry") and not self.has_retry:
-                say(f"Line {line}, not run, since this orderctl has no `retry`: {command}")
             else:
                 self.run(line, command)
                 self.verify(section, line, command)

@@ -31,7 +31,7 @@ def handler(event, metrics):
         "message": MESSAGES[status],
     }
     sentence = f"{MESSAGES[status]}: {event['order_id']}."
-    if reason := event.get("status_reason"):
+    if status == "REJECTED" and (reason := event.get("status_reason")):
         message["status_reason"] = reason
         sentence += f" Reason: {reason}"
     for_machines = json.dumps(message, ensure_ascii=False, separators=(",", ":"))

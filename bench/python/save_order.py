@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import re
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -11,6 +12,7 @@ from currencies import CODES
 from functions import DuplicateOrder, InvalidOrder, StoreUnavailable, client, failure, is_order_id, served
 
 TABLE = os.environ["ORDERS_TABLE"]
+RETENTION_DAYS = int(os.environ["ORDER_RETENTION_DAYS"])
 SUMMARY = ("order_id", "customer_id", "restaurant_id", "currency", "total_amount", "placed_at")
 MAX_UNIT_AMOUNT = 10_000_000_000
 NOT_IN_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -87,6 +89,7 @@ def problems_of(value, rules, path):
 def handler(event, metrics):
     order = event["order"]
     if problems := list(problems_of(order, ORDER_RULES, "")):
+        metrics["OrdersInvalid"] = 1
         raise InvalidOrder(problems)
     stored = {name: value for name, value in order.items() if value is not None} | {
         "status": "PLACED",
@@ -95,6 +98,8 @@ def handler(event, metrics):
         "updated_at": event["placed_at"],
         "execution_arn": event["execution_arn"],
     }
+    if RETENTION_DAYS:
+        stored["expires_at"] = int(time.time()) + RETENTION_DAYS * 86400
     try:
         dynamodb.put_item(
             TableName=TABLE,
@@ -106,6 +111,7 @@ def handler(event, metrics):
     except dynamodb.exceptions.ConditionalCheckFailedException as taken:
         found = {name: deserialize(value) for name, value in taken.response.get("Item", {}).items()}
         if found.get("execution_arn") != event["execution_arn"]:
+            metrics["OrdersDuplicate"] = 1
             raise DuplicateOrder(
                 f"order {order['order_id']} was already placed by another execution and is left as it is"
             ) from None

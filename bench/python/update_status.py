@@ -1,12 +1,15 @@
-"""`update-status`: moves an order to its final status."""
+"""`update-status`: decides why an order has its final status, and records both."""
 
 import os
+import time
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions import Misconfigured, OrderNotFound, StatusConflict, StoreUnavailable, client, failure, served
 
 TABLE = os.environ["ORDERS_TABLE"]
+RETENTION_DAYS = int(os.environ["ORDER_RETENTION_DAYS"])
+MALFORMED = 'InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}'
 METRICS = {
     "ACCEPTED": "OrdersAccepted",
     "REJECTED": "OrdersRejected",
@@ -15,6 +18,23 @@ METRICS = {
 }
 
 dynamodb = client("dynamodb")
+
+
+def reason_of(status, event):
+    """Why an order has a status: the restaurant's reason, as one line of at most 500 characters, or its failure, whole."""
+    if status == "REJECTED":
+        answer = event.get("notifyRestaurantResult")
+        given = answer.get("reason") if isinstance(answer, dict) else None
+        if not isinstance(given, str):
+            return None
+        printable = "".join(c if c.isprintable() and c not in "\ufffe\uffff" else " " for c in given)
+        return " ".join(printable.split())[:500].rstrip() or None
+    if status == "FAILED":
+        if (failed := event.get("failure")) is None:
+            return MALFORMED
+        said = [failed.get("Error"), failed.get("Cause")]
+        return ": ".join(part for part in said if isinstance(part, str) and part) or "The restaurant gave no reason"
+    return None
 
 
 @served
@@ -29,10 +49,12 @@ def handler(event, metrics):
         ":predecessor": {"S": "PLACED"},
         ":execution_arn": {"S": execution_arn},
     }
-    if (reason := event.get("status_reason")) is not None:
+    if (reason := reason_of(status, event)) is not None:
         update += ", status_reason = :status_reason"
         values[":status_reason"] = {"S": reason}
-    updated = {"order_id": order_id, "status": status}
+    if RETENTION_DAYS:
+        update += ", expires_at = :expires_at"
+        values[":expires_at"] = {"N": str(int(time.time()) + RETENTION_DAYS * 86400)}
     try:
         dynamodb.update_item(
             TableName=TABLE,
@@ -53,10 +75,10 @@ def handler(event, metrics):
             raise StatusConflict(
                 f"order {order_id} is {stored['status']['S']} already and cannot become {status}"
             ) from None
-        return updated
+        return {"status": status, "status_reason": stored.get("status_reason", {}).get("S")}
     except (ClientError, BotoCoreError) as error:
         raise failure("updating the order", error, StoreUnavailable) from None
     metrics[METRICS[status]] = 1
     if (response_ms := event.get("response_ms")) is not None:
         metrics["RestaurantResponseTime"] = response_ms
-    return updated
+    return {"status": status, "status_reason": reason}

@@ -59,3 +59,25 @@ async fn each_request_is_one_line_with_the_order_and_without_its_content_or_toke
         }
     }
 }
+
+#[tokio::test]
+async fn orders_that_are_refused_are_counted() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    order.place_and_answer(r#"{"isAccepted": true}"#).await;
+    let input = serde_json::to_string(&order.order).expect("an order as JSON");
+    for (refused, input) in [("duplicate", input.as_str()), ("invalid", "{}")] {
+        let name = format!("{refused}-{}", unique());
+        let execution = stack.start(&Stack::state_machine(), &name, input).await;
+        stack.end_of(&execution).await;
+    }
+    let group = "/aws/lambda/order-workflow/save-order";
+    let logged = aws(&["logs", "filter-log-events", "--log-group-name", group]).await;
+    let logged = logged["events"].to_string();
+    for metric in ["OrdersPlaced", "OrdersInvalid", "OrdersDuplicate"] {
+        assert!(
+            logged.contains(&format!(r#"\"{metric}\":1"#)),
+            "save-order counts no {metric}"
+        );
+    }
+}

@@ -18,8 +18,16 @@ export const handler = served(async ({ order_id, customer_id, restaurant_id, sta
     throw new WorkflowError("Misconfigured", `customers are not told of ${status}`);
   }
   const message = MESSAGES[status];
-  const sentence = `${message}: ${order_id}.` + (status_reason ? ` Reason: ${status_reason}` : "");
-  const forMachines = JSON.stringify({ order_id, customer_id, restaurant_id, status, message, status_reason });
+  const reason = (status === "REJECTED" && status_reason) || undefined;
+  const sentence = `${message}: ${order_id}.` + (reason ? ` Reason: ${reason}` : "");
+  const forMachines = JSON.stringify({
+    order_id,
+    customer_id,
+    restaurant_id,
+    status,
+    message,
+    status_reason: reason,
+  });
   try {
     const published = await sns.send(
       new PublishCommand({

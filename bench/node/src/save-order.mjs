@@ -9,6 +9,7 @@ const MAX_UNIT_AMOUNT = 10_000_000_000;
 const IN_SQS = /^[\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]*$/u;
 
 const TableName = process.env.ORDERS_TABLE;
+const retentionDays = Number(process.env.ORDER_RETENTION_DAYS);
 const dynamodb = new DynamoDBClient(clientConfig);
 
 const identifier = (value) =>
@@ -89,6 +90,7 @@ const summary = ({ order_id, customer_id, restaurant_id, currency, total_amount,
 export const handler = served(async ({ order, execution_arn, placed_at }, metrics) => {
   const problems = [...problemsOf(order, ORDER_RULES, "")];
   if (problems.length > 0) {
+    metrics.OrdersInvalid = 1;
     throw invalidOrder(problems);
   }
   const { note, ...required } = order;
@@ -100,6 +102,7 @@ export const handler = served(async ({ order, execution_arn, placed_at }, metric
     placed_at,
     updated_at: placed_at,
     execution_arn,
+    ...(retentionDays > 0 && { expires_at: Math.floor(Date.now() / 1000) + retentionDays * 86_400 }),
   };
   try {
     await dynamodb.send(
@@ -116,6 +119,7 @@ export const handler = served(async ({ order, execution_arn, placed_at }, metric
     }
     const stored = error.Item ? unmarshall(error.Item) : {};
     if (stored.execution_arn !== execution_arn) {
+      metrics.OrdersDuplicate = 1;
       throw new WorkflowError(
         "DuplicateOrder",
         `order ${order.order_id} was already placed by another execution and is left as it is`,

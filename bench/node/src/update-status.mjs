@@ -1,4 +1,4 @@
-// `update-status`: moves an order to its final status.
+// `update-status`: decides why an order has its final status, and records both.
 
 import { ConditionalCheckFailedException, DynamoDBClient, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
 import { WorkflowError, clientConfig, failure, served } from "./functions.mjs";
@@ -10,23 +10,49 @@ const METRICS = {
   FAILED: "OrdersFailed",
 };
 
+const MALFORMED =
+  'InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}';
 const TableName = process.env.ORDERS_TABLE;
+const retentionDays = Number(process.env.ORDER_RETENTION_DAYS);
 const dynamodb = new DynamoDBClient(clientConfig);
 
+// Why an order has a status: the restaurant's reason, as one line of at most 500 characters, or its failure, whole.
+function reasonOf(status, { notifyRestaurantResult: answer, failure: failed }) {
+  if (status === "REJECTED" && typeof answer?.reason === "string") {
+    const printable = answer.reason.toWellFormed().replace(/[\p{Cc}\uFFFD-\uFFFF]/gu, " ");
+    const line = printable.split(/\s+/).filter(Boolean).join(" ");
+    return [...line].slice(0, 500).join("").trimEnd() || null;
+  }
+  if (status === "FAILED") {
+    if (failed == null) return MALFORMED;
+    const said = [failed.Error, failed.Cause].filter((part) => typeof part === "string" && part);
+    return said.join(": ") || "The restaurant gave no reason";
+  }
+  return null;
+}
+
 export const handler = served(async (event, metrics) => {
-  const { order_id, execution_arn, status, status_reason, updated_at, response_ms } = event;
+  const { order_id, execution_arn, status, updated_at, response_ms } = event;
   if (!Object.hasOwn(METRICS, status)) {
     throw new WorkflowError("Misconfigured", `no order moves to ${status}`);
   }
-  const reason = status_reason == null ? {} : { ":status_reason": { S: status_reason } };
+  const status_reason = reasonOf(status, event);
+  const sets = ["#status = :status", "updated_at = :updated_at"];
+  const more = {};
+  if (status_reason !== null) {
+    sets.push("status_reason = :status_reason");
+    more[":status_reason"] = { S: status_reason };
+  }
+  if (retentionDays > 0) {
+    sets.push("expires_at = :expires_at");
+    more[":expires_at"] = { N: String(Math.floor(Date.now() / 1000) + retentionDays * 86_400) };
+  }
   try {
     await dynamodb.send(
       new UpdateItemCommand({
         TableName,
         Key: { order_id: { S: order_id } },
-        UpdateExpression:
-          "SET #status = :status, updated_at = :updated_at" +
-          (status_reason == null ? "" : ", status_reason = :status_reason"),
+        UpdateExpression: `SET ${sets.join(", ")}`,
         ConditionExpression: "#status = :predecessor AND execution_arn = :execution_arn",
         ExpressionAttributeNames: { "#status": "status" },
         ExpressionAttributeValues: {
@@ -34,7 +60,7 @@ export const handler = served(async (event, metrics) => {
           ":updated_at": { S: updated_at },
           ":predecessor": { S: "PLACED" },
           ":execution_arn": { S: execution_arn },
-          ...reason,
+          ...more,
         },
         ReturnValuesOnConditionCheckFailure: "ALL_OLD",
       }),
@@ -58,11 +84,11 @@ export const handler = served(async (event, metrics) => {
         `order ${order_id} is ${error.Item.status.S} already and cannot become ${status}`,
       );
     }
-    return { order_id, status };
+    return { status, status_reason: error.Item.status_reason?.S ?? null };
   }
   metrics[METRICS[status]] = 1;
   if (response_ms != null) {
     metrics.RestaurantResponseTime = response_ms;
   }
-  return { order_id, status };
+  return { status, status_reason };
 });
