@@ -245,7 +245,7 @@ async fn find(name: &str) -> Result<(SdkConfig, Target), String> {
     let outputs: HashMap<String, String> = described
         .stacks()
         .iter()
-        .flat_map(|stack| stack.outputs())
+        .flat_map(aws_sdk_cloudformation::types::Stack::outputs)
         .filter_map(|output| {
             Some((
                 output.output_key()?.to_owned(),
