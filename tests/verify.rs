@@ -245,7 +245,7 @@ async fn find(name: &str) -> Result<(SdkConfig, Target), String> {
     let outputs: HashMap<String, String> = described
         .stacks()
         .iter()
-        .flat_map(|stack| stack.outputs())
+        .flat_map(aws_sdk_cloudformation::types::Stack::outputs)
         .filter_map(|output| {
             Some((
                 output.output_key()?.to_owned(),
@@ -384,6 +384,7 @@ fn all_checks(config: &SdkConfig, target: &Target, failures: bool, silence: bool
 }
 
 /// The outcomes, answers and repeats of the end-to-end tests.
+#[allow(clippy::too_many_lines)] // a list
 fn outcomes(checks: &mut Checks, target: &Target) {
     for (name, answer, status, reason) in [
         (
@@ -738,6 +739,7 @@ async fn cli(target: &Target, arguments: &[&str]) -> Result<Value, String> {
 }
 
 /// What is known from AWS's documentation alone until AWS was asked.
+#[allow(clippy::too_many_lines)] // a list
 fn of_aws_alone(checks: &mut Checks, config: &SdkConfig, target: &Target) {
     for error in ["SNS.SomethingNew", "States.Permissions"] {
         let target = target.clone();
