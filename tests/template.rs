@@ -506,7 +506,7 @@ fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The most characters that a reference stands for in a stack whose name has 60 characters: CloudFormation names a
+/// The most characters that a reference stands for in a stack whose name has 60 characters: `CloudFormation` names a
 /// resource by the stack, its logical id and 13 characters, and cuts a role's name to 64.
 fn longest_value(template: &Value, id: &str) -> usize {
     if let Some(values) = template["Parameters"][id]["AllowedValues"].as_sequence() {
@@ -544,7 +544,7 @@ fn whatever_changes_of_a_function_publishes_a_version_of_it() {
     );
     for (name, function) in resources(&template, "AWS::Serverless::Function") {
         let mut configuration = function.clone();
-        let described = configuration
+        let description = configuration
             .as_mapping_mut()
             .expect("properties")
             .remove("VersionDescription")
@@ -552,14 +552,14 @@ fn whatever_changes_of_a_function_publishes_a_version_of_it() {
         let mut uses = BTreeSet::new();
         collect_references(globals, &mut uses);
         collect_references(&configuration, &mut uses);
-        let mut describes = BTreeSet::new();
-        collect_references(&described, &mut describes);
+        let mut listed = BTreeSet::new();
+        collect_references(&description, &mut listed);
         assert_eq!(
-            describes, uses,
+            listed, uses,
             "in the VersionDescription of {name} (left) and in its configuration (right): what is missing publishes no \
              version when it changes, and AWS refuses a version for what is too much"
         );
-        let length: usize = describes
+        let length: usize = listed
             .iter()
             .map(|id| longest_value(&template, id) + 1)
             .sum();
