@@ -544,7 +544,7 @@ fn whatever_changes_of_a_function_publishes_a_version_of_it() {
     );
     for (name, function) in resources(&template, "AWS::Serverless::Function") {
         let mut configuration = function.clone();
-        let described = configuration
+        let description = configuration
             .as_mapping_mut()
             .expect("properties")
             .remove("VersionDescription")
@@ -552,14 +552,14 @@ fn whatever_changes_of_a_function_publishes_a_version_of_it() {
         let mut uses = BTreeSet::new();
         collect_references(globals, &mut uses);
         collect_references(&configuration, &mut uses);
-        let mut inserted = BTreeSet::new();
-        collect_references(&described, &mut inserted);
+        let mut listed = BTreeSet::new();
+        collect_references(&description, &mut listed);
         assert_eq!(
-            inserted, uses,
+            listed, uses,
             "in the VersionDescription of {name} (left) and in its configuration (right): what is missing publishes no \
              version when it changes, and AWS refuses a version for what is too much"
         );
-        let length: usize = inserted
+        let length: usize = listed
             .iter()
             .map(|id| longest_value(&template, id) + 1)
             .sum();
