@@ -121,7 +121,18 @@ impl Stack {
     /// Removes the queues, subscriptions, rules and state machines that this process made; gives what could not be
     /// removed.
     pub async fn remove_all_made(&self) -> Vec<String> {
-        let all = std::mem::take(&mut *MADE.lock().expect("the list of what was made"));
+        let mut left = Vec::new();
+        // Again, until nothing is left: what was being made meanwhile is added late.
+        loop {
+            let all = std::mem::take(&mut *MADE.lock().expect("the list of what was made"));
+            if all.is_empty() {
+                return left;
+            }
+            left.extend(self.remove(&all).await);
+        }
+    }
+
+    async fn remove(&self, all: &[Made]) -> Vec<String> {
         let mut left = Vec::new();
         // The last first: a rule and a subscription before the queue that they feed.
         for what in all.iter().rev() {

@@ -14,6 +14,9 @@ use serde_json::value::RawValue;
 /// The metric of how long restaurants take to answer, in milliseconds.
 pub const RESPONSE_TIME: &str = "RestaurantResponseTime";
 
+/// The metric of failures that restaurants report, which fail their task though nothing is wrong with AWS.
+const RESTAURANT_FAILURES: &str = "RestaurantFailures";
+
 /// What the state machine sends.
 #[derive(Deserialize)]
 pub struct UpdateStatus {
@@ -98,6 +101,9 @@ pub async fn update_status(
         .await;
     let Err(error) = update else {
         metrics::counter!(status.metric()).increment(1);
+        if status == Status::Failed && failure.is_some() {
+            metrics::counter!(RESTAURANT_FAILURES).increment(1);
+        }
         if let Some(response_ms) = response_ms {
             metrics::histogram!(RESPONSE_TIME).record(response_ms);
         }
