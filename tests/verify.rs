@@ -22,6 +22,12 @@ use aws_sdk_sfn::types::{
     ExecutionStatus, InspectionLevel, MockErrorOutput, MockInput, MockResponseValidationMode,
     TestExecutionStatus,
 };
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
+    http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use order::{RestaurantMessage, Status};
 use serde_json::{Value, json};
 use support::{Deployed, Stack, TestOrder, output, unique, use_deployed};
@@ -223,10 +229,39 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// What makes requests. Before the host of some calls the SDK puts `sync-`, a host that the local AWS has not.
+fn http_client() -> SharedHttpClient {
+    let client = functions::aws::http_client();
+    if !is_local() {
+        return client;
+    }
+    http_client_fn(move |settings, components| {
+        SharedHttpConnector::new(OneHost(client.http_connector(settings, components)))
+    })
+}
+
+/// Asks the host without `sync-`.
+#[derive(Debug)]
+struct OneHost(SharedHttpConnector);
+
+impl HttpConnector for OneHost {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let uri = request.uri().replacen("//sync-", "//", 1);
+        match request.set_uri(uri) {
+            Ok(()) => self.0.call(request),
+            Err(error) => HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
+        }
+    }
+}
+
+fn is_local() -> bool {
+    env::var("AWS_ENDPOINT_URL").is_ok_and(|url| !url.contains(".amazonaws.com"))
+}
+
 /// Finds the stack with the credentials, the region and the profile of the caller.
 async fn find(name: &str) -> Result<(SdkConfig, Target), String> {
     let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(functions::aws::http_client())
+        .http_client(http_client())
         .load()
         .await;
     let region = config.region().map(ToString::to_string);
@@ -256,7 +291,7 @@ async fn find(name: &str) -> Result<(SdkConfig, Target), String> {
     let machine = outputs.get("StateMachineArn");
     let machine =
         machine.ok_or_else(|| format!("the stack {name} has no output StateMachineArn"))?;
-    let local = env::var("AWS_ENDPOINT_URL").is_ok_and(|url| !url.contains(".amazonaws.com"));
+    let local = is_local();
     let settle = env::var("SETTLE")
         .ok()
         .and_then(|seconds| seconds.parse().ok());
