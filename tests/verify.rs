@@ -484,18 +484,13 @@ fn outcomes(checks: &mut Checks, target: &Target) {
     checks.order(
         "an order that the restaurant cannot process is failed with its reason",
         target,
-        |stack, order| async move {
+        |_, order| async move {
             let execution = order.place().await;
             let message = order.restaurant_message().await;
-            stack
-                .sfn
-                .send_task_failure()
-                .task_token(&message.task_token)
-                .error("RestaurantUnavailable")
-                .cause("The oven is broken")
-                .send()
-                .await
-                .expect("a failure that Step Functions takes");
+            let (error, cause) = ("RestaurantUnavailable", "The oven is broken");
+            order
+                .fail(&message.task_token, Some(error), Some(cause))
+                .await;
             order
                 .assert_ended(
                     &execution,

@@ -96,15 +96,9 @@ async fn the_largest_failure_is_kept_whole_as_the_reason() {
         .cycle()
         .take(LARGEST_CAUSE)
         .collect();
-    stack
-        .sfn
-        .send_task_failure()
-        .task_token(&message.task_token)
-        .error(&error)
-        .cause(&cause)
-        .send()
-        .await
-        .expect("a failure that Step Functions takes");
+    order
+        .fail(&message.task_token, Some(&error), Some(&cause))
+        .await;
     order
         .assert_ended(
             &execution,

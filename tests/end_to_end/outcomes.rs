@@ -147,15 +147,7 @@ async fn an_order_that_the_restaurant_cannot_process_is_failed_with_its_reason()
         let order = TestOrder::new(&stack).await;
         let execution = order.place().await;
         let message = order.restaurant_message().await;
-        stack
-            .sfn
-            .send_task_failure()
-            .task_token(&message.task_token)
-            .set_error(error.map(Into::into))
-            .set_cause(cause.map(Into::into))
-            .send()
-            .await
-            .expect("a failure that Step Functions takes");
+        order.fail(&message.task_token, error, cause).await;
         order
             .assert_ended(&execution, Status::Failed, Some(reason))
             .await;

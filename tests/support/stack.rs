@@ -702,6 +702,19 @@ impl TestOrder {
             .expect("an answer that Step Functions takes");
     }
 
+    /// Reports a failure for the restaurant.
+    pub async fn fail(&self, token: &str, error: Option<&str>, cause: Option<&str>) {
+        self.stack
+            .sfn
+            .send_task_failure()
+            .task_token(token)
+            .set_error(error.map(Into::into))
+            .set_cause(cause.map(Into::into))
+            .send()
+            .await
+            .expect("a failure that Step Functions takes");
+    }
+
     /// The events of the order, in the order in which they came; fails unless they are this many.
     async fn events(&self, expected: usize) -> Vec<Value> {
         let mut messages = self

@@ -340,7 +340,7 @@ async fn hand_over(
                 )),
             );
         }
-        Some(_) if !ask_again && is_answered(&history(stack, &owner).await?) => {
+        Some(_) if !ask_again && is_answered(&stack.history(&owner).await?) => {
             return tried(
                 &owner,
                 Outcome::Refused(format!(
@@ -459,20 +459,6 @@ async fn describe(
         Err(error) if error.code() == Some("ExecutionDoesNotExist") => Ok(None),
         Err(error) => Err(aws("reading the execution")(error)),
     }
-}
-
-async fn history(stack: &Stack, execution: &str) -> Result<Vec<HistoryEvent>, Failure> {
-    stack
-        .sfn
-        .get_execution_history()
-        .execution_arn(execution)
-        .include_execution_data(false)
-        .into_paginator()
-        .items()
-        .send()
-        .collect::<Result<_, _>>()
-        .await
-        .map_err(aws("reading the history of the execution"))
 }
 
 /// Whether the restaurant answered, as an execution's history tells. AWS reports its own failures in the same way, but

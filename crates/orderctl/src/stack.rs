@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::config::timeout::TimeoutConfig;
+use aws_sdk_sfn::types::HistoryEvent;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
@@ -118,6 +119,20 @@ impl Stack {
             sqs: aws_sdk_sqs::Client::new(&config),
             events: aws_sdk_eventbridge::Client::new(&config),
         })
+    }
+
+    /// What an execution did, without its data: that holds orders and task tokens.
+    pub async fn history(&self, execution: &str) -> Result<Vec<HistoryEvent>, Failure> {
+        self.sfn
+            .get_execution_history()
+            .execution_arn(execution)
+            .include_execution_data(false)
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<_, _>>()
+            .await
+            .map_err(aws("reading the history of the execution"))
     }
 
     /// The read of an order in the table, as it is now.

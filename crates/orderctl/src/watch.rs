@@ -123,17 +123,7 @@ impl Execution {
             Err(error) if error.code() == Some("ExecutionDoesNotExist") => return Ok(None),
             Err(error) => return Err(aws("reading the execution")(error)),
         };
-        let history: Vec<HistoryEvent> = stack
-            .sfn
-            .get_execution_history()
-            .execution_arn(arn)
-            .include_execution_data(false)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<_, _>>()
-            .await
-            .map_err(aws("reading the history of the execution"))?;
+        let history = stack.history(arn).await?;
         let part = |text: Option<&str>| text.map(clean).filter(|text| !text.is_empty());
         let failure = [part(described.error()), part(described.cause())];
         Ok(Some(Self {
