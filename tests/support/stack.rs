@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sfn::types::HistoryEvent;
@@ -104,8 +105,11 @@ impl Stack {
         }
         let from_environment = || {
             let variable = |name: &str| std::env::var(name).ok();
-            functions::aws::config_from(variable, functions::aws::http_client())
-                .expect("an environment for AWS clients")
+            let config = functions::aws::config_from(variable, functions::aws::http_client());
+            let config = config.expect("an environment for AWS clients").into_builder();
+            // A function gives up early, to be tried again; a test waits for a busy machine.
+            let patient = TimeoutConfig::builder().operation_timeout(PATIENCE);
+            config.timeout_config(patient.build()).build()
         };
         let config = DEPLOYED.get().map(|deployed| deployed.config.clone());
         let config = config.unwrap_or_else(from_environment);
