@@ -34,7 +34,7 @@ impl Decision {
     pub fn new(status: Status, answer: Option<&RawValue>, failure: Option<&Failure>) -> Self {
         let status_reason = match status {
             Status::Placed | Status::Accepted | Status::TimedOut => None,
-            Status::Rejected => answer.and_then(reason),
+            Status::Rejected | Status::Cancelled => answer.and_then(reason),
             Status::Failed => Some(failure.map_or_else(|| MALFORMED_ANSWER.into(), Failure::said)),
         };
         Self {

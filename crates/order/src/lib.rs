@@ -4,6 +4,7 @@
 
 mod decision;
 mod messages;
+mod open_orders;
 mod order;
 mod status;
 mod validation;
@@ -12,6 +13,7 @@ pub use decision::{Decision, Failure, MALFORMED_ANSWER, MAX_REASON};
 pub use messages::{
     CustomerMessage, OrderEvent, OrderSummary, RestaurantAnswer, RestaurantMessage,
 };
+pub use open_orders::{ClosedOrder, KEPT, OpenOrder, indexes};
 pub use order::{Item, Order, Retention, StoredOrder};
 pub use status::Status;
 pub use validation::{InvalidOrder, MAX_UNIT_AMOUNT, Problem};

@@ -48,8 +48,11 @@ pub struct OrderEvent {
 /// What the restaurant receives. Whoever holds `task_token` can answer for the restaurant, so this type
 /// cannot be printed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[cfg_attr(
+    feature = "schemas",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
 pub struct RestaurantMessage {
     /// Which order.
     pub order_id: String,

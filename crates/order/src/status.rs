@@ -15,6 +15,8 @@ pub enum Status {
     Accepted,
     /// The restaurant answered `{"isAccepted": false}`, with or without a reason.
     Rejected,
+    /// The answer was `{"isCancelled": true}`: the customer cancelled.
+    Cancelled,
     /// The restaurant did not answer in time.
     TimedOut,
     /// The restaurant reported a failure, or its answer was malformed.
@@ -23,10 +25,11 @@ pub enum Status {
 
 impl Status {
     /// Every status, the first one first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Placed,
         Self::Accepted,
         Self::Rejected,
+        Self::Cancelled,
         Self::TimedOut,
         Self::Failed,
     ];
@@ -38,6 +41,7 @@ impl Status {
             Self::Placed => "PLACED",
             Self::Accepted => "ACCEPTED",
             Self::Rejected => "REJECTED",
+            Self::Cancelled => "CANCELLED",
             Self::TimedOut => "TIMED_OUT",
             Self::Failed => "FAILED",
         }
@@ -50,6 +54,7 @@ impl Status {
             Self::Placed => "ORDER_PLACED",
             Self::Accepted => "ORDER_ACCEPTED",
             Self::Rejected => "ORDER_REJECTED",
+            Self::Cancelled => "ORDER_CANCELLED",
             Self::TimedOut => "ORDER_TIMED_OUT",
             Self::Failed => "ORDER_FAILED",
         }
@@ -62,6 +67,7 @@ impl Status {
             Self::Placed => "OrdersPlaced",
             Self::Accepted => "OrdersAccepted",
             Self::Rejected => "OrdersRejected",
+            Self::Cancelled => "OrdersCancelled",
             Self::TimedOut => "OrdersTimedOut",
             Self::Failed => "OrdersFailed",
         }
@@ -72,7 +78,9 @@ impl Status {
     pub const fn predecessor(self) -> Option<Self> {
         match self {
             Self::Placed => None,
-            Self::Accepted | Self::Rejected | Self::TimedOut | Self::Failed => Some(Self::Placed),
+            Self::Accepted | Self::Rejected | Self::Cancelled | Self::TimedOut | Self::Failed => {
+                Some(Self::Placed)
+            }
         }
     }
 
@@ -83,6 +91,7 @@ impl Status {
             Self::Placed => None,
             Self::Accepted => Some("Order confirmed"),
             Self::Rejected => Some("Order declined"),
+            Self::Cancelled => Some("Order cancelled"),
             Self::TimedOut => Some("Order expired"),
             Self::Failed => Some("Order could not be processed"),
         }

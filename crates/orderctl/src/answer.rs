@@ -156,10 +156,12 @@ fn still_open(entry: &Entry) -> Result<(), Failure> {
             Kind::TooLate,
             format!("too late: {order_id} expired without an answer ({status})"),
         )),
-        Status::Accepted | Status::Rejected | Status::Failed => Err(Failure::new(
-            Kind::AnsweredAlready,
-            format!("{order_id} was answered already: {status}"),
-        )),
+        Status::Accepted | Status::Rejected | Status::Cancelled | Status::Failed => {
+            Err(Failure::new(
+                Kind::AnsweredAlready,
+                format!("{order_id} was answered already: {status}"),
+            ))
+        }
     }
 }
 

@@ -126,7 +126,7 @@ pub const fn color(status: Status) -> Color {
     match status {
         Status::Placed => Color::Yellow,
         Status::Accepted => Color::Green,
-        Status::Rejected | Status::Failed => Color::Red,
+        Status::Rejected | Status::Cancelled | Status::Failed => Color::Red,
         Status::TimedOut => Color::Magenta,
     }
 }
