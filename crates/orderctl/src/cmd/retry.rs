@@ -18,9 +18,11 @@ use order::{Order, Status, StoredOrder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::aws::executions::describe;
+use crate::aws::orders::unknown;
+use crate::aws::stack::{Stack, StackArgs};
 use crate::failure::{Failure, Kind, aws};
 use crate::render::{Output, clean};
-use crate::stack::{Stack, unknown};
 
 /// The state that asks the restaurant and waits for its answer.
 const NOTIFY: &str = "Notify restaurant";
@@ -30,10 +32,19 @@ const ID_IN_NAME: usize = 63;
 /// The hash in that name, in hex digits.
 const HASH_IN_NAME: usize = 16;
 
-/// Which orders, and how.
-#[derive(Clone, Debug, clap::Args)]
+/// Let an order go on whose execution failed, once the cause is mended
+///
+/// Redrives the execution that owns the order: it goes on at the step that failed, with the code that it began
+/// with. With --anew, a new execution of the current version takes the order over and asks the restaurant again.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderctl retry ord-2001 --dry-run
+  orderctl retry ord-2001
+  orderctl retry ord-2001 --anew
+  orderctl retry --all-failed --since 2h")]
 #[allow(clippy::struct_excessive_bools)] // each is a flag of the command line
-pub struct RetryArgs {
+pub struct Retry {
     /// Id of the order
     #[arg(required_unless_present = "all_failed")]
     order_id: Option<String>,
@@ -134,8 +145,15 @@ impl Tried {
     }
 }
 
+impl Retry {
+    pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        let stack = Stack::find(stack).await?;
+        retry(&stack, &self, output).await
+    }
+}
+
 /// Retries one order, or all executions that failed.
-pub async fn retry(stack: &Stack, arguments: &RetryArgs, output: Output) -> Result<(), Failure> {
+async fn retry(stack: &Stack, arguments: &Retry, output: Output) -> Result<(), Failure> {
     let dry_run = arguments.dry_run;
     let Some(order_id) = &arguments.order_id else {
         let since = arguments.since.unwrap_or_default();
@@ -441,23 +459,6 @@ async fn start(stack: &Stack, execution: &str, stored: StoredOrder) -> Result<()
                 ),
             ))
         }
-    }
-}
-
-async fn describe(
-    stack: &Stack,
-    execution: &str,
-) -> Result<Option<DescribeExecutionOutput>, Failure> {
-    let described = stack
-        .sfn
-        .describe_execution()
-        .execution_arn(execution)
-        .send()
-        .await;
-    match described {
-        Ok(described) => Ok(Some(described)),
-        Err(error) if error.code() == Some("ExecutionDoesNotExist") => Ok(None),
-        Err(error) => Err(aws("reading the execution")(error)),
     }
 }
 

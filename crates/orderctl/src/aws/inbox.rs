@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use order::{RestaurantMessage, Status};
 use serde_json::{Value, json};
 
+use crate::aws::stack::Stack;
 use crate::failure::{Failure, aws};
 use crate::render::{clock, items, left_until, money, parse_time};
-use crate::stack::Stack;
 
 /// For how many seconds a look may keep a message from others if it is killed before it puts the message back.
 const HIDDEN: i32 = 10;

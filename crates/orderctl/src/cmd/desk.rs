@@ -16,16 +16,39 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::answer::{Answer, answer};
+use crate::aws::answers::{Answer, answer};
+use crate::aws::inbox::{Inbox, Look, REST, Waiting};
+use crate::aws::orders::Entry;
+use crate::aws::stack::{Stack, StackArgs};
+use crate::cmd::RestaurantArgs;
 use crate::failure::{Failure, Kind};
-use crate::inbox::{Inbox, Look, REST, Waiting};
-use crate::render::{clean, left_until, money, time_of_day, verdict};
-use crate::stack::{Entry, Stack};
+use crate::render::{clean, is_terminal, left_until, money, time_of_day, verdict};
 
 /// How many of the last happenings are shown.
 const LOG_LINES: u16 = 6;
 /// When an order's time is shown as short.
 const SHORT: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// Show orders as they come, and accept or reject them with a key
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  orderctl desk --restaurant rest-7")]
+pub struct Desk {
+    #[command(flatten)]
+    restaurant: RestaurantArgs,
+}
+
+impl Desk {
+    pub async fn run(self, stack: &StackArgs) -> Result<(), Failure> {
+        if !is_terminal() {
+            return Err(Failure::new(
+                Kind::Invalid,
+                "the desk needs a terminal; without one, use `orderctl inbox --watch` and `orderctl accept`",
+            ));
+        }
+        let stack = Stack::find(stack).await?;
+        desk(&stack, self.restaurant.restaurant, true).await
+    }
+}
 
 enum Event {
     Input(Input),
@@ -49,7 +72,7 @@ pub async fn desk(
     let mut terminal = ratatui::try_init()?;
     read_keys(sender.clone());
     look_again_and_again(Inbox::new(stack, restaurant.clone()), sender.clone());
-    let mut desk = Desk::new(stack.clone(), restaurant, can_answer, sender);
+    let mut desk = Screen::new(stack.clone(), restaurant, can_answer, sender);
     let ended: Result<(), Failure> = async {
         loop {
             terminal.draw(|frame| desk.draw(frame))?;
@@ -89,7 +112,7 @@ enum Next {
     End,
 }
 
-struct Desk {
+struct Screen {
     stack: Stack,
     restaurant: Option<String>,
     can_answer: bool,
@@ -110,7 +133,7 @@ struct Desk {
     problem: Option<String>,
 }
 
-impl Desk {
+impl Screen {
     fn new(
         stack: Stack,
         restaurant: Option<String>,

@@ -9,9 +9,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use order::{RestaurantAnswer, Status};
 use tokio::time::{Instant, sleep};
 
+use crate::aws::inbox::{self, Received, Waiting};
+use crate::aws::orders::Entry;
+use crate::aws::stack::Stack;
 use crate::failure::{Failure, Kind, aws};
-use crate::inbox::{self, Received, Waiting};
-use crate::stack::{Entry, Stack};
 
 /// How long the order's message is searched for. Whoever reads the inbox with the AWS CLI hides it for 30 s.
 const SEARCH: Duration = Duration::from_secs(35);

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use crate::aws::stack::{Stack, StackArgs};
 use crate::failure::{Failure, aws};
 use crate::render::{Output, clean, money, parse_time, time_of_day};
-use crate::stack::Stack;
 
 /// The tag that says until when the rule and the queue are in use (RFC 3339).
 const EXPIRES: &str = "orderctl:expires";
@@ -31,8 +31,36 @@ const RENEWAL: Duration = Duration::from_mins(1);
 /// The rule's only target.
 const TARGET: &str = "queue";
 
+/// Print the order events of the stack as they happen
+///
+/// Makes a rule and a queue for as long as it runs.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderctl events
+  orderctl events --order ord-2001 --count 2
+  orderctl events --output json | jq -r .detail.status")]
+pub struct Events {
+    /// Only the events of this order
+    #[arg(long, value_name = "ORDER_ID")]
+    order: Option<String>,
+    /// End after this many events
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+}
+
+impl Events {
+    pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        let stack = Stack::find(stack).await?;
+        let count = self
+            .count
+            .map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        events(&stack, self.order.as_deref(), count, output).await
+    }
+}
+
 /// Prints events until there were as many as asked for, or until it is interrupted; removes what it made either way.
-pub async fn events(
+async fn events(
     stack: &Stack,
     order: Option<&str>,
     count: Option<usize>,
