@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::aws::stack::StackArgs;
 use crate::cmd::answer::{Accept, Fail, Reject};
+use crate::cmd::cancel::Cancel;
 use crate::cmd::desk::Desk;
 use crate::cmd::events::Events;
 use crate::cmd::inbox::Inbox;
@@ -42,11 +43,12 @@ Examples:
   orderctl inbox --restaurant rest-7
   orderctl accept ord-2001
   orderctl reject ord-2001 --reason 'Out of dough'
+  orderctl cancel ord-2001
   orderctl --profile production --region eu-central-1 show ord-2001
 
 Exit codes: 0 done, 1 AWS or something else failed, 2 invalid order or arguments, 3 answered already,
 4 too late, 5 unknown order, 6 order of another restaurant, 7 a person must act, 8 placed already,
-9 not in the inbox, 10 not retried";
+9 not among the open orders, 10 not retried, 11 answered but not recorded yet";
 
 #[derive(Subcommand)]
 enum Command {
@@ -57,6 +59,7 @@ enum Command {
     Accept(Accept),
     Reject(Reject),
     Fail(Fail),
+    Cancel(Cancel),
     Events(Events),
     Retry(Retry),
     Desk(Desk),
@@ -104,6 +107,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Accept(accept) => accept.run(&stack, output).await,
         Command::Reject(reject) => reject.run(&stack, output).await,
         Command::Fail(fail) => fail.run(&stack, output).await,
+        Command::Cancel(cancel) => cancel.run(&stack, output).await,
         Command::Events(events) => events.run(&stack, output).await,
         Command::Retry(retry) => retry.run(&stack, output).await,
         Command::Desk(desk) => desk.run(&stack).await,

@@ -162,6 +162,16 @@ pub struct Outcome {
     pub order_id: String,
     pub status: Status,
     pub status_reason: Option<String>,
+    /// Missing in the output of executions that ended before there was any.
+    #[serde(default)]
+    pub ready_at: Option<String>,
+}
+
+/// AWS forgets an execution some time after its end. What to say of an order for which that happened.
+pub fn forgotten(execution: &str) -> String {
+    format!(
+        "AWS knows its execution no more, as 90 days after one ended, or after its state machine was deleted ({execution})"
+    )
 }
 
 /// The states that an execution went through. A state that was left without an event of its own, as where its failure was
@@ -196,12 +206,13 @@ fn visits(history: &[HistoryEvent]) -> Vec<Visit> {
     visits
 }
 
-/// The execution of an order: the one that the table names or, before it is stored there, the one named by the order.
+/// An order as it is stored, if it is, and its execution: the one that the table names or, before the order is stored
+/// there, the one named by the order. Of an order that is stored, AWS may have forgotten the execution.
 pub async fn execution_of(
     stack: &Stack,
     order_id: &str,
     known: Option<&str>,
-) -> Result<(Option<StoredOrder>, Execution), Failure> {
+) -> Result<(Option<StoredOrder>, Option<Execution>), Failure> {
     let named = stack.execution_arn(order_id);
     let begun = Instant::now();
     loop {
@@ -209,10 +220,13 @@ pub async fn execution_of(
         let of_table = stored.as_ref().map(|stored| stored.execution_arn.as_str());
         let arn = known.or(of_table).unwrap_or(&named);
         if let Some(execution) = Execution::read(stack, arn).await? {
-            return Ok((stored, execution));
+            return Ok((stored, Some(execution)));
         }
         if begun.elapsed() > UNKNOWN_AFTER {
-            return Err(unknown(order_id, &stack.name));
+            return match stored {
+                Some(stored) => Ok((Some(stored), None)),
+                None => Err(unknown(order_id, &stack.name)),
+            };
         }
         sleep(Duration::from_millis(250)).await;
     }

@@ -2,6 +2,6 @@
 
 pub mod answers;
 pub mod executions;
-pub mod inbox;
+pub mod open_orders;
 pub mod orders;
 pub mod stack;

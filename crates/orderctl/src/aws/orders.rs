@@ -1,12 +1,10 @@
 //! Reading orders from the table.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use order::{Status, StoredOrder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,9 +14,7 @@ use crate::aws::stack::Stack;
 use crate::failure::{Failure, Kind, aws};
 
 /// How long an order that is not there is looked for: it may have been placed just now.
-pub const UNKNOWN_AFTER: Duration = Duration::from_secs(2);
-/// How many reads of the table are made at once.
-const READS: usize = 16;
+pub const UNKNOWN_AFTER: Duration = Duration::from_secs(5);
 
 /// What whoever answers for restaurants may read of an order: who it is for and where it stands.
 #[derive(Clone, Debug, Deserialize)]
@@ -58,18 +54,6 @@ impl Stack {
             .send()
             .await;
         read_item(read.map_err(aws("reading the status of the order"))?)
-    }
-
-    /// Where these orders stand, as far as they are stored. One read each: of a batch,
-    /// the local AWS cannot tell which attributes it reads, by which the restaurant's policy limits it.
-    pub async fn entries(&self, order_ids: Vec<String>) -> Result<HashMap<String, Entry>, Failure> {
-        let entries: Vec<_> = stream::iter(order_ids)
-            .map(async |order_id| self.read(&order_id).await)
-            .buffer_unordered(READS)
-            .try_collect()
-            .await?;
-        let by_id = |entry: Entry| (entry.order_id.clone(), entry);
-        Ok(entries.into_iter().flatten().map(by_id).collect())
     }
 
     /// Where an order stands. Looks for some time for one that is not there: it may have been placed just now.

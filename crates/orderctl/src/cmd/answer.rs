@@ -1,35 +1,46 @@
 //! `orderctl accept`, `reject` and `fail`: answering an order for its restaurant.
 
-use order::MAX_REASON;
+use jiff::{SignedDuration, Zoned};
 use serde_json::json;
 
 use crate::aws::answers::{Answer, answer};
 use crate::aws::orders::Entry;
 use crate::aws::stack::{Stack, StackArgs};
-use crate::cmd::RestaurantArgs;
+use crate::cmd::{bounded, length_of_time, order_id, reason};
 use crate::failure::Failure;
 use crate::render::{self, Output};
 
+/// For whom an answer is.
+#[derive(clap::Args)]
+struct RestaurantArgs {
+    /// Refuse orders of other restaurants than this one
+    #[arg(long, env = "ORDERCTL_RESTAURANT", value_name = "RESTAURANT_ID")]
+    restaurant: Option<String>,
+}
+
 /// Accept an order for its restaurant
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  orderctl accept ord-2001 --restaurant rest-7")]
+#[command(after_help = "\
+Examples:
+  orderctl accept ord-2001 --restaurant rest-7
+  orderctl accept ord-2001 --ready-in 25m")]
 pub struct Accept {
     /// Id of the order
+    #[arg(value_parser = order_id)]
     order_id: String,
+    /// When it is ready, from now: up to 24h
+    #[arg(long, value_name = "TIME", value_parser = until_ready)]
+    ready_in: Option<SignedDuration>,
     #[command(flatten)]
     restaurant: RestaurantArgs,
 }
 
 impl Accept {
     pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
-        give(
-            stack,
-            &self.order_id,
-            &self.restaurant,
-            Answer::Accept,
-            output,
-        )
-        .await
+        let ready_at = self.ready_in.map(ready_in);
+        let restaurant = self.restaurant.restaurant.as_deref();
+        let said = Answer::Accept { ready_at };
+        give(stack, &self.order_id, restaurant, said, output).await
     }
 }
 
@@ -38,6 +49,7 @@ impl Accept {
 #[command(after_help = "Example:\n  orderctl reject ord-2001 --reason 'Out of dough'")]
 pub struct Reject {
     /// Id of the order
+    #[arg(value_parser = order_id)]
     order_id: String,
     /// Why, for the customer: up to 500 characters
     #[arg(long, value_parser = reason)]
@@ -51,7 +63,14 @@ impl Reject {
         let said = Answer::Reject {
             reason: self.reason,
         };
-        give(stack, &self.order_id, &self.restaurant, said, output).await
+        give(
+            stack,
+            &self.order_id,
+            self.restaurant.restaurant.as_deref(),
+            said,
+            output,
+        )
+        .await
     }
 }
 
@@ -62,6 +81,7 @@ Example:
   orderctl fail ord-2001 --error RestaurantUnavailable --cause 'The oven is broken'")]
 pub struct Fail {
     /// Id of the order
+    #[arg(value_parser = order_id)]
     order_id: String,
     /// Name of the error
     #[arg(long, value_parser = error_name)]
@@ -79,23 +99,24 @@ impl Fail {
             error: self.error,
             cause: self.cause,
         };
-        give(stack, &self.order_id, &self.restaurant, said, output).await
+        give(
+            stack,
+            &self.order_id,
+            self.restaurant.restaurant.as_deref(),
+            said,
+            output,
+        )
+        .await
     }
 }
 
-fn bounded(text: &str, most: usize) -> Result<String, String> {
-    let text = text.trim();
-    match text.chars().count() {
-        0 => Err("must not be empty".into()),
-        length if length > most => Err(format!(
-            "has {length} characters, of which {most} are allowed"
-        )),
-        _ => Ok(text.to_owned()),
+/// The workflow takes no time that is further away.
+fn until_ready(text: &str) -> Result<SignedDuration, String> {
+    let length = length_of_time(text)?;
+    if length > SignedDuration::from_hours(24) {
+        return Err("must be within 24h".into());
     }
-}
-
-fn reason(text: &str) -> Result<String, String> {
-    bounded(text, MAX_REASON)
+    Ok(length)
 }
 
 /// The limit of `SendTaskFailure`.
@@ -111,31 +132,41 @@ fn error_name(text: &str) -> Result<String, String> {
     bounded(text, 256)
 }
 
+/// The time after this length of time, in RFC 3339 with the offset of here.
+pub fn ready_in(length: SignedDuration) -> String {
+    Zoned::now()
+        .saturating_add(length)
+        .strftime("%Y-%m-%dT%H:%M:%S%:z")
+        .to_string()
+}
+
 /// Answers an order and says what was recorded.
-async fn give(
+pub async fn give(
     stack: &StackArgs,
     order_id: &str,
-    restaurant: &RestaurantArgs,
+    restaurant: Option<&str>,
     said: Answer,
     output: Output,
 ) -> Result<(), Failure> {
     let stack = Stack::find(stack).await?;
-    let restaurant = restaurant.restaurant.as_deref();
-    let waiting =
-        || output.hint("Somebody else is looking at the order; waiting for its message ...");
     let Entry {
         status,
         status_reason,
         updated_at,
         ..
-    } = answer(&stack, order_id, restaurant, &said, None, waiting).await?;
+    } = answer(&stack, order_id, restaurant, &said, None).await?;
+    let ready_at = said.ready_at();
     output.line(
-        || render::verdict(order_id, &render::status(status), status_reason.as_deref()),
+        || {
+            let status = render::status(status);
+            render::verdict(order_id, &status, status_reason.as_deref(), ready_at)
+        },
         || {
             json!({
                 "order_id": order_id,
                 "status": status,
                 "status_reason": status_reason,
+                "ready_at": ready_at,
                 "updated_at": updated_at,
             })
         },

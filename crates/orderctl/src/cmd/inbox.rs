@@ -5,25 +5,25 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::aws::inbox::{Inbox as Waits, REST, Waiting};
+use crate::aws::open_orders::{List, REST, Waiting, Whose};
 use crate::aws::stack::{Stack, StackArgs};
-use crate::cmd::RestaurantArgs;
 use crate::cmd::desk::desk;
+use crate::cmd::{Perseverance, WhoseArgs};
 use crate::failure::Failure;
-use crate::render::{self, Output, is_terminal};
+use crate::render::{self, Output, is_terminal, pad, width};
 
 /// List the orders that wait for an answer, the oldest first
 ///
-/// Looking takes nothing away: what one person looks at, another can still answer.
+/// Any number of people may look at once.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  orderctl inbox
+  orderctl inbox --restaurant rest-7
   orderctl inbox --restaurant rest-7 --watch
-  orderctl inbox --output json | jq -r '.[].order_id'")]
+  orderctl inbox --all --output json | jq -r '.[].order_id'")]
 pub struct Inbox {
     #[command(flatten)]
-    restaurant: RestaurantArgs,
+    whose: WhoseArgs,
     /// Keep the list up to date until q or Ctrl-C
     #[arg(long)]
     watch: bool,
@@ -37,7 +37,7 @@ impl Inbox {
         let stack = Stack::find(stack).await?;
         inbox(
             &stack,
-            self.restaurant.restaurant,
+            self.whose.into(),
             self.watch,
             self.show_token,
             output,
@@ -48,17 +48,17 @@ impl Inbox {
 
 async fn inbox(
     stack: &Stack,
-    restaurant: Option<String>,
+    whose: Whose,
     watch: bool,
     show_token: bool,
     output: Output,
 ) -> Result<(), Failure> {
     if watch && !show_token && output == Output::Text && is_terminal() {
-        return desk(stack, restaurant, false).await;
+        return desk(stack, whose, false).await;
     }
-    let mut inbox = Waits::new(stack, restaurant);
+    let mut list = List::new(stack, whose);
     if !watch {
-        let waiting = inbox.look().await?.waiting;
+        let waiting = list.look().await?.waiting;
         let json = || {
             waiting
                 .iter()
@@ -66,19 +66,27 @@ async fn inbox(
                 .collect::<Value>()
         };
         if waiting.is_empty() {
-            output.hint("No order waits for an answer, unless somebody else is just looking at it");
+            output.hint("No order waits for an answer");
             return if output == Output::Json {
                 output.line(String::new, json)
             } else {
                 Ok(())
             };
         }
-        return output.line(|| list(&waiting, show_token), json);
+        return output.line(|| table(&waiting, show_token), json);
     }
     // One line for each order that comes and each that goes.
     let mut known = HashSet::new();
+    let mut perseverance = Perseverance::default();
     loop {
-        let look = inbox.look().await?;
+        let look = match list.look().await {
+            Ok(look) => look,
+            Err(failure) => {
+                perseverance.failed(failure).await?;
+                continue;
+            }
+        };
+        perseverance.succeeded();
         for waiting in &look.waiting {
             if known.insert(waiting.message.order_id.clone()) {
                 output.line(|| row(waiting, show_token), || waiting.json(show_token))?;
@@ -112,18 +120,18 @@ fn row(waiting: &Waiting, show_token: bool) -> String {
 }
 
 /// The orders that wait, as a table.
-fn list(waiting: &[Waiting], show_token: bool) -> String {
+fn table(waiting: &[Waiting], show_token: bool) -> String {
     let mut rows = vec![Waiting::HEADINGS.map(String::from)];
     rows.extend(waiting.iter().map(Waiting::cells));
     let mut widths = [0; 5];
     for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = width(cell).max(*widest);
         }
     }
     let mut lines = Vec::new();
     for (index, row) in rows.iter().enumerate() {
-        let cell = |(cell, width): (&String, &usize)| format!("{cell:<width$}");
+        let cell = |(cell, width): (&String, &usize)| pad(cell, *width);
         let cells: Vec<_> = row.iter().zip(&widths).map(cell).collect();
         lines.push(cells.join("  ").trim_end().to_owned());
         if let Some(waiting) = index.checked_sub(1).and_then(|index| waiting.get(index))

@@ -3,10 +3,11 @@
 use order::StoredOrder;
 use serde_json::json;
 
-use crate::aws::executions::{Visit, execution_of};
+use crate::aws::executions::{Execution, Visit, execution_of, forgotten};
 use crate::aws::stack::{Stack, StackArgs};
+use crate::cmd::order_id;
 use crate::failure::Failure;
-use crate::render::{self, Output, clean, money, verdict};
+use crate::render::{self, Output, clean, money, pad, verdict};
 
 /// Show an order as it is stored, and what its execution did
 #[derive(clap::Args)]
@@ -16,6 +17,7 @@ Examples:
   orderctl show ord-2001 --output json | jq -r .order.status")]
 pub struct Show {
     /// Id of the order
+    #[arg(value_parser = order_id)]
     order_id: String,
 }
 
@@ -33,26 +35,35 @@ async fn show(stack: &Stack, order_id: &str, output: Output) -> Result<(), Failu
         let order = stored
             .as_ref()
             .map_or_else(|| format!("{order_id}  is not stored"), order_text);
-        let mut history: Vec<_> = execution.visits.iter().map(Visit::line).collect();
-        history.extend(Some(execution.failure.clone()).filter(|failure| !failure.is_empty()));
-        let history = history.join("\n  ");
-        format!(
-            "{order}\n  execution   {}\n\n  {}\n  {history}",
-            execution.arn, execution.status
-        )
+        let execution = match (&execution, &stored) {
+            (Some(execution), _) => execution_text(execution),
+            (None, Some(stored)) => format!("\n  {}", forgotten(&stored.execution_arn)),
+            (None, None) => String::new(),
+        };
+        format!("{order}{execution}")
     };
     let json = || {
-        json!({
-            "order": stored,
-            "execution": {
+        let execution = execution.as_ref().map(|execution| {
+            json!({
                 "execution_arn": execution.arn,
                 "status": execution.status.as_str(),
                 "failure": Some(&execution.failure).filter(|failure| !failure.is_empty()),
                 "history": execution.visits.iter().map(Visit::json).collect::<Vec<_>>(),
-            },
-        })
+            })
+        });
+        json!({ "order": stored, "execution": execution })
     };
     output.line(text, json)
+}
+
+fn execution_text(execution: &Execution) -> String {
+    let mut history: Vec<_> = execution.visits.iter().map(Visit::line).collect();
+    history.extend(Some(execution.failure.clone()).filter(|failure| !failure.is_empty()));
+    let history = history.join("\n  ");
+    format!(
+        "\n  execution   {}\n\n  {}\n  {history}",
+        execution.arn, execution.status
+    )
 }
 
 fn order_text(order: &StoredOrder) -> String {
@@ -70,6 +81,7 @@ fn order_text(order: &StoredOrder) -> String {
         &order.order_id,
         &render::status(order.status),
         order.status_reason.as_deref(),
+        None,
     )];
     let mut line = |name: &str, value: &str| lines.push(format!("  {name:<11} {value}"));
     line("restaurant", &clean(&order.restaurant_id));
@@ -83,8 +95,8 @@ fn order_text(order: &StoredOrder) -> String {
         line(
             name,
             &format!(
-                "{:<28} {amount:>12}",
-                format!("{} × {}", item.quantity, clean(&item.name))
+                "{} {amount:>12}",
+                pad(&format!("{} × {}", item.quantity, clean(&item.name)), 28)
             ),
         );
     }
@@ -98,6 +110,9 @@ fn order_text(order: &StoredOrder) -> String {
     );
     if let Some(note) = &order.note {
         line("note", &clean(note));
+    }
+    if let Some(ready_at) = &order.ready_at {
+        line("ready at", &time(ready_at));
     }
     line("placed", &time(&order.placed_at));
     line("updated", &time(&order.updated_at));

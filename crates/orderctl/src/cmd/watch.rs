@@ -7,9 +7,10 @@ use ratatui::crossterm::{cursor, queue, terminal};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::aws::executions::{Execution, execution_of, timestamp, wait_of};
+use crate::aws::executions::{Execution, execution_of, forgotten, timestamp, wait_of};
 use crate::aws::orders::unknown;
 use crate::aws::stack::{Stack, StackArgs};
+use crate::cmd::{Perseverance, order_id};
 use crate::failure::Failure;
 use crate::render::{self, Output, clock, left_until, time_of_day, verdict};
 
@@ -18,6 +19,7 @@ use crate::render::{self, Output, clock, left_until, time_of_day, verdict};
 #[command(after_help = "Example:\n  orderctl watch ord-2001")]
 pub struct Watch {
     /// Id of the order
+    #[arg(value_parser = order_id)]
     order_id: String,
 }
 
@@ -28,8 +30,9 @@ impl Watch {
     }
 }
 
-/// How long to rest between two looks at a history.
-const REST: Duration = Duration::from_secs(1);
+/// How long to rest between two looks at an execution: from the first, while something happens, to the second, while its
+/// restaurant is waited for. AWS allows an account some ten such calls in a second, in all.
+const REST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 /// How often the countdown is drawn.
 const TICK: Duration = Duration::from_millis(250);
 /// Follows an order to its outcome: a line for each state, and the countdown while the restaurant is waited for.
@@ -42,7 +45,21 @@ pub async fn watch(
     output: Output,
 ) -> Result<(), Failure> {
     let live = output == Output::Text && render::is_terminal();
-    let (_, mut execution) = execution_of(stack, order_id, execution).await?;
+    let (stored, execution) = execution_of(stack, order_id, execution).await?;
+    let Some(mut execution) = execution else {
+        return match stored {
+            Some(stored) => Err(Failure::other(format!(
+                "{order_id} is {}. {}",
+                stored.status,
+                forgotten(&stored.execution_arn)
+            ))),
+            None => Err(unknown(order_id, &stack.name)),
+        };
+    };
+    let [shortest, longest] = REST;
+    let mut rest = shortest;
+    let mut perseverance = Perseverance::default();
+    perseverance.succeeded();
     let wait = wait_of(stack, &execution.arn).await?;
     let (mut said, mut announced) = (0, 0);
     loop {
@@ -90,7 +107,9 @@ pub async fn watch(
             )?;
         }
         let looked = Instant::now();
-        while looked.elapsed() < REST {
+        // Not all watchers at the same time.
+        let pause = rest.mul_f64(fastrand::f64().mul_add(0.4, 0.8));
+        while looked.elapsed() < pause {
             if let Some(visit) = current.filter(|_| live) {
                 let left = deadline.map_or_else(String::new, |deadline| {
                     format!("{} left", clock(left_until(deadline)))
@@ -107,9 +126,22 @@ pub async fn watch(
             }
             sleep(TICK).await;
         }
-        execution = Execution::read(stack, &execution.arn)
-            .await?
-            .ok_or_else(|| unknown(order_id, &stack.name))?;
+        let now = match Execution::read(stack, &execution.arn).await {
+            Ok(Some(now)) => now,
+            Ok(None) => return Err(unknown(order_id, &stack.name)),
+            Err(failure) => {
+                clear(live)?;
+                perseverance.failed(failure).await?;
+                continue;
+            }
+        };
+        perseverance.succeeded();
+        rest = if now.visits == execution.visits {
+            rest.mul_f64(1.5).min(longest)
+        } else {
+            shortest
+        };
+        execution = now;
     }
 }
 
@@ -133,6 +165,7 @@ fn say_outcome(order_id: &str, execution: &Execution, output: Output) -> Result<
                 &outcome.order_id,
                 &render::status(outcome.status),
                 outcome.status_reason.as_deref(),
+                outcome.ready_at.as_deref(),
             )
         },
         || {
@@ -140,6 +173,7 @@ fn say_outcome(order_id: &str, execution: &Execution, output: Output) -> Result<
                 "order_id": outcome.order_id,
                 "status": outcome.status,
                 "status_reason": outcome.status_reason,
+                "ready_at": outcome.ready_at,
             })
         },
     )
