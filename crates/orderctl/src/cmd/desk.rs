@@ -331,14 +331,14 @@ impl Screen {
             KeyCode::Char(c) if !key.modifiers.contains(KeyModifiers::CONTROL) => {
                 field.insert(c.encode_utf8(&mut [0; 4]));
             }
-            // Moves the cursor, or deletes. What would begin a second line is left out.
-            KeyCode::Left | KeyCode::Right | KeyCode::Home | KeyCode::End => {
-                field.text.input(key);
-            }
-            KeyCode::Backspace | KeyCode::Delete => {
-                field.text.input(key);
-            }
-            KeyCode::Char('a' | 'e' | 'f' | 'b' | 'h' | 'd' | 'k' | 'w' | 'u') => {
+            // What moves the cursor or deletes; nothing that begins a second line.
+            KeyCode::Left
+            | KeyCode::Right
+            | KeyCode::Home
+            | KeyCode::End
+            | KeyCode::Backspace
+            | KeyCode::Delete
+            | KeyCode::Char('a' | 'e' | 'h' | 'k' | 'w') => {
                 field.text.input(key);
             }
             _ => {}
