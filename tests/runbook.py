@@ -115,6 +115,17 @@ class Runbook:
                 expired = json.dumps(json.loads(body) | {"order_id": "ord-expired", "respond_by": "2020-01-01T00:00:00.000Z"})
                 for message in (body, expired):
                     self.send("RestaurantDeadLetters", message)
+            case "Dead letters of open orders":
+                order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"total_amount": 3150}
+                waits = order | {"respond_by": "2100-01-01T00:00:00.000Z", "task_token": "replayed"}
+                expired = waits | {"order_id": "ord-expired", "respond_by": "2020-01-01T00:00:00.000Z"}
+                ended = {"order_id": "ord-ended", "restaurant_id": "rest-7", "status": "ACCEPTED"}
+                event = {"detail-type": "ORDER_ACCEPTED", "time": "2100-01-01T00:00:00Z", "detail": ended}
+                for message in (waits | {"order_id": "ord-waits"}, expired, waits | {"order_id": "ord-ended"}, event):
+                    self.send("OpenOrdersDeadLetters", json.dumps(message))
+                # For the log that the section shows.
+                self.send("OpenOrdersQueue", "not of this workflow")
+                until(self.logged_error, "error in the log of open-orders")
             case "Dead letters of operations":
                 self.send("OperationsDeadLetters", json.dumps({"order": "ord-failed", "status": "FAILED"}))
 
@@ -138,6 +149,13 @@ class Runbook:
         if command.startswith("while") and section == "Dead letters of the restaurant inbox":
             require(self.asked("ord-dead"), "the younger dead letter did not go to the inbox")
             left = self.receive(self.queue("RestaurantDeadLetters"))
+            require(not left, f"dead letters are left: {left}")
+        if command.startswith("while") and section == "Dead letters of open orders":
+            until(lambda: self.open_order("ord-waits"), "row of the replayed order")
+            closed = until(lambda: "closed_at" in (self.open_order("ord-ended") or {}), "row of the order that ended")
+            require(closed, "an order that ended is not closed")
+            require(not self.open_order("ord-expired"), "an order past its deadline is open again")
+            left = self.receive(self.queue("OpenOrdersDeadLetters"))
             require(not left, f"dead letters are left: {left}")
 
     # Scenarios.
@@ -165,6 +183,15 @@ class Runbook:
             return None
 
         return until(look, f"{order_id} in the restaurant inbox")
+
+    def open_order(self, order_id, restaurant_id="rest-7"):
+        """The order's row in the table of open orders."""
+        key = {"restaurant_id": {"S": restaurant_id}, "order_id": {"S": order_id}}
+        return aws("dynamodb").get_item(TableName=self.outputs["OpenOrdersTableName"], Key=key).get("Item")
+
+    def logged_error(self):
+        group = f"/aws/lambda/{STACK_NAME}/open-orders"
+        return aws("logs").filter_log_events(logGroupName=group, filterPattern='{ $.level = "ERROR" }')["events"]
 
     def answer(self, order_id, answer):
         token = self.asked(order_id)["task_token"]
