@@ -73,11 +73,13 @@ async fn allowed(function: &str) -> BTreeSet<String> {
     );
     for (name, table) in [
         ("the orders", output("OrdersTableName")),
+        ("the open orders", output("OpenOrdersTableName")),
         ("another table", "other".into()),
     ] {
         let put = dynamodb
             .put_item()
             .table_name(&table)
+            .item("restaurant_id", id.clone())
             .item("order_id", id.clone());
         allowed.note(
             &format!("PutItem on {name}"),
@@ -157,6 +159,7 @@ async fn each_function_may_make_its_one_call_and_no_other() {
     for (function, call) in [
         ("SaveOrderFunction", "PutItem on the orders"),
         ("UpdateStatusFunction", "UpdateItem on the orders"),
+        ("OpenOrdersFunction", "PutItem on the open orders"),
         ("NotifyUserFunction", "Publish to UserTopicArn"),
     ] {
         assert_eq!(

@@ -25,7 +25,7 @@ use crate::proxy::Faults;
 use crate::terminal::Session;
 
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_mins(3);
+pub const PATIENCE: Duration = Duration::from_mins(3);
 /// How many seconds the impatient state machine waits for the restaurant.
 pub const SHORT_TIMEOUT: u32 = 3;
 
