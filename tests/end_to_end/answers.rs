@@ -2,15 +2,11 @@
 
 use order::{MALFORMED_ANSWER, Status};
 
-use support::{Stack, TestOrder};
+use support::{Stack, TestOrder, cases};
 
 async fn assert_fails_the_order(answer: &str) {
-    let stack = Stack::connect();
-    let order = TestOrder::new(&stack).await;
-    let execution = order.place_and_answer(answer).await;
-    order
-        .assert_ended(&execution, Status::Failed, Some(MALFORMED_ANSWER))
-        .await;
+    let order = TestOrder::new(&Stack::connect()).await;
+    cases::answered(order, answer, Status::Failed, Some(MALFORMED_ANSWER)).await;
 }
 
 macro_rules! malformed {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sfn::types::HistoryEvent;
@@ -18,7 +20,7 @@ use order::{Item, Order, RestaurantMessage, Status};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::process::Command;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, RwLock};
 use tokio::time::sleep;
 
 use crate::proxy::Faults;
@@ -70,16 +72,42 @@ fn named(kind: &str) -> String {
 
 /// What was made in the account, to be removed at the end.
 enum Made {
+    /// An order, which may have been refused.
+    Order(String),
     Queue(String),
     Subscription(String),
-    Rule { bus: String, name: String },
+    Rule {
+        bus: String,
+        name: String,
+    },
     StateMachine(String),
 }
 
 static MADE: Mutex<Vec<Made>> = Mutex::new(Vec::new());
+/// Held for reading while something is being made.
+static MAKING: RwLock<()> = RwLock::const_new(());
 
 fn made(what: Made) {
     MADE.lock().expect("the list of what was made").push(what);
+}
+
+/// Makes something and notes it to be removed. An interruption meanwhile does not stop this halfway: what AWS made would
+/// not be known.
+async fn make<T: Send + 'static>(
+    making: impl Future<Output = T> + Send + 'static,
+    what: impl FnOnce(&T) -> Made + Send + 'static,
+) -> T {
+    let busy = MAKING.read().await;
+    let task = tokio::spawn(async move {
+        let _busy = busy;
+        let it = making.await;
+        made(what(&it));
+        it
+    });
+    match task.await {
+        Ok(it) => it,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// The value of a stack output.
@@ -124,49 +152,66 @@ impl Stack {
         }
     }
 
-    /// Removes the queues, subscriptions, rules and state machines that this process made; gives what could not be
-    /// removed.
+    /// Removes the orders, queues, subscriptions, rules and state machines that this process made; gives what could not be
+    /// removed, and why.
     pub async fn remove_all_made(&self) -> Vec<String> {
-        let mut left = Vec::new();
-        // Again, until nothing is left: what was being made meanwhile is added late.
-        loop {
-            let all = std::mem::take(&mut *MADE.lock().expect("the list of what was made"));
-            if all.is_empty() {
-                return left;
-            }
-            left.extend(self.remove(&all).await);
-        }
-    }
-
-    async fn remove(&self, all: &[Made]) -> Vec<String> {
+        let _nothing_is_made = MAKING.write().await;
+        let all = std::mem::take(&mut *MADE.lock().expect("the list of what was made"));
         let mut left = Vec::new();
         // The last first: a rule and a subscription before the queue that they feed.
         for what in all.iter().rev() {
             let (name, removed) = match what {
+                Made::Order(id) => (id, self.remove_order(id).await),
                 Made::Queue(url) => {
                     let removed = self.sqs.delete_queue().queue_url(url).send().await;
-                    (url, removed.is_ok())
+                    (url, removed.map(drop).map_err(|error| refusal(&error)))
                 }
                 Made::Subscription(arn) => {
                     let removed = self.sns.unsubscribe().subscription_arn(arn).send().await;
-                    (arn, removed.is_ok())
+                    (arn, removed.map(drop).map_err(|error| refusal(&error)))
                 }
                 Made::Rule { bus, name } => {
                     let targets = self.events.remove_targets().rule(name).event_bus_name(bus);
                     let _ = targets.ids("queue").send().await;
                     let rule = self.events.delete_rule().name(name).event_bus_name(bus);
-                    (name, rule.send().await.is_ok())
+                    let removed = rule.send().await;
+                    (name, removed.map(drop).map_err(|error| refusal(&error)))
                 }
                 Made::StateMachine(arn) => {
                     let machine = self.sfn.delete_state_machine().state_machine_arn(arn);
-                    (arn, machine.send().await.is_ok())
+                    let removed = machine.send().await;
+                    (arn, removed.map(drop).map_err(|error| refusal(&error)))
                 }
             };
-            if !removed {
-                left.push(name.clone());
+            if let Err(why) = removed {
+                left.push(format!("{name}: {why}"));
             }
         }
         left
+    }
+
+    /// Removes an order from the table, unless its execution still needs it: that would fail, and call a person.
+    async fn remove_order(&self, order_id: &str) -> Result<(), String> {
+        let removed = self
+            .dynamodb
+            .delete_item()
+            .table_name(output("OrdersTableName"))
+            .key("order_id", AttributeValue::S(order_id.into()))
+            .condition_expression("attribute_not_exists(order_id) OR #status <> :placed")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(
+                ":placed",
+                AttributeValue::S(Status::Placed.as_str().into()),
+            )
+            .send()
+            .await;
+        match removed {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("ConditionalCheckFailedException") => {
+                Err("the order still waits, and stays in the table".to_owned())
+            }
+            Err(error) => Err(refusal(&error)),
+        }
     }
 
     /// The deployed state machine.
@@ -208,17 +253,17 @@ impl Stack {
             .send()
             .await
             .expect("the deployed state machine");
-        let created = self
+        let create = self
             .sfn
             .create_state_machine()
             .name(name)
             .role_arn(deployed.role_arn())
-            .definition(change(deployed.definition()))
-            .send()
-            .await
-            .expect("another state machine");
-        made(Made::StateMachine(created.state_machine_arn.clone()));
-        created.state_machine_arn
+            .definition(change(deployed.definition()));
+        let arn = async {
+            let created = create.send().await.expect("another state machine");
+            created.state_machine_arn
+        };
+        make(arn, |arn| Made::StateMachine(arn.clone())).await
     }
 
     /// What Step Functions recorded of an execution.
@@ -284,10 +329,7 @@ impl Stack {
             .dynamodb
             .get_item()
             .table_name(output("OrdersTableName"))
-            .key(
-                "order_id",
-                aws_sdk_dynamodb::types::AttributeValue::S(order_id.into()),
-            )
+            .key("order_id", AttributeValue::S(order_id.into()))
             .consistent_read(true)
             .send()
             .await
@@ -297,16 +339,12 @@ impl Stack {
     }
 
     async fn queue(&self, name: &str) -> (String, String) {
-        let url = self
-            .sqs
-            .create_queue()
-            .queue_name(name)
-            .send()
-            .await
-            .expect("a queue")
-            .queue_url
-            .expect("a queue's URL");
-        made(Made::Queue(url.clone()));
+        let create = self.sqs.create_queue().queue_name(name);
+        let url = async {
+            let created = create.send().await.expect("a queue");
+            created.queue_url.expect("a queue's URL")
+        };
+        let url = make(url, |url| Made::Queue(url.clone())).await;
         let attributes = self
             .sqs
             .get_queue_attributes()
@@ -340,7 +378,7 @@ impl Stack {
 
     /// Subscribes a queue to the messages of a topic whose attributes, or whose body, have a value.
     async fn subscribe(&self, topic: &str, queue_arn: &str, scope: &str, filter: Value) {
-        let subscribed = self
+        let subscribe = self
             .sns
             .subscribe()
             .topic_arn(topic)
@@ -348,13 +386,14 @@ impl Stack {
             .endpoint(queue_arn)
             .attributes("RawMessageDelivery", "true")
             .attributes("FilterPolicyScope", scope)
-            .attributes("FilterPolicy", filter.to_string())
-            .send()
-            .await
-            .expect("a subscription");
-        made(Made::Subscription(
-            subscribed.subscription_arn.unwrap_or_default(),
-        ));
+            .attributes("FilterPolicy", filter.to_string());
+        let arn = async {
+            let subscribed = subscribe.send().await.expect("a subscription");
+            subscribed
+                .subscription_arn
+                .expect("the ARN of a subscription")
+        };
+        make(arn, |arn| Made::Subscription(arn.clone())).await;
     }
 
     /// Messages of a queue, until there are as many as expected.
@@ -457,6 +496,13 @@ impl Stack {
     }
 }
 
+/// Why AWS refused a call.
+#[must_use]
+pub fn refusal(error: &impl ProvideErrorMetadata) -> String {
+    let code = error.code().unwrap_or("no answer");
+    format!("{code}: {}", error.message().unwrap_or_default())
+}
+
 /// Runs the AWS CLI, for what no other client here does; gives what it prints, if it prints anything.
 pub async fn aws(arguments: &[&str]) -> Value {
     let done = Command::new("aws")
@@ -533,19 +579,17 @@ impl Listener {
             .id("queue")
             .arn(events_arn)
             .build();
-        stack
+        let put = stack
             .events
             .put_rule()
             .name(&rule)
             .event_bus_name(&bus)
-            .event_pattern(pattern.to_string())
-            .send()
-            .await
-            .expect("a rule");
-        made(Made::Rule {
+            .event_pattern(pattern.to_string());
+        let to_remove = Made::Rule {
             bus: bus.clone(),
             name: rule.clone(),
-        });
+        };
+        make(async { put.send().await.expect("a rule") }, |_| to_remove).await;
         stack
             .events
             .put_targets()
@@ -638,6 +682,7 @@ impl TestOrder {
 
     /// The same for an order that the test made up.
     pub async fn listening(stack: &Stack, order: Order) -> Self {
+        made(Made::Order(order.order_id.clone()));
         let exactly = |text: &str| json!(text);
         let listener = Listener::matching(
             stack,
