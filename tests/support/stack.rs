@@ -192,26 +192,25 @@ impl Stack {
 
     /// Removes an order from the table, unless its execution still needs it: that would fail, and call a person.
     async fn remove_order(&self, order_id: &str) -> Result<(), String> {
-        let removed = self
-            .dynamodb
-            .delete_item()
-            .table_name(output("OrdersTableName"))
-            .key("order_id", AttributeValue::S(order_id.into()))
-            .condition_expression("attribute_not_exists(order_id) OR #status <> :placed")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_values(
-                ":placed",
-                AttributeValue::S(Status::Placed.as_str().into()),
-            )
-            .send()
-            .await;
-        match removed {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("ConditionalCheckFailedException") => {
-                Err("the order still waits, and stays in the table".to_owned())
-            }
-            Err(error) => Err(refusal(&error)),
+        let (table, key) = (
+            output("OrdersTableName"),
+            AttributeValue::S(order_id.into()),
+        );
+        let get = self.dynamodb.get_item().table_name(&table);
+        let found = get.key("order_id", key.clone()).consistent_read(true);
+        let found = found.send().await.map_err(|error| refusal(&error))?;
+        let Some(execution) = found.item().and_then(|item| item.get("execution_arn")) else {
+            return Ok(());
+        };
+        let execution = execution.as_s().map_err(|_| "it is no order".to_owned())?;
+        let describe = self.sfn.describe_execution().execution_arn(execution);
+        let described = describe.send().await.map_err(|error| refusal(&error))?;
+        if described.status == ExecutionStatus::Running {
+            return Err("its execution still runs, so it stays in the table".to_owned());
         }
+        let delete = self.dynamodb.delete_item().table_name(table);
+        let deleted = delete.key("order_id", key).send().await;
+        deleted.map(drop).map_err(|error| refusal(&error))
     }
 
     /// The deployed state machine.
