@@ -1,9 +1,9 @@
-//! The four outcomes of an order, and that each of them is final.
+//! The five outcomes of an order, and that each of them is final.
 
 use order::{MAX_REASON, Status};
 use serde_json::json;
 
-use support::cases::{self, assert_answer_refused};
+use support::cases::{self, assert_answer_refused, seconds_from_now};
 use support::{Stack, TestOrder, seconds};
 
 async fn answered(answer: &str, status: Status, reason: Option<&str>) {
@@ -49,6 +49,51 @@ async fn an_order_that_the_restaurant_accepts_is_confirmed() {
 #[tokio::test]
 async fn an_order_that_the_restaurant_declines_is_rejected() {
     answered(r#"{"isAccepted": false}"#, Status::Rejected, None).await;
+}
+
+#[tokio::test]
+async fn an_order_that_is_cancelled_is_cancelled_with_its_reason() {
+    answered(r#"{"isCancelled": true}"#, Status::Cancelled, None).await;
+    let (answer, reason) = (
+        r#"{"isCancelled": true, "reason": "Ordered\ttwice"}"#,
+        "Ordered twice",
+    );
+    answered(answer, Status::Cancelled, Some(reason)).await;
+    // What an acceptance may say is not for a cancellation.
+    let answer = json!({ "isCancelled": true, "ready_at": seconds_from_now(1500), "reason": 42 });
+    answered(&answer.to_string(), Status::Cancelled, None).await;
+}
+
+#[tokio::test]
+async fn an_acceptance_may_say_when_the_order_is_ready() {
+    const DAY: i64 = 24 * 60 * 60;
+    let stack = Stack::connect();
+    let soon = seconds_from_now(25 * 60);
+    for (given, kept) in [
+        (json!(soon), true),
+        (json!(soon.replace("+02:00", ".5+02:00")), true),
+        (json!(seconds_from_now(DAY - 60)), true),
+        // In the past, and more than a day away: however long the answer takes.
+        (json!(seconds_from_now(-60)), false),
+        (json!(seconds_from_now(DAY + 10 * 60)), false),
+        (json!(soon.replace("+02:00", "")), false),
+        (json!(soon.replace('T', " ")), false),
+        (json!("in 25 minutes"), false),
+        (json!("9999-99-99T99:99:99Z"), false),
+        (json!(""), false),
+        (json!(1_900_000_000), false),
+        (json!([soon]), false),
+        (json!({ "at": soon }), false),
+        (json!(null), false),
+    ] {
+        cases::accepted_for(TestOrder::new(&stack).await, given, kept).await;
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_does_not_say_when_the_order_is_ready() {
+    let answer = json!({ "isAccepted": false, "ready_at": seconds_from_now(1500) });
+    answered(&answer.to_string(), Status::Rejected, None).await;
 }
 
 #[tokio::test]
@@ -151,18 +196,9 @@ async fn a_second_answer_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_restaurant_inbox_holds_the_message_with_the_task_token() {
+async fn a_restaurant_hears_from_the_topic_what_the_table_of_open_orders_has() {
     let stack = Stack::connect();
-    let order = TestOrder::new(&stack).await;
-    let execution = order.place().await;
-    let message = order.restaurant_message().await;
-    let in_inbox = stack.take_from_inbox(&order.order.order_id).await;
-    assert!(
-        in_inbox == message,
-        "the inbox holds another message than the restaurant got"
-    );
-    order.accept(&message).await;
-    order.assert_ended(&execution, Status::Accepted, None).await;
+    cases::heard_from_the_topic(&stack, TestOrder::new(&stack).await).await;
 }
 
 #[tokio::test]

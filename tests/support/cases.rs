@@ -1,16 +1,63 @@
 //! What may happen to an order and what must come of it: the cases that the end-to-end tests and `make verify` share.
 
-use aws_sdk_sfn::error::ProvideErrorMetadata;
-use aws_sdk_sfn::types::ExecutionStatus;
-use order::{RestaurantMessage, Status};
-use serde_json::Value;
+use std::time::{Instant, SystemTime};
 
-use crate::stack::{Stack, TestOrder};
+use aws_sdk_sfn::error::ProvideErrorMetadata;
+use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_sfn::types::ExecutionStatus;
+use order::{Decision, RestaurantMessage, Status};
+use serde_json::{Value, json};
+
+use crate::stack::{Listener, PATIENCE, Stack, TestOrder};
 
 /// The restaurant answers.
 pub async fn answered(order: TestOrder, answer: &str, status: Status, reason: Option<&str>) {
     let execution = order.place_and_answer(answer).await;
     order.assert_ended(&execution, status, reason).await;
+}
+
+/// The restaurant accepts, and says when the order is ready.
+pub async fn accepted_for(order: TestOrder, ready_at: Value, kept: bool) {
+    let answer = json!({ "isAccepted": true, "ready_at": ready_at });
+    let execution = order.place_and_answer(&answer.to_string()).await;
+    let decision = Decision {
+        status: Status::Accepted,
+        status_reason: None,
+        ready_at: ready_at.as_str().filter(|_| kept).map(Into::into),
+    };
+    order
+        .assert_decided(&execution, &execution, &decision)
+        .await;
+}
+
+/// A time so many seconds from now, as RFC 3339 with an offset of two hours.
+#[must_use]
+pub fn seconds_from_now(seconds: i64) -> String {
+    let there = DateTime::from(SystemTime::now()).secs() + seconds + 2 * 60 * 60;
+    let there = DateTime::from_secs(there).fmt(DateTimeFormat::DateTime);
+    there
+        .expect("a time of this century")
+        .replace('Z', "+02:00")
+}
+
+/// A restaurant's own system hears the same from the topic as the table of open orders has.
+pub async fn heard_from_the_topic(stack: &Stack, order: TestOrder) {
+    let listener = Listener::to_orders(stack, &order.order.restaurant_id).await;
+    let execution = order.place().await;
+    let message = accepted(&order, &execution).await;
+    let mut heard = listener.restaurant_messages().await;
+    let begun = Instant::now();
+    while heard.is_empty() {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "the restaurant's queue got nothing"
+        );
+        heard = listener.restaurant_messages().await;
+    }
+    assert!(
+        heard == [message],
+        "the restaurant's queue got another message than the table of open orders"
+    );
 }
 
 /// The restaurant accepts; gives what it was sent.

@@ -12,10 +12,11 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sfn::types::HistoryEvent;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
-use order::{Item, Order, RestaurantMessage, Status};
+use order::{Decision, Item, Order, RestaurantMessage, Status};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -27,7 +28,9 @@ use crate::proxy::Faults;
 use crate::terminal::Session;
 
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_mins(3);
+pub const PATIENCE: Duration = Duration::from_mins(3);
+/// How long the end of a cancelled order may take.
+const TO_END: Duration = Duration::from_secs(30);
 /// How many seconds the impatient state machine waits for the restaurant.
 pub const SHORT_TIMEOUT: u32 = 3;
 
@@ -41,7 +44,7 @@ pub struct Stack {
     /// `EventBridge`, which carries the events.
     pub events: aws_sdk_eventbridge::Client,
     sns: aws_sdk_sns::Client,
-    /// SQS, which holds the restaurant inbox.
+    /// SQS, on whose queues tests hear what is said.
     pub sqs: aws_sdk_sqs::Client,
 }
 
@@ -190,27 +193,56 @@ impl Stack {
         left
     }
 
-    /// Removes an order from the table, unless its execution still needs it: that would fail, and call a person.
+    /// Removes an order from both tables. One that still waits is cancelled first: without its item, its execution would
+    /// fail, and call a person.
     async fn remove_order(&self, order_id: &str) -> Result<(), String> {
-        let (table, key) = (
-            output("OrdersTableName"),
-            AttributeValue::S(order_id.into()),
-        );
-        let get = self.dynamodb.get_item().table_name(&table);
+        let orders = output("OrdersTableName");
+        let key = AttributeValue::S(order_id.into());
+        let get = self.dynamodb.get_item().table_name(&orders);
         let found = get.key("order_id", key.clone()).consistent_read(true);
         let found = found.send().await.map_err(|error| refusal(&error))?;
-        let Some(execution) = found.item().and_then(|item| item.get("execution_arn")) else {
+        let text = |name| found.item()?.get(name)?.as_s().ok();
+        let (Some(execution), Some(restaurant_id)) = (text("execution_arn"), text("restaurant_id"))
+        else {
             return Ok(());
         };
-        let execution = execution.as_s().map_err(|_| "it is no order".to_owned())?;
-        let describe = self.sfn.describe_execution().execution_arn(execution);
-        let described = describe.send().await.map_err(|error| refusal(&error))?;
-        if described.status == ExecutionStatus::Running {
-            return Err("its execution still runs, so it stays in the table".to_owned());
-        }
-        let delete = self.dynamodb.delete_item().table_name(table);
-        let deleted = delete.key("order_id", key).send().await;
+        self.end(execution, restaurant_id, order_id).await?;
+        let delete = self.dynamodb.delete_item().table_name(orders);
+        let deleted = delete.key("order_id", key.clone()).send().await;
+        deleted.map_err(|error| refusal(&error))?;
+        let delete = self
+            .dynamodb
+            .delete_item()
+            .table_name(output("OpenOrdersTableName"))
+            .key("restaurant_id", AttributeValue::S(restaurant_id.clone()))
+            .key("order_id", key);
+        let deleted = delete.send().await;
         deleted.map(drop).map_err(|error| refusal(&error))
+    }
+
+    /// Cancels an order, if its execution still runs, and waits for the end.
+    async fn end(
+        &self,
+        execution: &str,
+        restaurant_id: &str,
+        order_id: &str,
+    ) -> Result<(), String> {
+        let begun = Instant::now();
+        while begun.elapsed() < TO_END {
+            let describe = self.sfn.describe_execution().execution_arn(execution);
+            let described = describe.send().await.map_err(|error| refusal(&error))?;
+            if described.status != ExecutionStatus::Running {
+                return Ok(());
+            }
+            let row = self.open_row(restaurant_id, order_id).await;
+            if let Some(token) = row.as_ref().and_then(|row| row["task_token"].as_str()) {
+                let answer = self.sfn.send_task_success().task_token(token);
+                // Whoever answered before has the same effect.
+                drop(answer.output(r#"{"isCancelled": true}"#).send().await);
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+        Err("its execution still runs, so it stays in the table".to_owned())
     }
 
     /// The deployed state machine.
@@ -324,11 +356,25 @@ impl Stack {
 
     /// The order's item in the table, attribute by attribute.
     pub async fn item(&self, order_id: &str) -> Option<Value> {
+        let key = [("order_id", order_id)];
+        self.read(&output("OrdersTableName"), &key).await
+    }
+
+    /// The order's row in the table of open orders, attribute by attribute.
+    pub async fn open_row(&self, restaurant_id: &str, order_id: &str) -> Option<Value> {
+        let key = [("restaurant_id", restaurant_id), ("order_id", order_id)];
+        self.read(&output("OpenOrdersTableName"), &key).await
+    }
+
+    async fn read(&self, table: &str, key: &[(&str, &str)]) -> Option<Value> {
+        let key = key
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), AttributeValue::S((*value).to_owned())));
         let found = self
             .dynamodb
             .get_item()
-            .table_name(output("OrdersTableName"))
-            .key("order_id", AttributeValue::S(order_id.into()))
+            .table_name(table)
+            .set_key(Some(key.collect()))
             .consistent_read(true)
             .send()
             .await
@@ -467,31 +513,22 @@ impl Stack {
             .expect("a message that is JSON")
     }
 
-    /// The order's message in the restaurant inbox of the stack. Hides the messages before it for some seconds, so others
-    /// that read the inbox must be patient.
-    pub async fn take_from_inbox(&self, order_id: &str) -> RestaurantMessage {
+    /// Waits for the order's row in the table of open orders to be open, or closed; gives it.
+    async fn row(&self, restaurant_id: &str, order_id: &str, open: bool) -> Value {
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
-            let received = self
-                .sqs
-                .receive_message()
-                .queue_url(output("RestaurantInboxUrl"))
-                .max_number_of_messages(10)
-                .visibility_timeout(5)
-                .wait_time_seconds(1)
-                .send()
-                .await
-                .expect("a receive from the inbox");
-            for message in received.messages.unwrap_or_default() {
-                let message: RestaurantMessage =
-                    serde_json::from_str(message.body().unwrap_or_default())
-                        .expect("a message to a restaurant, delivered raw");
-                if message.order_id == order_id {
-                    return message;
-                }
+        loop {
+            let row = self.open_row(restaurant_id, order_id).await;
+            let row = row.unwrap_or_default();
+            let sort_key = if open { "respond_by" } else { "closed_at" };
+            if row[sort_key].is_string() {
+                return row;
             }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{order_id} has no {sort_key} in the table of open orders after {PATIENCE:?}"
+            );
+            sleep(Duration::from_millis(100)).await;
         }
-        panic!("{order_id} is not in the restaurant inbox after {PATIENCE:?}")
     }
 }
 
@@ -550,7 +587,7 @@ pub fn unique() -> String {
 pub struct Listener {
     stack: Stack,
     events: String,
-    restaurant: String,
+    restaurant: Option<String>,
     customer: String,
 }
 
@@ -558,18 +595,17 @@ impl Listener {
     /// Hears of every order whose id, restaurant and customer begin with `prefix`.
     pub async fn to_orders(stack: &Stack, prefix: &str) -> Self {
         let prefix = json!({ "prefix": prefix });
-        Self::matching(stack, &prefix, &prefix, &prefix).await
+        Self::matching(stack, &prefix, Some(&prefix), &prefix).await
     }
 
     /// Hears of every order whose id, restaurant and customer match patterns of `EventBridge` and SNS.
     async fn matching(
         stack: &Stack,
         order_id: &Value,
-        restaurant_id: &Value,
+        restaurant_id: Option<&Value>,
         customer_id: &Value,
     ) -> Self {
         let (events, events_arn) = stack.queue(&named("events")).await;
-        let (restaurant, restaurant_arn) = stack.queue(&named("restaurant")).await;
         let (customer, customer_arn) = stack.queue(&named("customer")).await;
         let (bus, rule) = (output("EventBusName"), named("rule"));
         let pattern =
@@ -598,16 +634,16 @@ impl Listener {
             .send()
             .await
             .expect("a target of the rule");
-        // By the body: the local AWS drops the attributes of what a state machine publishes.
-        let filter = json!({ "restaurant_id": [restaurant_id] });
-        stack
-            .subscribe(
-                &output("RestaurantTopicArn"),
-                &restaurant_arn,
-                "MessageBody",
-                filter,
-            )
-            .await;
+        let mut restaurant = None;
+        if let Some(restaurant_id) = restaurant_id {
+            let (queue, arn) = stack.queue(&named("restaurant")).await;
+            // By the body: the local AWS drops the attributes of what a state machine publishes.
+            let filter = json!({ "restaurant_id": [restaurant_id] });
+            stack
+                .subscribe(&output("RestaurantTopicArn"), &arn, "MessageBody", filter)
+                .await;
+            restaurant = Some(queue);
+        }
         let filter = json!({ "customer_id": [customer_id] });
         stack
             .subscribe(
@@ -635,7 +671,9 @@ impl Listener {
 
     /// Takes the messages that came to restaurants.
     pub async fn restaurant_messages(&self) -> Vec<RestaurantMessage> {
-        self.stack.take(&self.restaurant).await
+        let queue = self.restaurant.as_ref();
+        let queue = queue.expect("a queue that hears what restaurants are sent");
+        self.stack.take(queue).await
     }
 
     /// Takes the messages that came to customers.
@@ -686,7 +724,7 @@ impl TestOrder {
         let listener = Listener::matching(
             stack,
             &exactly(&order.order_id),
-            &exactly(&order.restaurant_id),
+            None,
             &exactly(&order.customer_id),
         )
         .await;
@@ -719,19 +757,22 @@ impl TestOrder {
         execution
     }
 
-    /// What the restaurant is sent.
+    /// What the restaurant is sent, as the table of open orders has it.
     pub async fn restaurant_message(&self) -> RestaurantMessage {
-        let messages = self
+        let order = &self.order;
+        let mut row = self
             .stack
-            .receive(&self.listener.restaurant, 1, "messages to the restaurant")
+            .row(&order.restaurant_id, &order.order_id, true)
             .await;
-        let [message] = messages.as_slice() else {
-            panic!("the restaurant got more than one message")
-        };
-        let body: Value = serde_json::from_str(message.body().unwrap_or_default())
-            .expect("JSON for the restaurant");
-        assert_schema("restaurant-message", &body);
-        serde_json::from_value(body).expect("the message to the restaurant, and nothing else")
+        let expires_at = row.as_object_mut().and_then(|row| row.remove("expires_at"));
+        let respond_by = row["respond_by"].as_str().unwrap_or_default();
+        assert_eq!(
+            expires_at,
+            Some(json!(row_expires_at(respond_by))),
+            "expires_at of the open order, whose respond_by is {respond_by}"
+        );
+        assert_schema("restaurant-message", &row);
+        serde_json::from_value(row).expect("the message to the restaurant, and nothing else")
     }
 
     /// Accepts for the restaurant.
@@ -788,7 +829,6 @@ impl TestOrder {
     pub async fn assert_left_no_trace(&self) {
         for (queue, who) in [
             (&self.listener.events, "subscribers of events"),
-            (&self.listener.restaurant, "the restaurant"),
             (&self.listener.customer, "the customer"),
         ] {
             let heard = self.stack.receive_now(queue, 1).await;
@@ -797,14 +837,18 @@ impl TestOrder {
                 "{who} heard of an order that was refused: {heard:?}"
             );
         }
-        assert_eq!(
-            self.stack.item(&self.order.order_id).await,
-            None,
+        let (restaurant_id, order_id) = (&self.order.restaurant_id, &self.order.order_id);
+        assert!(
+            self.stack.item(order_id).await.is_none(),
             "a refused order is in the table"
+        );
+        assert!(
+            self.stack.open_row(restaurant_id, order_id).await.is_none(),
+            "a refused order is in the table of open orders"
         );
     }
 
-    /// Fails unless table, events, customer and execution all say that the order ended like this, and nothing more.
+    /// Fails unless tables, events, customer and execution all say that the order ended like this, and nothing more.
     pub async fn assert_ended(&self, execution_arn: &str, status: Status, reason: Option<&str>) {
         self.assert_ended_by(execution_arn, execution_arn, status, reason)
             .await;
@@ -818,25 +862,59 @@ impl TestOrder {
         status: Status,
         reason: Option<&str>,
     ) {
-        let ended = self.stack.end_of(ended_by).await;
-        self.assert_output(&ended, status, reason);
-        let placed = self.stack.end_of(placed_by).await;
-        let starts = [&placed, &ended].map(|execution| execution.start_date.as_secs_f64());
-        let placed_at = self.assert_item(placed_by, starts, status, reason).await;
-        let events = self.events(2).await;
-        let reasons = [None, reason];
-        for ((event, status), reason) in events.iter().zip([Status::Placed, status]).zip(reasons) {
-            self.assert_event(event, placed_by, status, reason, &placed_at);
-        }
-        self.assert_customer_message(status, reason).await;
+        let decision = Decision {
+            status,
+            status_reason: reason.map(Into::into),
+            ready_at: None,
+        };
+        self.assert_decided(placed_by, ended_by, &decision).await;
     }
 
-    fn assert_output(
-        &self,
-        execution: &DescribeExecutionOutput,
-        status: Status,
-        reason: Option<&str>,
-    ) {
+    /// The same for all that can be decided of an order.
+    pub async fn assert_decided(&self, placed_by: &str, ended_by: &str, decision: &Decision) {
+        let ended = self.stack.end_of(ended_by).await;
+        self.assert_output(&ended, decision);
+        let placed = self.stack.end_of(placed_by).await;
+        let starts = [&placed, &ended].map(|execution| execution.start_date.as_secs_f64());
+        let placed_at = self.assert_item(placed_by, starts, decision).await;
+        let events = self.events(2).await;
+        let undecided = Decision {
+            status: Status::Placed,
+            status_reason: None,
+            ready_at: None,
+        };
+        for (event, decision) in events.iter().zip([&undecided, decision]) {
+            self.assert_event(event, placed_by, decision, &placed_at);
+        }
+        self.assert_customer_message(decision).await;
+        self.assert_closed(decision.status, &events[1]["time"])
+            .await;
+    }
+
+    /// Fails unless the table of open orders says how the order ended and when, and nothing more.
+    async fn assert_closed(&self, status: Status, closed_at: &Value) {
+        let order = &self.order;
+        let mut row = self
+            .stack
+            .row(&order.restaurant_id, &order.order_id, false)
+            .await;
+        // Before any message that would show it.
+        let token = row.as_object_mut().and_then(|row| row.remove("task_token"));
+        assert!(token.is_none(), "a closed order has its task token still");
+        assert_eq!(
+            row,
+            json!({
+                "restaurant_id": order.restaurant_id,
+                "order_id": order.order_id,
+                "status": status,
+                "closed_at": closed_at,
+                "expires_at": row_expires_at(closed_at.as_str().unwrap_or_default()),
+            }),
+            "row of the closed order"
+        );
+    }
+
+    fn assert_output(&self, execution: &DescribeExecutionOutput, decision: &Decision) {
         assert_eq!(
             execution.status,
             ExecutionStatus::Succeeded,
@@ -846,10 +924,10 @@ impl TestOrder {
         );
         let output: Value =
             serde_json::from_str(execution.output().unwrap_or_default()).expect("an output");
-        let expected = json!({ "order_id": self.order.order_id, "status": status });
+        let expected = json!({ "order_id": self.order.order_id });
         assert_eq!(
             output,
-            with_reason(expected, reason),
+            decided(expected, decision),
             "output of the execution"
         );
     }
@@ -859,8 +937,7 @@ impl TestOrder {
         &self,
         execution_arn: &str,
         starts: [f64; 2],
-        status: Status,
-        reason: Option<&str>,
+        decision: &Decision,
     ) -> String {
         let order = &self.order;
         let item = self
@@ -872,7 +949,6 @@ impl TestOrder {
         let (placed_at, updated_at) = (time("placed_at"), time("updated_at"));
         let mut expected = json!({
             "order_id": order.order_id,
-            "status": status,
             "customer_id": order.customer_id,
             "restaurant_id": order.restaurant_id,
             "items": order.items,
@@ -885,7 +961,7 @@ impl TestOrder {
         if let Some(note) = &order.note {
             expected["note"] = json!(note);
         }
-        assert_eq!(item, with_reason(expected, reason), "item in the table");
+        assert_eq!(item, decided(expected, decision), "item in the table");
         let placed = seconds(&placed_at);
         assert!(
             starts.iter().any(|start| (start - placed).abs() < 0.002),
@@ -902,11 +978,10 @@ impl TestOrder {
         &self,
         event: &Value,
         execution_arn: &str,
-        status: Status,
-        reason: Option<&str>,
+        decision: &Decision,
         placed_at: &str,
     ) {
-        let order = &self.order;
+        let (order, status) = (&self.order, decision.status);
         assert_eq!(event["detail-type"], status.event(), "DetailType");
         assert_eq!(
             event["source"],
@@ -922,7 +997,6 @@ impl TestOrder {
         );
         let expected = json!({
             "order_id": order.order_id,
-            "status": status,
             "customer_id": order.customer_id,
             "restaurant_id": order.restaurant_id,
             "currency": order.currency,
@@ -931,17 +1005,20 @@ impl TestOrder {
         });
         assert_eq!(
             event["detail"],
-            with_reason(expected, reason),
+            decided(expected, decision),
             "detail of {}",
             status.event()
         );
         assert_schema("order-event", &event["detail"]);
     }
 
-    async fn assert_customer_message(&self, status: Status, reason: Option<&str>) {
-        // What went wrong technically is not for customers.
-        let reason = reason.filter(|_| status == Status::Rejected);
-        let order = &self.order;
+    async fn assert_customer_message(&self, decision: &Decision) {
+        let (order, status) = (&self.order, decision.status);
+        let for_customer = Decision {
+            // What went wrong technically is not for customers.
+            status_reason: (decision.status_reason.clone()).filter(|_| status != Status::Failed),
+            ..decision.clone()
+        };
         let messages = self
             .stack
             .receive(&self.listener.customer, 1, "messages to the customer")
@@ -962,15 +1039,14 @@ impl TestOrder {
             .expect("JSON for the customer");
         assert_eq!(
             body,
-            with_reason(
+            decided(
                 json!({
                     "order_id": order.order_id,
                     "customer_id": order.customer_id,
                     "restaurant_id": order.restaurant_id,
-                    "status": status,
                     "message": status.customer_message(),
                 }),
-                reason
+                &for_customer
             ),
             "message to the customer"
         );
@@ -989,11 +1065,24 @@ impl TestOrder {
     }
 }
 
-fn with_reason(mut value: Value, reason: Option<&str>) -> Value {
-    if let Some(reason) = reason {
-        value["status_reason"] = json!(reason);
+/// What is said of an order, with what was decided of it.
+fn decided(mut value: Value, decision: &Decision) -> Value {
+    value["status"] = json!(decision.status);
+    for (name, text) in [
+        ("status_reason", &decision.status_reason),
+        ("ready_at", &decision.ready_at),
+    ] {
+        if let Some(text) = text {
+            value[name] = json!(text);
+        }
     }
     value
+}
+
+/// When a row of the table of open orders expires that has this deadline, or was closed then.
+fn row_expires_at(time: &str) -> i64 {
+    let time = DateTime::from_str(time, DateTimeFormat::DateTime).expect("a time in RFC 3339");
+    time.secs() + i64::try_from(order::KEPT).expect("an hour")
 }
 
 /// Checks what the workflow emits against the schema that the project publishes of it.
@@ -1013,7 +1102,6 @@ fn assert_schema(name: &str, value: &Value) {
 /// A time in RFC 3339 as seconds since 1970.
 #[must_use]
 pub fn seconds(time: &str) -> f64 {
-    use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
     DateTime::from_str(time, DateTimeFormat::DateTime)
         .expect("a time in RFC 3339")
         .as_secs_f64()
