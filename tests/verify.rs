@@ -31,7 +31,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use order::{MALFORMED_ANSWER, Status};
 use serde_json::{Value, json};
-use support::cases::{self, padded};
+use support::cases::{self, padded, seconds_from_now};
 use support::{Deployed, Stack, TestOrder, output, refusal, unique, use_deployed};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
@@ -334,10 +334,11 @@ fn announce(target: &Target, checks: &Checks, failures: bool) {
     };
     say(&format!(
         "Verifying the stack {} in {}{}.\n\
-         Makes: up to {orders} orders whose ids, restaurants and customers begin with {PREFIX}; for each, three queues, \
-         a rule of the bus and two subscriptions; one state machine. Removes all of these, and says what it could not.\n\
-         Stays: executions (90 days), metrics and logs, and messages in the restaurant inbox and other queues that hear \
-         all orders. A check that fails may leave its order waiting, for ten minutes at most: it stays in the table.\n\
+         Makes: up to {orders} orders whose ids, restaurants and customers begin with {PREFIX}; for each, two queues, \
+         a rule of the bus and a subscription; a queue or two and one state machine. Removes all of these, and says what it \
+         could not.\n\
+         Stays: executions (90 days), metrics and logs, and messages in queues that hear all orders. An order that a failed \
+         check left waiting is cancelled.\n\
          Heard by:\n  Whoever subscribes to all events, all restaurants or all customers of the stack.{paged}\n\
          Costs: about ${cost:.2}.",
         target.name,
@@ -449,6 +450,18 @@ fn outcomes(checks: &mut Checks, target: &Target) {
             Some(reason),
         ),
         (
+            "an order that is cancelled is cancelled",
+            json!({ "isCancelled": true }).to_string(),
+            Status::Cancelled,
+            None,
+        ),
+        (
+            "the reason of a cancellation reaches order, event, customer and output",
+            json!({ "isCancelled": true, "reason": reason }).to_string(),
+            Status::Cancelled,
+            Some(reason),
+        ),
+        (
             "an acceptance of 255 KB counts",
             large(json!({ "isAccepted": true })),
             Status::Accepted,
@@ -466,11 +479,41 @@ fn outcomes(checks: &mut Checks, target: &Target) {
             Status::Rejected,
             Some(reason),
         ),
+        (
+            "a cancellation of 255 KB keeps its reason",
+            large(json!({ "isCancelled": true, "reason": reason })),
+            Status::Cancelled,
+            Some(reason),
+        ),
     ] {
         checks.order(name, target, move |_, order| async move {
             cases::answered(order, &answer, status, reason).await;
         });
     }
+    for (name, seconds, kept) in [
+        (
+            "ready_at reaches order, event, customer and output",
+            1500,
+            true,
+        ),
+        ("a ready_at in the past is left out", -60, false),
+        (
+            "a ready_at after more than a day is left out",
+            25 * 60 * 60,
+            false,
+        ),
+    ] {
+        checks.order(name, target, move |_, order| async move {
+            cases::accepted_for(order, seconds_from_now(seconds).into(), kept).await;
+        });
+    }
+    malformed(checks, target);
+    failures_reported(checks, target);
+    repeats(checks, target);
+}
+
+/// Answers that are neither an acceptance, nor a rejection, nor a cancellation.
+fn malformed(checks: &mut Checks, target: &Target) {
     for answer in [
         r#""yes""#,
         "null",
@@ -478,6 +521,11 @@ fn outcomes(checks: &mut Checks, target: &Target) {
         r#"{"isAccepted": "true"}"#,
         r#"{"isAccepted": 0}"#,
         r#"[{"isAccepted": true}]"#,
+        r#"{"isCancelled": false}"#,
+        r#"{"isAccepted": true, "isCancelled": true}"#,
+        r#"{"isAccepted": true, "isCancelled": false}"#,
+        r#"{"isAccepted": false, "isCancelled": null}"#,
+        r#"{"isAccepted": null, "isCancelled": true}"#,
     ] {
         checks.order(
             &format!("the answer {answer} fails the order"),
@@ -487,7 +535,14 @@ fn outcomes(checks: &mut Checks, target: &Target) {
             },
         );
     }
-    failures_reported(checks, target);
+}
+
+/// What comes twice, and what goes to others.
+fn repeats(checks: &mut Checks, target: &Target) {
+    let name = "a restaurant hears from the topic what the table of open orders has";
+    checks.order(name, target, |stack, order| async move {
+        cases::heard_from_the_topic(&stack, order).await;
+    });
     checks.order(
         "a second answer changes nothing",
         target,
@@ -578,6 +633,7 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
         parts[4],
         output("OrdersTableName")
     );
+    let open_orders = table.replace(&output("OrdersTableName"), &output("OpenOrdersTableName"));
     let bus = format!(
         "arn:{}:events:{}:{}:event-bus/{}",
         parts[1],
@@ -606,6 +662,10 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
             vec![("sns:Publish", customers.clone())],
         ),
         (
+            "OpenOrdersFunctionRole",
+            vec![("dynamodb:PutItem", open_orders.clone())],
+        ),
+        (
             "OrderStateMachineRole",
             vec![
                 ("lambda:InvokeFunction", function("Save order")),
@@ -621,6 +681,8 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
         ("dynamodb:UpdateItem", table.clone()),
         ("dynamodb:DeleteItem", table.clone()),
         ("dynamodb:Scan", table),
+        ("dynamodb:PutItem", open_orders.clone()),
+        ("dynamodb:GetItem", open_orders),
         ("sns:Publish", customers),
         ("sns:Publish", restaurants),
         ("events:PutEvents", bus),
@@ -790,6 +852,11 @@ fn of_aws_alone(checks: &mut Checks, config: &SdkConfig, target: &Target) {
     for (result, status) in [
         (json!({ "isAccepted": true }), "ACCEPTED"),
         (json!({ "isAccepted": false }), "REJECTED"),
+        (json!({ "isCancelled": true }), "CANCELLED"),
+        (
+            json!({ "isAccepted": true, "isCancelled": false }),
+            "FAILED",
+        ),
         (json!({ "isAccepted": "true" }), "FAILED"),
         (json!([{ "isAccepted": true }]), "FAILED"),
         (Value::Null, "FAILED"),
