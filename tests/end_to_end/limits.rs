@@ -2,6 +2,7 @@
 
 use order::{Item, MALFORMED_ANSWER, MAX_UNIT_AMOUNT, Status};
 use serde_json::json;
+use support::cases::padded;
 use support::{Stack, TestOrder, unique};
 
 /// The largest output that `SendTaskSuccess` takes, in bytes.
@@ -51,16 +52,10 @@ async fn the_largest_answers_count_like_small_ones_and_fit_into_the_next_state()
         (false, Status::Rejected, Some("Out of dough")),
     ] {
         let order = TestOrder::new(&stack).await;
-        let execution = order.place().await;
-        let message = order.restaurant_message().await;
-        let frame = json!({ "isAccepted": decision, "reason": reason, "padding": "" })
-            .to_string()
-            .len();
-        let padding = "x".repeat(LARGEST_ANSWER - frame);
-        let answer =
-            json!({ "isAccepted": decision, "reason": reason, "padding": padding }).to_string();
-        assert_eq!(answer.len(), LARGEST_ANSWER);
-        order.answer(&message.task_token, &answer).await;
+        let answer = json!({ "isAccepted": decision, "reason": reason });
+        let execution = order
+            .place_and_answer(&padded(answer, LARGEST_ANSWER))
+            .await;
         order.assert_ended(&execution, status, reason).await;
         assert_states_fit(&stack, &execution).await;
     }

@@ -63,6 +63,7 @@ pub async fn notify_user(
         status,
         message: message.into(),
         status_reason: request.decision.reason_for_customer().map(Into::into),
+        ready_at: request.decision.ready_at,
     };
     let unwritable =
         |error| Error::Misconfigured(format!("the message cannot be written: {error}"));

@@ -18,6 +18,7 @@ fn request(status: Status) -> NotifyUser {
         decision: Decision {
             status,
             status_reason: None,
+            ready_at: None,
         },
         execution_arn: "arn:aws:states:eu-central-1:123456789012:execution:orders:ord-1001".into(),
     }

@@ -1,54 +1,75 @@
-//! What is decided of an order: its status, and why it has it.
+//! What is decided of an order: its status, why it has it, and when the order is ready.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use crate::status::Status;
 
-/// The longest reason of a rejection that the workflow keeps, in characters (Unicode scalar values).
+/// The longest reason of a rejection or a cancellation that the workflow keeps, in characters (Unicode scalar values).
 pub const MAX_REASON: usize = 500;
 
-/// Why an order is `FAILED` where the restaurant's answer is neither an acceptance nor a rejection.
-pub const MALFORMED_ANSWER: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}"#;
+/// The longest `ready_at` that the workflow keeps: a time to the nanosecond, with an offset.
+const MAX_READY_AT: usize = "2026-01-31T12:00:00.123456789+00:00".len();
+
+/// Why an order is `FAILED` where the answer is neither an acceptance nor a rejection nor a cancellation.
+pub const MALFORMED_ANSWER: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true}, {"isAccepted": false} or {"isCancelled": true}"#;
 
 /// Why an order is `FAILED` where the restaurant reported a failure and said nothing about it.
 const NO_REASON: &str = "The restaurant gave no reason";
 
-/// The final status of an order, and why it has it. `update-status` records it; event, customer's message and the
-/// execution's output are made from it.
+/// The final status of an order, and what there is to say of it. `update-status` records it; event, customer's message
+/// and the execution's output are made from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// The final status.
     pub status: Status,
     /// Why, where there is more to say than the status; `null` in JSON where there is not.
     pub status_reason: Option<String>,
+    /// When an accepted order is ready (RFC 3339, written as in the answer), where the restaurant says it; otherwise
+    /// `null` in JSON.
+    pub ready_at: Option<String>,
 }
 
 impl Decision {
     /// The decision for a status that the workflow chose because of the restaurant's answer, or of a failure.
+    /// `answered_at` is when the answer came (RFC 3339).
     ///
     /// Anybody who holds the task token can answer with any JSON, so nothing in an answer is taken for granted.
     #[must_use]
-    pub fn new(status: Status, answer: Option<&RawValue>, failure: Option<&Failure>) -> Self {
+    pub fn new(
+        status: Status,
+        answer: Option<&RawValue>,
+        failure: Option<&Failure>,
+        answered_at: &str,
+    ) -> Self {
+        let answer: Option<Answer> =
+            answer.and_then(|answer| serde_json::from_str(answer.get()).ok());
         let status_reason = match status {
             Status::Placed | Status::Accepted | Status::TimedOut => None,
-            Status::Rejected | Status::Cancelled => answer.and_then(reason),
+            Status::Rejected | Status::Cancelled => answer.as_ref().and_then(Answer::reason),
             Status::Failed => Some(failure.map_or_else(|| MALFORMED_ANSWER.into(), Failure::said)),
         };
+        let ready_at = answer
+            .filter(|_| status == Status::Accepted)
+            .and_then(|answer| answer.ready_at(answered_at));
         Self {
             status,
             status_reason,
+            ready_at,
         }
     }
 
-    /// The reason that the customer may read: that of a rejection. What went wrong technically is not for customers.
+    /// The reason that the customer may read: that of a rejection or a cancellation. What went wrong technically is not
+    /// for customers.
     #[must_use]
     pub fn reason_for_customer(&self) -> Option<&str> {
         self.status_reason
             .as_deref()
-            .filter(|_| self.status == Status::Rejected)
+            .filter(|_| matches!(self.status, Status::Rejected | Status::Cancelled))
     }
 }
 
@@ -77,16 +98,37 @@ impl Failure {
     }
 }
 
-/// The reason in an answer: one line, at most [`MAX_REASON`] characters. None where there is no text that could be one:
-/// the answer stays the rejection that it is.
-fn reason(answer: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Answer {
-        reason: Option<Box<RawValue>>,
+/// What an answer says beside its yes or no. A part that cannot be read is left out, and the answer stays what it is.
+#[derive(Deserialize)]
+struct Answer {
+    reason: Option<Box<RawValue>>,
+    ready_at: Option<Box<RawValue>>,
+}
+
+impl Answer {
+    /// The reason: one line, at most [`MAX_REASON`] characters. None where there is no text that could be one.
+    fn reason(&self) -> Option<String> {
+        let line = one_line(&text(self.reason.as_ref()?)?);
+        Some(line).filter(|line| !line.is_empty())
     }
-    let answer: Answer = serde_json::from_str(answer.get()).ok()?;
-    let line = one_line(&text(&answer.reason?)?);
-    Some(line).filter(|line| !line.is_empty())
+
+    /// When the order is ready, as it was written. None where that is not a time from the answer on to a day later.
+    fn ready_at(&self, answered_at: &str) -> Option<String> {
+        let given = text(self.ready_at.as_ref()?)?;
+        let until_ready = rfc_3339(&given)? - rfc_3339(answered_at)?;
+        (Duration::ZERO..=Duration::DAY)
+            .contains(&until_ready)
+            .then_some(given)
+    }
+}
+
+/// The time that a text names.
+fn rfc_3339(text: &str) -> Option<OffsetDateTime> {
+    // The parser would take any character between date and time, and any number of digits of a second.
+    if text.len() > MAX_READY_AT || !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
+        return None;
+    }
+    OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
 /// The text that a JSON string holds; none where the JSON is something else. A half of a surrogate pair, which JSON can
@@ -126,6 +168,8 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
+    const NOW: &str = "2026-01-31T12:00:00.500Z";
+
     /// The reason that is decided for what came back, given as JSON.
     fn reason(status: Status, came_back: &str) -> Option<String> {
         #[derive(Deserialize)]
@@ -135,8 +179,9 @@ mod tests {
             failure: Option<Failure>,
         }
         let CameBack { answer, failure } = serde_json::from_str(came_back).expect("JSON");
-        let decision = Decision::new(status, answer.as_deref(), failure.as_ref());
+        let decision = Decision::new(status, answer.as_deref(), failure.as_ref(), NOW);
         assert_eq!(decision.status, status);
+        assert_eq!(decision.ready_at, None);
         decision.status_reason
     }
 
@@ -235,13 +280,15 @@ mod tests {
     }
 
     #[test]
-    fn the_customer_reads_the_reason_of_a_rejection_and_no_other() {
+    fn the_customer_reads_the_reason_of_a_rejection_or_cancellation_and_no_other() {
         for status in Status::ALL {
             let decision = Decision {
                 status,
                 status_reason: Some("why".into()),
+                ready_at: None,
             };
-            let told = (status == Status::Rejected).then_some("why");
+            let declined = matches!(status, Status::Rejected | Status::Cancelled);
+            let told = declined.then_some("why");
             assert_eq!(decision.reason_for_customer(), told, "{status}");
         }
     }

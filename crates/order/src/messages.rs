@@ -43,6 +43,10 @@ pub struct OrderEvent {
     /// Why the order has this status, where there is more to say than its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
+    /// When an accepted order is ready (RFC 3339, with any offset), where its restaurant said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schemas", schemars(extend("format" = "date-time")))]
+    pub ready_at: Option<String>,
 }
 
 /// What the restaurant receives. Whoever holds `task_token` can answer for the restaurant, so this type
@@ -78,18 +82,75 @@ pub struct RestaurantMessage {
     pub task_token: String,
 }
 
-/// The answer of a restaurant that can process an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+/// What is answered to the restaurant's message: the order is accepted, rejected or cancelled. An answer with both
+/// `isAccepted` and `isCancelled` is malformed, whatever their values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(
+    feature = "schemas",
+    derive(schemars::JsonSchema),
+    schemars(extend("oneOf" = [{ "required": ["isAccepted"] }, { "required": ["isCancelled"] }]))
+)]
 pub struct RestaurantAnswer {
     /// Whether the restaurant takes the order.
-    #[serde(rename = "isAccepted")]
-    pub is_accepted: bool,
-    /// Why the restaurant declines the order, for the customer: one line, up to 500 characters. What is longer is
+    #[serde(rename = "isAccepted", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schemas", schemars(extend("type" = "boolean")))]
+    is_accepted: Option<bool>,
+    /// The order is cancelled: `true`.
+    #[serde(rename = "isCancelled", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schemas",
+        schemars(extend("type" = "boolean", "const" = true))
+    )]
+    is_cancelled: Option<bool>,
+    /// Why the order is rejected or cancelled, for the customer: one line, up to 500 characters. What is longer is
     /// cut, what is no text is ignored, and so is the reason of an acceptance.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schemas", schemars(length(max = crate::MAX_REASON)))]
-    pub reason: Option<String>,
+    reason: Option<String>,
+    /// When an accepted order is ready (RFC 3339, with any offset): not in the past, and within a day. What is not is
+    /// ignored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schemas", schemars(extend("format" = "date-time")))]
+    ready_at: Option<String>,
+}
+
+impl RestaurantAnswer {
+    const NOTHING: Self = Self {
+        is_accepted: None,
+        is_cancelled: None,
+        reason: None,
+        ready_at: None,
+    };
+
+    /// The restaurant takes the order, and may say when it is ready (RFC 3339).
+    #[must_use]
+    pub const fn accept(ready_at: Option<String>) -> Self {
+        Self {
+            is_accepted: Some(true),
+            ready_at,
+            ..Self::NOTHING
+        }
+    }
+
+    /// The restaurant declines the order.
+    #[must_use]
+    pub const fn reject(reason: Option<String>) -> Self {
+        Self {
+            is_accepted: Some(false),
+            reason,
+            ..Self::NOTHING
+        }
+    }
+
+    /// The order is cancelled for its customer.
+    #[must_use]
+    pub const fn cancel(reason: Option<String>) -> Self {
+        Self {
+            is_cancelled: Some(true),
+            reason,
+            ..Self::NOTHING
+        }
+    }
 }
 
 /// What the customer receives, for machines.
@@ -107,20 +168,42 @@ pub struct CustomerMessage {
     pub status: Status,
     /// [`Status::customer_message`].
     pub message: String,
-    /// Why the restaurant declined the order, where it gave a reason. Failures have reasons too, which are not for
+    /// Why the order was declined or cancelled, where a reason was given. Failures have reasons too, which are not for
     /// customers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
+    /// When an accepted order is ready (RFC 3339, with any offset), where its restaurant said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schemas", schemars(extend("format" = "date-time")))]
+    pub ready_at: Option<String>,
 }
 
 impl CustomerMessage {
-    /// The same in plain words, for e-mail and SMS: one sentence, and the restaurant's reason where it gave one.
+    /// The same in plain words, for e-mail and SMS: one sentence, and the reason where there is one.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let sentence = format!("{}: {}.", self.message, self.order_id);
+        let ready = match &self.ready_at {
+            Some(at) => format!(", ready at {}", for_people(at)),
+            None => String::new(),
+        };
+        let sentence = format!("{}{ready}: {}.", self.message, self.order_id);
         match &self.status_reason {
             Some(reason) => format!("{sentence} Reason: {reason}"),
             None => sentence,
         }
     }
+}
+
+/// A time of RFC 3339 to the minute, with the offset that it was given with: `2026-11-23 19:40 +02:00`.
+fn for_people(at: &str) -> String {
+    let (Some(date), Some(time), Some(rest)) = (at.get(..10), at.get(11..16), at.get(19..)) else {
+        return at.into();
+    };
+    let offset = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let offset = if offset.eq_ignore_ascii_case("Z") {
+        "UTC"
+    } else {
+        offset
+    };
+    format!("{date} {time} {offset}")
 }

@@ -112,6 +112,7 @@ impl Order {
             placed_at,
             execution_arn,
             status_reason: None,
+            ready_at: None,
             expires_at: None,
         }
     }
@@ -146,6 +147,9 @@ pub struct StoredOrder {
     /// Why the order has this status, where there is more to say than its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
+    /// When the order is ready (RFC 3339, with any offset), where its restaurant said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_at: Option<String>,
     /// From when on the table may forget the order (seconds since 1970), where orders are not kept for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
@@ -188,12 +192,13 @@ impl From<StoredOrder> for Order {
 }
 
 impl StoredOrder {
-    /// Its status, and why it has it.
+    /// Its status, and what there is to say of it.
     #[must_use]
     pub fn decision(&self) -> Decision {
         Decision {
             status: self.status,
             status_reason: self.status_reason.clone(),
+            ready_at: self.ready_at.clone(),
         }
     }
 

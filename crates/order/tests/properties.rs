@@ -12,6 +12,9 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+/// When an answer comes.
+const NOW: &str = "2026-01-31T12:00:00.500Z";
+
 /// Any JSON, with the names of an order's fields among its keys.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -113,7 +116,7 @@ proptest! {
     #[test]
     fn the_reason_of_any_rejection_is_one_line_that_sns_and_sqs_accept(answer in any_answer()) {
         let answer = RawValue::from_string(answer).expect("JSON");
-        let decision = Decision::new(Status::Rejected, Some(&answer), None);
+        let decision = Decision::new(Status::Rejected, Some(&answer), None, NOW);
         prop_assert_eq!(decision.status, Status::Rejected);
         if let Some(reason) = decision.status_reason {
             prop_assert!((1..=MAX_REASON).contains(&reason.chars().count()), "{:?}", reason);
@@ -122,7 +125,7 @@ proptest! {
             prop_assert!(!reason.contains(forbidden), "{:?}", reason);
             // What is a reason already stays as it is.
             let again = RawValue::from_string(json!({ "reason": reason }).to_string()).expect("JSON");
-            let again = Decision::new(Status::Rejected, Some(&again), None);
+            let again = Decision::new(Status::Rejected, Some(&again), None, NOW);
             prop_assert_eq!(again.status_reason, Some(reason));
         }
     }
@@ -131,7 +134,7 @@ proptest! {
     fn no_answer_gives_an_acceptance_or_a_silence_a_reason(answer in any_answer()) {
         let answer = RawValue::from_string(answer).expect("JSON");
         for status in [Status::Accepted, Status::TimedOut] {
-            prop_assert_eq!(Decision::new(status, Some(&answer), None).status_reason, None);
+            prop_assert_eq!(Decision::new(status, Some(&answer), None, NOW).status_reason, None);
         }
     }
 
@@ -139,7 +142,7 @@ proptest! {
     fn any_failure_has_a_reason(failure in any_json(), error in any::<String>(), cause in any::<String>()) {
         for failure in [failure, json!({ "Error": error, "Cause": cause })] {
             let Ok(failure) = serde_json::from_str::<Failure>(&failure.to_string()) else { continue };
-            let decision = Decision::new(Status::Failed, None, Some(&failure));
+            let decision = Decision::new(Status::Failed, None, Some(&failure), NOW);
             prop_assert!(decision.status_reason.is_some_and(|reason| !reason.is_empty()));
         }
     }

@@ -230,20 +230,8 @@ async fn send_once(
             .map_err(|error| error.map_service_error(Into::into))
     };
     match answer {
-        Answer::Accept => {
-            success(RestaurantAnswer {
-                is_accepted: true,
-                reason: None,
-            })
-            .await
-        }
-        Answer::Reject { reason } => {
-            success(RestaurantAnswer {
-                is_accepted: false,
-                reason: reason.clone(),
-            })
-            .await
-        }
+        Answer::Accept => success(RestaurantAnswer::accept(None)).await,
+        Answer::Reject { reason } => success(RestaurantAnswer::reject(reason.clone())).await,
         Answer::Fail { error, cause } => stack
             .sfn
             .send_task_failure()

@@ -1,4 +1,4 @@
-//! `update-status`: decides why an order has its final status, and records both.
+//! `update-status`: decides what there is to say of an order's final status, and records both.
 
 use std::time::SystemTime;
 
@@ -31,7 +31,7 @@ pub struct UpdateStatus {
     pub answer: Option<Box<RawValue>>,
     /// The failure that the restaurant, or the wait for it, ended with.
     pub failure: Option<Failure>,
-    /// When the state machine asked (RFC 3339, UTC).
+    /// When the state machine asked, which is when the answer came (RFC 3339, UTC).
     pub updated_at: String,
     /// How long the restaurant took to answer, in milliseconds, where it did.
     pub response_ms: Option<f64>,
@@ -71,7 +71,7 @@ pub async fn update_status(
     let Some(predecessor) = status.predecessor() else {
         return Err(Error::Misconfigured(format!("no order moves to {status}")));
     };
-    let decision = Decision::new(status, answer.as_deref(), failure.as_ref());
+    let decision = Decision::new(status, answer.as_deref(), failure.as_ref(), &updated_at);
     let text = |text: &str| AttributeValue::S(text.to_owned());
 
     let mut set = "SET #status = :status, updated_at = :updated_at".to_owned();
@@ -88,6 +88,10 @@ pub async fn update_status(
     if let Some(reason) = &decision.status_reason {
         set += ", status_reason = :status_reason";
         update = update.expression_attribute_values(":status_reason", text(reason));
+    }
+    if let Some(ready_at) = &decision.ready_at {
+        set += ", ready_at = :ready_at";
+        update = update.expression_attribute_values(":ready_at", text(ready_at));
     }
     if let Some(expires_at) = retention.expires_at(SystemTime::now()) {
         set += ", expires_at = :expires_at";

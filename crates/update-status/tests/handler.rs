@@ -116,7 +116,8 @@ async fn a_repeat_by_the_same_execution_succeeds_like_the_first_time() {
         decision,
         Decision {
             status: Status::Accepted,
-            status_reason: None
+            status_reason: None,
+            ready_at: None
         }
     );
 }
