@@ -46,6 +46,8 @@ class Runbook:
         self.environment = environment_for(port) | self.outputs
         self.environment["PATH"] = f"{ROOT / 'target' / 'debug'}{os.pathsep}{self.environment['PATH']}"
         self.events, self.customer = self.subscribe()
+        # Of each order that was placed.
+        self.restaurants = {}
 
     # The page.
 
@@ -110,11 +112,6 @@ class Runbook:
             case "A task token leaked":
                 self.order(self.place("ord-leaked"))
                 self.asked("ord-leaked")
-            case "Dead letters of the restaurant inbox":
-                body = json.dumps(self.asked(self.place("ord-dead")))
-                expired = json.dumps(json.loads(body) | {"order_id": "ord-expired", "respond_by": "2020-01-01T00:00:00.000Z"})
-                for message in (body, expired):
-                    self.send("RestaurantDeadLetters", message)
             case "Dead letters of open orders":
                 order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"total_amount": 3150}
                 waits = order | {"respond_by": "2100-01-01T00:00:00.000Z", "task_token": "replayed"}
@@ -146,10 +143,6 @@ class Runbook:
         if "aws lambda invoke" in command:
             workflow, runbook = (json.loads(message["Message"]) for message in self.received(self.customer, 2))
             require(workflow == runbook, f"the customer's message is not the workflow's: {workflow} and {runbook}")
-        if command.startswith("while") and section == "Dead letters of the restaurant inbox":
-            require(self.asked("ord-dead"), "the younger dead letter did not go to the inbox")
-            left = self.receive(self.queue("RestaurantDeadLetters"))
-            require(not left, f"dead letters are left: {left}")
         if command.startswith("while") and section == "Dead letters of open orders":
             until(lambda: self.open_order("ord-waits"), "row of the replayed order")
             closed = until(lambda: "closed_at" in (self.open_order("ord-ended") or {}), "row of the order that ended")
@@ -165,24 +158,19 @@ class Runbook:
 
     def place(self, order_id, **changes):
         order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"order_id": order_id} | changes
+        self.restaurants[order_id] = order["restaurant_id"]
         machine = self.outputs["StateMachineArn"]
         aws("stepfunctions").start_execution(stateMachineArn=machine, name=order_id, input=json.dumps(order))
         return order_id
 
     def asked(self, order_id):
-        """The message to the restaurant, taken off the inbox."""
-
-        inbox = self.outputs["RestaurantInboxUrl"]
+        """The token that the restaurant got, from the table of open orders."""
 
         def look():
-            for message in self.receive(inbox):
-                body = json.loads(message["Body"])
-                aws("sqs").delete_message(QueueUrl=inbox, ReceiptHandle=message["ReceiptHandle"])
-                if body["order_id"] == order_id:
-                    return body
-            return None
+            restaurant_id = self.restaurants[order_id]
+            return (self.open_order(order_id, restaurant_id) or {}).get("task_token", {}).get("S")
 
-        return until(look, f"{order_id} in the restaurant inbox")
+        return until(look, f"{order_id} among the open orders")
 
     def open_order(self, order_id, restaurant_id="rest-7"):
         """The order's row in the table of open orders."""
@@ -194,7 +182,7 @@ class Runbook:
         return aws("logs").filter_log_events(logGroupName=group, filterPattern='{ $.level = "ERROR" }')["events"]
 
     def answer(self, order_id, answer):
-        token = self.asked(order_id)["task_token"]
+        token = self.asked(order_id)
         aws("stepfunctions").send_task_success(taskToken=token, output=json.dumps(answer))
 
     def ended(self, order_id, status):
@@ -208,7 +196,7 @@ class Runbook:
     def failed(self, order_id):
         """An order that is PLACED, whose restaurant answered, and whose execution failed: it was deleted meanwhile."""
         table, key = self.outputs["OrdersTableName"], {"order_id": {"S": order_id}}
-        token = self.asked(self.place(order_id))["task_token"]
+        token = self.asked(self.place(order_id))
         item = aws("dynamodb").get_item(TableName=table, Key=key)["Item"]
         aws("dynamodb").delete_item(TableName=table, Key=key)
         aws("stepfunctions").send_task_success(taskToken=token, output=json.dumps({"isAccepted": True}))

@@ -3,11 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use order::{ClosedOrder, KEPT, OpenOrder, Status, indexes};
+use order::{ClosedOrder, OpenOrder, Status, indexes};
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
-use support::{Stack, TestOrder, output, seconds, unique};
-use tokio::time::sleep;
+use support::{Stack, TestOrder, output, unique};
 
 use crate::model::{Order, Row, deliveries};
 
@@ -26,72 +25,33 @@ async fn rows(stack: &Stack, index: &str, restaurant_id: &str) -> Vec<Value> {
     serde_dynamo::from_items(found.items.unwrap_or_default()).expect("rows that are JSON")
 }
 
-/// The one row of a restaurant in an index, once it is there.
-async fn row(stack: &Stack, index: &str, restaurant_id: &str) -> Value {
-    let begun = std::time::Instant::now();
-    loop {
-        match rows(stack, index, restaurant_id).await.as_slice() {
-            [row] => return row.clone(),
-            [] => assert!(
-                begun.elapsed() < support::PATIENCE,
-                "{restaurant_id} has no {index} order"
-            ),
-            more => panic!("{restaurant_id} has {} {index} orders", more.len()),
-        }
-        sleep(std::time::Duration::from_millis(100)).await;
-    }
-}
-
 #[tokio::test]
-async fn a_restaurant_reads_in_the_table_what_it_is_sent_until_the_order_ends() {
+async fn a_list_of_open_orders_never_reads_closed_ones() {
     let stack = Stack::connect();
-    for (answer, status) in [
-        (r#"{"isAccepted": true}"#, Status::Accepted),
-        (r#"{"isAccepted": false}"#, Status::Rejected),
-        (r#"{"isAccepted": "malformed"}"#, Status::Failed),
-    ] {
-        let order = TestOrder::new(&stack).await;
-        let restaurant_id = order.order.restaurant_id.as_str();
-        let execution = order.place().await;
-        let message = order.restaurant_message().await;
-        let open = row(&stack, indexes::OPEN, restaurant_id).await;
-        let open: OpenOrder = serde_json::from_value(open).expect("an open order");
-        assert!(
-            open.message == message,
-            "what is in the table is not what the restaurant was sent"
-        );
-        assert_eq!(open.expires_at, whole_seconds(&message.respond_by) + KEPT);
+    let order = TestOrder::new(&stack).await;
+    let restaurant_id = order.order.restaurant_id.as_str();
+    let execution = order.place().await;
+    let message = order.restaurant_message().await;
+    let open = rows(&stack, indexes::OPEN, restaurant_id).await;
+    let [open] = open.as_slice() else {
+        panic!("{restaurant_id} has {} open orders", open.len())
+    };
+    let open: OpenOrder = serde_json::from_value(open.clone()).expect("an open order");
+    assert!(
+        open.message == message,
+        "the index has another order than the table"
+    );
+    assert_eq!(rows(&stack, indexes::CLOSED, restaurant_id).await.len(), 0);
 
-        order.answer(&message.task_token, answer).await;
-        stack.end_of(&execution).await;
-        let closed = row(&stack, indexes::CLOSED, restaurant_id).await;
-        assert_eq!(
-            rows(&stack, indexes::OPEN, restaurant_id).await,
-            [Value::Null; 0],
-            "an order that ended is still open"
-        );
-        let fields = closed.as_object().map(|row| row.keys().cloned().collect());
-        let kept: ClosedOrder = serde_json::from_value(closed).expect("a closed order");
-        assert_eq!(kept.order_id, order.order.order_id);
-        assert_eq!(kept.status, status);
-        assert_eq!(kept.expires_at, whole_seconds(&kept.closed_at) + KEPT);
-        let mut expected = [
-            "restaurant_id",
-            "order_id",
-            "status",
-            "closed_at",
-            "expires_at",
-        ];
-        let mut fields: Vec<String> = fields.unwrap_or_default();
-        expected.sort_unstable();
-        fields.sort_unstable();
-        assert_eq!(fields, expected, "what is left of an order that ended");
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn whole_seconds(time: &str) -> u64 {
-    seconds(time) as u64
+    order.accept(&message).await;
+    order.assert_ended(&execution, Status::Accepted, None).await;
+    let closed = rows(&stack, indexes::CLOSED, restaurant_id).await;
+    let [closed] = closed.as_slice() else {
+        panic!("{restaurant_id} has {} closed orders", closed.len())
+    };
+    let closed: ClosedOrder = serde_json::from_value(closed.clone()).expect("a closed order");
+    assert_eq!(closed.order_id, order.order.order_id);
+    assert_eq!(rows(&stack, indexes::OPEN, restaurant_id).await.len(), 0);
 }
 
 /// The same as the tests of the function do with a table in memory.

@@ -78,7 +78,8 @@ proptest! {
             Row { closed_at: text("closed_at"), respond_by: text("respond_by"), task_token: text("task_token") }
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let checked = order.check(&client(&stored), "open-orders", deliveries, row);
+        let client = client(&stored);
+        let checked = order.check(&client, "open-orders", deliveries, row);
         runtime.expect("a runtime").block_on(checked)?;
     }
 }
