@@ -16,6 +16,12 @@ use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sfn::types::HistoryEvent;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
 use order::{Decision, Item, Order, RestaurantMessage, Status};
 
 use serde::de::DeserializeOwned;
@@ -65,6 +71,21 @@ static DEPLOYED: OnceLock<Deployed> = OnceLock::new();
 /// From now on, this is the stack that [`Stack::connect`] connects to.
 pub fn use_deployed(stack: Deployed) {
     assert!(DEPLOYED.set(stack).is_ok(), "one process, one stack");
+}
+
+/// What makes requests to the local AWS, and waits for it on a busy machine, where a function would give up early to be
+/// tried again.
+#[must_use]
+pub fn patient_http_client() -> SharedHttpClient {
+    let settings = HttpConnectorSettings::builder()
+        .connect_timeout(PATIENCE)
+        .read_timeout(PATIENCE);
+    let connector = Connector::builder()
+        .connector_settings(settings.build())
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build();
+    let connector = SharedHttpConnector::new(connector);
+    http_client_fn(move |_, _| connector.clone())
 }
 
 /// A name that nothing else has, by which it is seen who made what it names.
@@ -136,11 +157,10 @@ impl Stack {
         }
         let from_environment = || {
             let variable = |name: &str| std::env::var(name).ok();
-            let config = functions::aws::config_from(variable, functions::aws::http_client());
+            let config = functions::aws::config_from(variable, patient_http_client());
             let config = config
                 .expect("an environment for AWS clients")
                 .into_builder();
-            // A function gives up early, to be tried again; a test waits for a busy machine.
             let patient = TimeoutConfig::builder().operation_timeout(PATIENCE);
             config.timeout_config(patient.build()).build()
         };
