@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "local"))
-from demo import SCENARIOS, WAIT_SECONDS, Shell, impatient_state_machine  # noqa: E402
+from demo import SCENARIOS, WAIT_SECONDS, Shell, impatient_state_machine, open_order  # noqa: E402
 from stack import FUNCTIONS, StackError, outputs, say  # noqa: E402
 
 # What CloudWatch adds to each line that is logged.
@@ -46,10 +46,8 @@ def execute(shell, name, order, answer):
         *("--name", order["order_id"], "--input", json.dumps(order)),
     )["executionArn"]
     if answer:
-        asked, receipt = shell.receive("$RestaurantInboxUrl", lambda body: body["order_id"] == order["order_id"])
         command, *details = answer
-        shell.aws("stepfunctions", command, "--task-token", asked["task_token"], *details)
-        shell.drop("$RestaurantInboxUrl", receipt)
+        shell.aws("stepfunctions", command, "--task-token", open_order(shell, order, "task_token"), *details)
     deadline = time.monotonic() + WAIT_SECONDS
     while shell.aws("stepfunctions", "describe-execution", "--execution-arn", execution)["status"] == "RUNNING":
         if time.monotonic() > deadline:

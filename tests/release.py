@@ -51,17 +51,13 @@ class Stack:
         machine = self.outputs["StateMachineArn"]
         start = ["stepfunctions", "start-execution", "--state-machine-arn", machine, "--name", order_id]
         execution = self.aws(*start, "--input", json.dumps(order))["executionArn"]
-        inbox = ["sqs", "receive-message", "--queue-url", self.outputs["RestaurantInboxUrl"], "--max-number-of-messages", "10"]
+        key = {name: {"S": order[name]} for name in ("restaurant_id", "order_id")}
+        get = ["dynamodb", "get-item", "--table-name", self.outputs["OpenOrdersTableName"], "--key", json.dumps(key)]
 
         def token():
-            # The orders that wait already are in the inbox, too, and appear now and then.
-            for message in self.aws(*inbox, "--wait-time-seconds", "5").get("Messages", []):
-                body = json.loads(message["Body"])
-                if body["order_id"] == order_id:
-                    return body["task_token"]
-            return None
+            return self.aws(*get, "--query", "Item.task_token.S")
 
-        return Order(self, order_id, execution, until(token, f"{order_id} in the restaurant inbox"))
+        return Order(self, order_id, execution, until(token, f"task token of {order_id} in the table of open orders"))
 
 
 class Order:
