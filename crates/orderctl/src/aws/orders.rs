@@ -46,7 +46,7 @@ impl Stack {
     }
 
     /// Where an order stands, if it is stored.
-    async fn read(&self, order_id: &str) -> Result<Option<Entry>, Failure> {
+    pub async fn read(&self, order_id: &str) -> Result<Option<Entry>, Failure> {
         let read = self
             .get_item(order_id)
             .projection_expression(ENTRY)

@@ -58,6 +58,7 @@ pub async fn watch(
     };
     let [shortest, longest] = REST;
     let mut rest = shortest;
+    let mut status = None;
     let mut perseverance = Perseverance::default();
     perseverance.succeeded();
     let wait = wait_of(stack, &execution.arn).await?;
@@ -107,6 +108,7 @@ pub async fn watch(
             )?;
         }
         let looked = Instant::now();
+        let mut read = looked;
         // Not all watchers at the same time.
         let pause = rest.mul_f64(fastrand::f64().mul_add(0.4, 0.8));
         while looked.elapsed() < pause {
@@ -125,6 +127,17 @@ pub async fn watch(
                 out.flush()?;
             }
             sleep(TICK).await;
+            // The table may be read more often than executions. A new status there means that something has happened.
+            if read.elapsed() >= shortest {
+                read = Instant::now();
+                let now = stack.read(order_id).await.ok().flatten();
+                let now = now.map(|entry| entry.status);
+                if now.is_some() && now != status {
+                    status = now;
+                    rest = shortest;
+                    break;
+                }
+            }
         }
         let now = match Execution::read(stack, &execution.arn).await {
             Ok(Some(now)) => now,
