@@ -44,20 +44,18 @@ def order_of(name):
 
 
 def execute(shell, name, order, answer):
-    """Places one order, answers it, and gives its history, its item and its row while it was open."""
+    """Places one order, answers it, and gives its history, its item and, where it is answered, its row while it was open."""
     machine = "$StateMachineArn" if answer or name == "invalid" else "$ImpatientStateMachineArn"
     execution = shell.aws(
         *("stepfunctions", "start-execution", "--state-machine-arn", machine),
         *("--name", order["order_id"], "--input", json.dumps(order)),
     )["executionArn"]
     row = None
-    if name != "invalid":
+    if answer:
         token = open_order(shell, order, "task_token")
         key = {name: {"S": order[name]} for name in ("restaurant_id", "order_id")}
         get = ["dynamodb", "get-item", "--table-name", "$OpenOrdersTableName", "--key", json.dumps(key)]
-        row = shell.aws(*get)["Item"]
-        row["task_token"] = {"S": "x" * TOKEN_BYTES}
-    if answer:
+        row = shell.aws(*get)["Item"] | {"task_token": {"S": "x" * TOKEN_BYTES}}
         command, *details = answer
         shell.aws("stepfunctions", command, "--task-token", token, *details)
     deadline = time.monotonic() + WAIT_SECONDS
@@ -143,10 +141,12 @@ def measure():
         for name, value in outputs(port).items():
             shell.set(name, value)
         impatient_state_machine(shell)
-        usages, size, row_size = {}, 0, 0
+        usages, size, row_size, row = {}, 0, 0, None
         for name, answer in answers.items():
             say(f"One order to the outcome: {name}")
-            history, item, row = execute(shell, name, order_of(name), answer)
+            history, item, open_row = execute(shell, name, order_of(name), answer)
+            # A silent restaurant's order is open for seconds here, too short to look. Its row is like that of the others.
+            row = open_row or row
             usages[name] = count(definition, history, item, row)
             size, row_size = max(size, bytes_of(item)), max(row_size, bytes_of(row))
         say("One order to the outcome: invalid")
