@@ -1166,6 +1166,11 @@ fn a_restaurant_answers_and_sees_where_an_order_stands_and_does_nothing_else() {
             false,
         ),
         (
+            "decrypt a message",
+            key("kms:Decrypt", "sqs.eu-central-1.amazonaws.com"),
+            false,
+        ),
+        (
             "decrypt anything",
             call("kms:Decrypt", "EncryptionKey"),
             false,
@@ -1225,9 +1230,6 @@ fn a_restaurant_answers_and_sees_where_an_order_stands_and_does_nothing_else() {
             "dynamodb:Query",
             "kms:Decrypt",
             "kms:DescribeKey",
-            "sqs:ChangeMessageVisibility",
-            "sqs:DeleteMessage",
-            "sqs:ReceiveMessage",
             "states:SendTaskFailure",
             "states:SendTaskSuccess",
         ]),
