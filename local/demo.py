@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Four orders to their four outcomes on a local AWS, by the commands that a user and a restaurant would type.
+"""Five orders to their five outcomes on a local AWS, by the commands that a user and a restaurant would type.
 
-Exits 0 only if table, events, customer message and execution of every order say what they should.
+Exits 0 only if tables, events, customer message and execution of every order say what they should.
 """
 
 import json
@@ -19,10 +19,10 @@ WAIT_SECONDS = 60
 
 @dataclass
 class Scenario:
-    """One order, what the restaurant does with it, and what must come of it."""
+    """One order, what happens to it, and what must come of it."""
 
     event: str
-    restaurant: str
+    happens: str
     answer: list[str] | None
     status: str
     message: str
@@ -32,22 +32,30 @@ class Scenario:
 SCENARIOS = [
     Scenario(
         "accepted",
-        "accepts",
+        "the restaurant accepts",
         ["send-task-success", "--task-output", '{"isAccepted": true}'],
         "ACCEPTED",
         "Order confirmed",
     ),
     Scenario(
         "rejected",
-        "declines",
+        "the restaurant declines",
         ["send-task-success", "--task-output", '{"isAccepted": false}'],
         "REJECTED",
         "Order declined",
     ),
-    Scenario("timed-out", "is silent", None, "TIMED_OUT", "Order expired"),
+    Scenario(
+        "cancelled",
+        "the customer cancels",
+        ["send-task-success", "--task-output", '{"isCancelled": true, "reason": "Ordered twice"}'],
+        "CANCELLED",
+        "Order cancelled",
+        "Ordered twice",
+    ),
+    Scenario("timed-out", "the restaurant is silent", None, "TIMED_OUT", "Order expired"),
     Scenario(
         "failed",
-        "reports a failure",
+        "the restaurant reports a failure",
         ["send-task-failure", "--error", "RestaurantUnavailable", "--cause", "The oven is broken"],
         "FAILED",
         "Order could not be processed",
@@ -90,28 +98,42 @@ class Shell:
         self.aws("sqs", "delete-message", "--queue-url", queue, "--receipt-handle", receipt, quiet=True)
 
 
-def watch_outcomes(shell):
-    """Queues of the demo's own, on which it sees the events and the customers' messages."""
-    say("Subscribing a queue to the events and one to the customers' messages, to show them here")
-    customers = shell.set("CUSTOMERS", shell.aws("sqs", "create-queue", "--queue-name", "demo-customers")["QueueUrl"])
-    events = shell.set("EVENTS", shell.aws("sqs", "create-queue", "--queue-name", "demo-events")["QueueUrl"])
-    arn = {}
-    for queue in (customers, events):
+def subscribed_queues(shell):
+    """Queues of the demo's own, which hear the restaurants' messages, the events and the customers' messages."""
+    say("Subscribing queues: one as a restaurant's own system would, and two to show events and customers' messages here")
+    queues = {}
+    for name in ("restaurants", "customers", "events"):
+        url = shell.aws("sqs", "create-queue", "--queue-name", f"demo-{name}")["QueueUrl"]
+        queues[name] = shell.set(name.upper(), url)
         attributes = shell.aws(
-            "sqs", "get-queue-attributes", "--queue-url", queue, "--attribute-names", "QueueArn", quiet=True
+            *("sqs", "get-queue-attributes", "--queue-url", queues[name], "--attribute-names", "QueueArn"), quiet=True
         )
-        arn[queue] = attributes["Attributes"]["QueueArn"]
-    shell.aws(
-        *("sns", "subscribe", "--topic-arn", "$UserTopicArn", "--protocol", "sqs"),
-        *("--notification-endpoint", shell.set("CUSTOMERS_ARN", arn[customers])),
-        *("--attributes", "RawMessageDelivery=true"),
-    )
+        shell.set(f"{name.upper()}_ARN", attributes["Attributes"]["QueueArn"])
+    for topic, name in (("$RestaurantTopicArn", "RESTAURANTS"), ("$UserTopicArn", "CUSTOMERS")):
+        shell.aws(
+            *("sns", "subscribe", "--topic-arn", topic, "--protocol", "sqs"),
+            *("--notification-endpoint", f"${name}_ARN", "--attributes", "RawMessageDelivery=true"),
+        )
     pattern = json.dumps({"source": ["order-processing"]})
     rule = ["--event-bus-name", "$EventBusName"]
     shell.aws("events", "put-rule", "--name", "demo-events", *rule, "--event-pattern", pattern)
-    target = f"Id=queue,Arn={arn[events]}"
+    target = f"Id=queue,Arn={shell.variables['$EVENTS_ARN']}"
     shell.aws("events", "put-targets", "--rule", "demo-events", *rule, "--targets", target)
-    return customers, events
+    return queues
+
+
+def open_order(shell, order, field):
+    """A field of an order's row in the table of open orders, once it is there."""
+    key = {name: {"S": order[name]} for name in ("restaurant_id", "order_id")}
+    get = ["dynamodb", "get-item", "--table-name", "$OpenOrdersTableName", "--key", json.dumps(key)]
+    deadline = time.monotonic() + WAIT_SECONDS
+    shown = False
+    while time.monotonic() < deadline:
+        if found := shell.aws(*get, "--query", f"Item.{field}.S", quiet=shown):
+            return found
+        shown = True
+        time.sleep(0.2)
+    raise StackError(f"{order['order_id']} has no {field} in the table of open orders after {WAIT_SECONDS} s")
 
 
 def impatient_state_machine(shell):
@@ -131,12 +153,13 @@ def impatient_state_machine(shell):
     shell.set("ImpatientStateMachineArn", copy["stateMachineArn"])
 
 
-def run(shell, scenario, customers, events):
+def run(shell, scenario, queues):
     """Places one order, answers it as the scenario says, and gives what came of it."""
     file = Path("events") / f"{scenario.event}.json"
-    order_id = json.loads((ROOT / file).read_text())["order_id"]
+    order = json.loads((ROOT / file).read_text())
+    order_id = order["order_id"]
     print()
-    say(f"Order {order_id}: the restaurant {scenario.restaurant}")
+    say(f"Order {order_id}: {scenario.happens}")
     machine = "$StateMachineArn" if scenario.answer else "$ImpatientStateMachineArn"
     started = shell.aws(
         *("stepfunctions", "start-execution", "--state-machine-arn", machine),
@@ -144,11 +167,14 @@ def run(shell, scenario, customers, events):
     )
     execution = shell.set("EXECUTION_ARN", started["executionArn"])
 
-    request, receipt = shell.receive("$RestaurantInboxUrl", lambda body: body["order_id"] == order_id)
-    token = shell.set("TASK_TOKEN", request.pop("task_token"))
-    print(f"      the restaurant reads: {json.dumps(request, ensure_ascii=False)} and the task token")
-    shell.drop("$RestaurantInboxUrl", receipt)
+    request, receipt = shell.receive(queues["restaurants"], lambda body: body["order_id"] == order_id)
+    shell.drop(queues["restaurants"], receipt)
+    sent = shell.set("TASK_TOKEN", request["task_token"])
+    print(f"      the restaurant gets: {json.dumps(request | {'task_token': sent}, ensure_ascii=False)}")
     if scenario.answer:
+        token = shell.set("TASK_TOKEN", open_order(shell, order, "task_token"))
+        if shell.variables[token] != request["task_token"]:
+            raise StackError(f"The table of open orders has another task token of {order_id} than its restaurant got")
         command, *details = scenario.answer
         shell.aws("stepfunctions", command, "--task-token", token, *details)
     else:
@@ -156,11 +182,11 @@ def run(shell, scenario, customers, events):
 
     seen = []
     while len(seen) < 2:
-        event, receipt = shell.receive(events, lambda body: body["detail"]["order_id"] == order_id)
-        shell.drop(events, receipt)
+        event, receipt = shell.receive(queues["events"], lambda body: body["detail"]["order_id"] == order_id)
+        shell.drop(queues["events"], receipt)
         seen.append(event)
-    message, receipt = shell.receive(customers, lambda body: body["order_id"] == order_id)
-    shell.drop(customers, receipt)
+    message, receipt = shell.receive(queues["customers"], lambda body: body["order_id"] == order_id)
+    shell.drop(queues["customers"], receipt)
     key = json.dumps({"order_id": {"S": order_id}})
     item = shell.aws("dynamodb", "get-item", "--table-name", "$OrdersTableName", "--key", key)["Item"]
     deadline = time.monotonic() + WAIT_SECONDS
@@ -170,9 +196,10 @@ def run(shell, scenario, customers, events):
             break
         time.sleep(0.2)
 
+    closed_at = open_order(shell, order, "closed_at")
     result = {
         "order": order_id,
-        "the restaurant": scenario.restaurant,
+        "what happens": scenario.happens,
         "status": item["status"]["S"],
         "events": ", ".join(sorted((e["detail-type"] for e in seen), key=lambda name: name != "ORDER_PLACED")),
         "the customer reads": message["message"],
@@ -180,6 +207,7 @@ def run(shell, scenario, customers, events):
     }
     reason = item.get("status_reason", {}).get("S")
     print(f"      table:    {result['status']}" + (f" ({reason})" if reason else ""))
+    print(f"      closed:   {closed_at}")
     print(f"      events:   {result['events']}")
     print(f"      customer: {result['the customer reads']}")
     print(f"      output:   {ended.get('output')}")
@@ -189,7 +217,7 @@ def run(shell, scenario, customers, events):
         expected_output["status_reason"] = scenario.reason
     as_it_should_be = {
         "order": order_id,
-        "the restaurant": scenario.restaurant,
+        "what happens": scenario.happens,
         "status": scenario.status,
         "events": f"ORDER_PLACED, ORDER_{scenario.status}",
         "the customer reads": scenario.message,
@@ -218,15 +246,15 @@ def main():
         for name, value in outputs(port).items():
             shell.set(name, value)
             print(f"      {name}={value}")
-        customers, events = watch_outcomes(shell)
+        queues = subscribed_queues(shell)
         impatient_state_machine(shell)
-        rows = [run(shell, scenario, customers, events) for scenario in SCENARIOS]
+        rows = [run(shell, scenario, queues) for scenario in SCENARIOS]
         print_table(rows)
         print()
     wrong = [row["order"] for row in rows if row["as it should be"] != "yes"]
     if wrong:
         raise StackError(f"These orders did not end as they should: {', '.join(wrong)}")
-    say(f"All four orders ended as they should. {time.monotonic() - begun:.0f} s in all.")
+    say(f"All five orders ended as they should. {time.monotonic() - begun:.0f} s in all.")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 //! Many orders at once on a stack, answered by concurrent restaurants in every way a restaurant may, and then an audit
-//! of each order: what it says, what was published of it and what its customer was told.
+//! of each order: what it says, what was published of it, what its customer was told, and that the table of open orders
+//! has it closed, without its task token.
 //!
 //! `make load` runs it with 1,000 orders, `make load ORDERS=200` with another number. Exits with 1 on any discrepancy.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this program is a test
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,6 +23,9 @@ use support::{Listener, Stack, unique};
 const AT_ONCE: usize = 32;
 /// How many restaurants answer at the same time.
 const RESTAURANTS: usize = 8;
+/// How long the last orders may take to be closed in the table of open orders. A message whose function did not finish, on
+/// a busy machine, comes again after a minute.
+const TO_CLOSE: Duration = Duration::from_mins(10);
 /// How many hands take events and messages off their queues.
 const LISTENERS: usize = 4;
 
@@ -32,12 +36,14 @@ enum Behaviour {
     Reject,
     Fail,
     Malformed,
+    Cancel,
     AcceptAndReject,
+    AcceptAndCancel,
     Silent,
 }
 
 impl Behaviour {
-    /// Of ten orders: four accepted, two rejected, and one of each of the others.
+    /// Of twelve orders: four accepted, two for which an acceptance and a cancellation race, and one of each of the others.
     fn of(index: usize) -> Self {
         [
             Self::Accept,
@@ -46,11 +52,13 @@ impl Behaviour {
             Self::Fail,
             Self::Accept,
             Self::Malformed,
-            Self::Reject,
+            Self::Cancel,
             Self::AcceptAndReject,
+            Self::AcceptAndCancel,
             Self::Accept,
+            Self::AcceptAndCancel,
             Self::Silent,
-        ][index % 10]
+        ][index % 12]
     }
 
     /// The final statuses that an order may have after this.
@@ -59,13 +67,15 @@ impl Behaviour {
             Self::Accept => &[Status::Accepted],
             Self::Reject => &[Status::Rejected],
             Self::Fail | Self::Malformed => &[Status::Failed],
+            Self::Cancel => &[Status::Cancelled],
             // Whichever answer came first.
             Self::AcceptAndReject => &[Status::Accepted, Status::Rejected],
+            Self::AcceptAndCancel => &[Status::Accepted, Status::Cancelled],
             Self::Silent => &[Status::TimedOut],
         }
     }
 
-    async fn answer(self, stack: &Stack, token: &str) {
+    async fn answer(self, stack: &Stack, token: &str, accept_first: bool) {
         let success = |output: &'static str| {
             stack
                 .sfn
@@ -75,12 +85,19 @@ impl Behaviour {
                 .send()
         };
         let (accept, reject) = (r#"{"isAccepted": true}"#, r#"{"isAccepted": false}"#);
+        let cancel = r#"{"isCancelled": true}"#;
         // An answer may be refused, as the second one is; what counts is what the audit finds.
         match self {
             Self::Accept => drop(success(accept).await),
             Self::Reject => drop(success(reject).await),
             Self::Malformed => drop(success(r#"{"isAccepted": "yes"}"#).await),
+            Self::Cancel => drop(success(cancel).await),
             Self::AcceptAndReject => drop(tokio::join!(success(accept), success(reject))),
+            // Neither is always the first to be sent.
+            Self::AcceptAndCancel if accept_first => {
+                drop(tokio::join!(success(accept), success(cancel)));
+            }
+            Self::AcceptAndCancel => drop(tokio::join!(success(cancel), success(accept))),
             Self::Fail => {
                 let failure = stack
                     .sfn
@@ -125,6 +142,7 @@ struct Load {
 struct Ended {
     behaviour: Behaviour,
     order_id: String,
+    restaurant_id: String,
     execution: DescribeExecutionOutput,
 }
 
@@ -161,8 +179,12 @@ impl Load {
                     .rsplit('-')
                     .next()
                     .and_then(|index| index.parse().ok());
-                let behaviour = Behaviour::of(index.expect("an order of this run"));
-                behaviour.answer(&self.stack, &message.task_token).await;
+                let index: usize = index.expect("an order of this run");
+                let behaviour = Behaviour::of(index);
+                let accept_first = (index / 12).is_multiple_of(2);
+                behaviour
+                    .answer(&self.stack, &message.task_token, accept_first)
+                    .await;
                 self.answered.fetch_add(1, Ordering::Relaxed);
             }))
             .await;
@@ -222,18 +244,19 @@ impl Load {
                 };
                 let execution = self.stack.start(&machine, &order.order_id, &input).await;
                 self.placed.fetch_add(1, Ordering::Relaxed);
-                (behaviour, order.order_id, execution)
+                (behaviour, order, execution)
             })
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
         let ended = stream::iter(executions)
-            .map(async |(behaviour, order_id, execution)| {
+            .map(async |(behaviour, order, execution)| {
                 let execution = self.stack.end_of(&execution).await;
                 self.ended.fetch_add(1, Ordering::Relaxed);
                 Ended {
                     behaviour,
-                    order_id,
+                    order_id: order.order_id,
+                    restaurant_id: order.restaurant_id,
                     execution,
                 }
             })
@@ -247,7 +270,10 @@ impl Load {
     /// Prints what became of the orders, and gives how many are not as they should be.
     async fn audit(&self, orders: &[Ended]) -> usize {
         let items: Vec<_> = stream::iter(orders)
-            .map(async |order| self.stack.item(&order.order_id).await.unwrap_or_default())
+            .map(async |order| {
+                let item = self.stack.item(&order.order_id).await;
+                (item.unwrap_or_default(), order.row(&self.stack).await)
+            })
             .buffered(AT_ONCE)
             .collect()
             .await;
@@ -255,9 +281,10 @@ impl Load {
         let messages = self.messages.lock().expect("no thread panicked");
         let mut outcomes: BTreeMap<_, usize> = BTreeMap::new();
         let mut discrepancies = Vec::new();
-        for (order, item) in orders.iter().zip(&items) {
+        for (order, (item, row)) in orders.iter().zip(&items) {
             match order.audit(
                 item,
+                row,
                 events.get(&order.order_id),
                 messages.get(&order.order_id),
             ) {
@@ -294,10 +321,25 @@ impl Load {
 }
 
 impl Ended {
-    /// One final status that the answer allows: in the table, the output, one event after the first, and one message.
+    /// The order's row in the table of open orders, once it is closed: the queue before the table may be long.
+    async fn row(&self, stack: &Stack) -> Value {
+        let begun = Instant::now();
+        loop {
+            let row = stack.open_row(&self.restaurant_id, &self.order_id).await;
+            let row = row.unwrap_or_default();
+            if row["closed_at"].is_string() || begun.elapsed() > TO_CLOSE {
+                return row;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// One final status that the answer allows: in both tables, the output, one event after the first, and one message.
+    /// No token is left.
     fn audit(
         &self,
         item: &Value,
+        row: &Value,
         events: Option<&BTreeMap<String, usize>>,
         messages: Option<&BTreeMap<String, usize>>,
     ) -> Result<Status, String> {
@@ -305,6 +347,26 @@ impl Ended {
             .map_err(|_| format!("the table has no order with a status: {item}"))?;
         if !self.behaviour.outcomes().contains(&status) {
             return Err(format!("{status} after {:?}", self.behaviour));
+        }
+        let fields = row.as_object().into_iter().flat_map(|row| row.keys());
+        let fields: BTreeSet<_> = fields.map(String::as_str).collect();
+        if row["status"] != status.as_str() {
+            return Err(format!(
+                "{status}, but {} in the table of open orders, whose row has the fields {fields:?}",
+                row["status"]
+            ));
+        }
+        let closed = [
+            "closed_at",
+            "expires_at",
+            "order_id",
+            "restaurant_id",
+            "status",
+        ];
+        if fields != closed.into() {
+            return Err(format!(
+                "the table of open orders keeps more of it: {fields:?}"
+            ));
         }
         let output: Value =
             serde_json::from_str(self.execution.output().unwrap_or_default()).unwrap_or_default();

@@ -51,17 +51,13 @@ class Stack:
         machine = self.outputs["StateMachineArn"]
         start = ["stepfunctions", "start-execution", "--state-machine-arn", machine, "--name", order_id]
         execution = self.aws(*start, "--input", json.dumps(order))["executionArn"]
-        inbox = ["sqs", "receive-message", "--queue-url", self.outputs["RestaurantInboxUrl"], "--max-number-of-messages", "10"]
+        key = {name: {"S": order[name]} for name in ("restaurant_id", "order_id")}
+        get = ["dynamodb", "get-item", "--table-name", self.outputs["OpenOrdersTableName"], "--key", json.dumps(key)]
 
         def token():
-            # The orders that wait already are in the inbox, too, and appear now and then.
-            for message in self.aws(*inbox, "--wait-time-seconds", "5").get("Messages", []):
-                body = json.loads(message["Body"])
-                if body["order_id"] == order_id:
-                    return body["task_token"]
-            return None
+            return self.aws(*get, "--query", "Item.task_token.S")
 
-        return Order(self, order_id, execution, until(token, f"{order_id} in the restaurant inbox"))
+        return Order(self, order_id, execution, until(token, f"task token of {order_id} in the table of open orders"))
 
 
 class Order:
@@ -71,7 +67,7 @@ class Order:
         self.stack, self.order_id, self.execution, self.token = stack, order_id, execution, token
 
     def accept(self):
-        """Gives the versions of the functions that served it, by function."""
+        """Gives the versions of the workflow's functions that served it, by function."""
         answer = ["--task-output", json.dumps({"isAccepted": True})]
         self.stack.aws("stepfunctions", "send-task-success", "--task-token", self.token, *answer)
 
@@ -82,7 +78,7 @@ class Order:
         end = until(ended, f"the end of {self.order_id}")
         if end["status"] != "SUCCEEDED":
             raise StackError(f"A deployment kept {self.order_id} from its outcome: {end.get('error')}, {end.get('cause')}")
-        return {name: self.served_by(name) for name in FUNCTIONS}
+        return {name: self.served_by(name) for name in FUNCTIONS if name != "open-orders"}
 
     def served_by(self, function):
         events = ["logs", "filter-log-events", "--log-group-name", f"/aws/lambda/{STACK_NAME}/{function}"]

@@ -46,6 +46,8 @@ class Runbook:
         self.environment = environment_for(port) | self.outputs
         self.environment["PATH"] = f"{ROOT / 'target' / 'debug'}{os.pathsep}{self.environment['PATH']}"
         self.events, self.customer = self.subscribe()
+        # Of each order that was placed.
+        self.restaurants = {}
 
     # The page.
 
@@ -110,11 +112,17 @@ class Runbook:
             case "A task token leaked":
                 self.order(self.place("ord-leaked"))
                 self.asked("ord-leaked")
-            case "Dead letters of the restaurant inbox":
-                body = json.dumps(self.asked(self.place("ord-dead")))
-                expired = json.dumps(json.loads(body) | {"order_id": "ord-expired", "respond_by": "2020-01-01T00:00:00.000Z"})
-                for message in (body, expired):
-                    self.send("RestaurantDeadLetters", message)
+            case "Dead letters of open orders":
+                order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"total_amount": 3150}
+                waits = order | {"respond_by": "2100-01-01T00:00:00.000Z", "task_token": "replayed"}
+                expired = waits | {"order_id": "ord-expired", "respond_by": "2020-01-01T00:00:00.000Z"}
+                ended = {"order_id": "ord-ended", "restaurant_id": "rest-7", "status": "ACCEPTED"}
+                event = {"detail-type": "ORDER_ACCEPTED", "time": "2100-01-01T00:00:00Z", "detail": ended}
+                for message in (waits | {"order_id": "ord-waits"}, expired, waits | {"order_id": "ord-ended"}, event):
+                    self.send("OpenOrdersDeadLetters", json.dumps(message))
+                # For the log that the section shows.
+                self.send("OpenOrdersQueue", "not of this workflow")
+                until(self.logged_error, "error in the log of open-orders")
             case "Dead letters of operations":
                 self.send("OperationsDeadLetters", json.dumps({"order": "ord-failed", "status": "FAILED"}))
 
@@ -135,9 +143,12 @@ class Runbook:
         if "aws lambda invoke" in command:
             workflow, runbook = (json.loads(message["Message"]) for message in self.received(self.customer, 2))
             require(workflow == runbook, f"the customer's message is not the workflow's: {workflow} and {runbook}")
-        if command.startswith("while") and section == "Dead letters of the restaurant inbox":
-            require(self.asked("ord-dead"), "the younger dead letter did not go to the inbox")
-            left = self.receive(self.queue("RestaurantDeadLetters"))
+        if command.startswith("while") and section == "Dead letters of open orders":
+            until(lambda: self.open_order("ord-waits"), "row of the replayed order")
+            closed = until(lambda: "closed_at" in (self.open_order("ord-ended") or {}), "row of the order that ended")
+            require(closed, "an order that ended is not closed")
+            require(not self.open_order("ord-expired"), "an order past its deadline is open again")
+            left = self.receive(self.queue("OpenOrdersDeadLetters"))
             require(not left, f"dead letters are left: {left}")
 
     # Scenarios.
@@ -147,27 +158,31 @@ class Runbook:
 
     def place(self, order_id, **changes):
         order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"order_id": order_id} | changes
+        self.restaurants[order_id] = order["restaurant_id"]
         machine = self.outputs["StateMachineArn"]
         aws("stepfunctions").start_execution(stateMachineArn=machine, name=order_id, input=json.dumps(order))
         return order_id
 
     def asked(self, order_id):
-        """The message to the restaurant, taken off the inbox."""
-
-        inbox = self.outputs["RestaurantInboxUrl"]
+        """The token that the restaurant got, from the table of open orders."""
 
         def look():
-            for message in self.receive(inbox):
-                body = json.loads(message["Body"])
-                aws("sqs").delete_message(QueueUrl=inbox, ReceiptHandle=message["ReceiptHandle"])
-                if body["order_id"] == order_id:
-                    return body
-            return None
+            restaurant_id = self.restaurants[order_id]
+            return (self.open_order(order_id, restaurant_id) or {}).get("task_token", {}).get("S")
 
-        return until(look, f"{order_id} in the restaurant inbox")
+        return until(look, f"{order_id} among the open orders")
+
+    def open_order(self, order_id, restaurant_id="rest-7"):
+        """The order's row in the table of open orders."""
+        key = {"restaurant_id": {"S": restaurant_id}, "order_id": {"S": order_id}}
+        return aws("dynamodb").get_item(TableName=self.outputs["OpenOrdersTableName"], Key=key).get("Item")
+
+    def logged_error(self):
+        group = f"/aws/lambda/{STACK_NAME}/open-orders"
+        return aws("logs").filter_log_events(logGroupName=group, filterPattern='{ $.level = "ERROR" }')["events"]
 
     def answer(self, order_id, answer):
-        token = self.asked(order_id)["task_token"]
+        token = self.asked(order_id)
         aws("stepfunctions").send_task_success(taskToken=token, output=json.dumps(answer))
 
     def ended(self, order_id, status):
@@ -181,7 +196,7 @@ class Runbook:
     def failed(self, order_id):
         """An order that is PLACED, whose restaurant answered, and whose execution failed: it was deleted meanwhile."""
         table, key = self.outputs["OrdersTableName"], {"order_id": {"S": order_id}}
-        token = self.asked(self.place(order_id))["task_token"]
+        token = self.asked(self.place(order_id))
         item = aws("dynamodb").get_item(TableName=table, Key=key)["Item"]
         aws("dynamodb").delete_item(TableName=table, Key=key)
         aws("stepfunctions").send_task_success(taskToken=token, output=json.dumps({"isAccepted": True}))

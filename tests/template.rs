@@ -8,6 +8,7 @@ use std::time::Duration;
 use functions::aws::{
     ATTEMPT_TIMEOUT, CONNECT_TIMEOUT, INITIAL_BACKOFF, MAX_ATTEMPTS, OPERATION_TIMEOUT,
 };
+use order::Status;
 use serde_json::json;
 use serde_norway::Value;
 use support::Definition;
@@ -232,6 +233,7 @@ fn every_alarm_says_why_reaches_operations_and_is_in_the_runbook() {
             "FunctionDurationAlarm",
             "FunctionErrorsAlarm",
             "FunctionThrottlesAlarm",
+            "OpenOrdersLateAlarm",
             "RefusedOrdersAlarm",
             "RuleDeliveriesAlarm",
             "TableThrottlesAlarm",
@@ -267,10 +269,7 @@ fn every_alarm_says_why_reaches_operations_and_is_in_the_runbook() {
 #[test]
 fn a_failed_execution_is_told_to_operations_without_its_content_unless_its_input_was_bad() {
     let template = template();
-    let rules = resources(&template, "AWS::Events::Rule");
-    let [(_, rule)] = rules.as_slice() else {
-        panic!("one rule: {rules:?}")
-    };
+    let rule = &template["Resources"]["FailedExecutionRule"]["Properties"];
     let pattern = untagged(&rule["EventPattern"]).as_str().expect("JSON");
     let pattern: serde_json::Value = serde_json::from_str(pattern).expect("a pattern in JSON");
     assert_eq!(
@@ -303,6 +302,103 @@ fn a_failed_execution_is_told_to_operations_without_its_content_unless_its_input
         told,
         expected.iter().map(String::as_str).collect(),
         "what operations are told"
+    );
+}
+
+#[test]
+fn the_queue_of_open_orders_gets_what_opens_and_what_closes_them_and_is_emptied_by_one_function() {
+    let template = template();
+    let subscription = &template["Resources"]["OpenOrdersSubscription"]["Properties"];
+    assert_eq!(logical_id(&subscription["TopicArn"]), "RestaurantTopic");
+    assert_eq!(logical_id(&subscription["Endpoint"]), "OpenOrdersQueue");
+    assert_eq!(
+        subscription["RawMessageDelivery"], true,
+        "the message comes inside another one"
+    );
+    assert!(
+        subscription.get("FilterPolicy").is_none(),
+        "some orders are never shown"
+    );
+
+    let rule = &template["Resources"]["FinalEventsRule"]["Properties"];
+    assert_eq!(logical_id(&rule["EventBusName"]), "OrderEventBus");
+    assert_eq!(logical_id(&rule["Targets"][0]["Arn"]), "OpenOrdersQueue");
+    let finals: Vec<_> = Status::ALL
+        .into_iter()
+        .filter(|status| status.predecessor().is_some())
+        .map(Status::event)
+        .collect();
+    let pattern: serde_json::Value = json!(rule["EventPattern"]);
+    assert_eq!(
+        pattern,
+        json!({ "source": ["order-processing"], "detail-type": finals }),
+        "which events close an open order"
+    );
+
+    let function = &template["Resources"]["OpenOrdersFunction"]["Properties"];
+    let source = &function["Events"]["Queue"]["Properties"];
+    assert_eq!(logical_id(&source["Queue"]), "OpenOrdersQueue");
+    assert_eq!(
+        source["FunctionResponseTypes"][0], "ReportBatchItemFailures",
+        "one message that fails brings all of its batch again"
+    );
+    let timeout = template["Globals"]["Function"]["Timeout"].as_u64();
+    let queue = &template["Resources"]["OpenOrdersQueue"]["Properties"];
+    let visibility = queue["VisibilityTimeout"].as_u64().expect("a timeout");
+    assert!(
+        visibility >= 6 * timeout.expect("a timeout"),
+        "a message is delivered again while the function may still have it"
+    );
+    let receives = queue["RedrivePolicy"]["maxReceiveCount"].as_u64();
+    assert!(
+        receives.expect("a count") * visibility > 15 * 60,
+        "messages go to the dead letters before an outage of 15 minutes ends"
+    );
+}
+
+#[test]
+fn whoever_delivers_to_a_queue_may_send_to_it_and_nobody_else() {
+    let template = template();
+    let mut deliveries = BTreeSet::new();
+    let mut delivery = |service: &str, from: &str, to: &Value| {
+        if template["Resources"][logical_id(to)]["Type"] == "AWS::SQS::Queue" {
+            deliveries.insert((logical_id(to), service.to_owned(), from.to_owned()));
+        }
+    };
+    for (_, subscription) in resources(&template, "AWS::SNS::Subscription") {
+        let topic = logical_id(&subscription["TopicArn"]);
+        if subscription["Protocol"] == "sqs" {
+            delivery("sns.amazonaws.com", &topic, &subscription["Endpoint"]);
+        }
+        let dead = &subscription["RedrivePolicy"]["deadLetterTargetArn"];
+        delivery("sns.amazonaws.com", &topic, dead);
+    }
+    for (name, rule) in resources(&template, "AWS::Events::Rule") {
+        for target in rule["Targets"].as_sequence().expect("targets") {
+            delivery("events.amazonaws.com", name, &target["Arn"]);
+            let dead = &target["DeadLetterConfig"]["Arn"];
+            delivery("events.amazonaws.com", name, dead);
+        }
+    }
+    let mut allowed = BTreeSet::new();
+    for (name, policy) in resources(&template, "AWS::SQS::QueuePolicy") {
+        let statements = policy["PolicyDocument"]["Statement"].as_sequence();
+        for statement in statements.expect("statements") {
+            if statement["Effect"] == "Allow" {
+                assert_eq!(statement["Action"], "sqs:SendMessage", "{name}");
+                let service = statement["Principal"]["Service"].as_str();
+                let source = &statement["Condition"]["ArnEquals"]["aws:SourceArn"];
+                allowed.insert((
+                    logical_id(&statement["Resource"]),
+                    service.expect("a service").to_owned(),
+                    logical_id(source),
+                ));
+            }
+        }
+    }
+    assert_eq!(
+        allowed, deliveries,
+        "allowed by policies (left), delivered by subscriptions and rules (right)"
     );
 }
 
@@ -403,6 +499,9 @@ fn topics_and_queues_are_encrypted_and_used_over_tls_only() {
 fn the_table_is_encrypted_restorable_and_protected() {
     let template = template();
     for (name, table) in resources(&template, "AWS::DynamoDB::Table") {
+        if name == "OpenOrdersTable" {
+            continue; // the next test's
+        }
         assert_eq!(table["SSESpecification"]["SSEEnabled"], true, "{name}");
         let restorable = &table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
         assert_eq!(logical_id(restorable), "PointInTimeRecovery", "{name}");
@@ -431,6 +530,99 @@ fn the_table_is_encrypted_restorable_and_protected() {
             template["Parameters"][parameter]["Default"], "true",
             "{parameter}"
         );
+    }
+}
+
+#[test]
+fn the_table_of_open_orders_is_encrypted_with_the_stacks_key_and_keeps_nothing_longer() {
+    let template = template();
+    let table = &template["Resources"]["OpenOrdersTable"]["Properties"];
+    let encryption = &table["SSESpecification"];
+    assert_eq!(encryption["SSEEnabled"], true);
+    assert_eq!(encryption["SSEType"], "KMS");
+    assert_eq!(logical_id(&encryption["KMSMasterKeyId"]), "EncryptionKey");
+    for copy in ["PointInTimeRecoverySpecification", "StreamSpecification"] {
+        assert!(
+            table.get(copy).is_none(),
+            "{copy} keeps task tokens longer than their orders are open"
+        );
+    }
+    let expected = format!(
+        r"
+        KeySchema: {keys}
+        LocalSecondaryIndexes:
+          - {{ IndexName: {open}, KeySchema: {by_deadline}, Projection: {{ ProjectionType: ALL }} }}
+          - {{ IndexName: {closed}, KeySchema: {by_end}, Projection: {{ ProjectionType: ALL }} }}
+        TimeToLiveSpecification: {{ AttributeName: expires_at, Enabled: true }}
+        ",
+        keys = key_schema("order_id"),
+        open = order::indexes::OPEN,
+        by_deadline = key_schema("respond_by"),
+        closed = order::indexes::CLOSED,
+        by_end = key_schema("closed_at"),
+    );
+    let expected: Value = serde_norway::from_str(&expected).expect("YAML");
+    for (property, expected) in expected.as_mapping().expect("properties") {
+        assert_eq!(&table[property], expected, "{property:?}");
+    }
+}
+
+/// The keys of a table or an index of open orders, in YAML.
+fn key_schema(sort: &str) -> String {
+    format!(
+        "[{{ AttributeName: restaurant_id, KeyType: HASH }}, {{ AttributeName: {sort}, KeyType: RANGE }}]"
+    )
+}
+
+#[test]
+fn every_function_table_queue_and_outcome_is_on_the_dashboard_and_every_function_has_its_alarms() {
+    let template = template();
+    let body = &template["Resources"]["Dashboard"]["Properties"]["DashboardBody"];
+    let body = untagged(body).as_str().expect("JSON");
+    let _: serde_json::Value = serde_json::from_str(body).expect("a dashboard in JSON");
+    let require = |metric: String| assert!(body.contains(&metric), "no {metric} on the dashboard");
+    for metric in Status::ALL.map(Status::metric) {
+        require(format!(r#"["${{AWS::StackName}}", "{metric}"]"#));
+    }
+    require(r#"["${AWS::StackName}", "RestaurantFailures"]"#.into());
+    for (name, _) in resources(&template, "AWS::Serverless::Function") {
+        for (metric, alarm) in [
+            ("Errors", "FunctionErrorsAlarm"),
+            ("Throttles", "FunctionThrottlesAlarm"),
+            ("Duration", "FunctionDurationAlarm"),
+            ("ConcurrentExecutions", "FunctionConcurrencyAlarm"),
+        ] {
+            require(format!(
+                r#"["AWS/Lambda", "{metric}", "FunctionName", "${{{name}}}"]"#
+            ));
+            let metrics = &template["Resources"][alarm]["Properties"]["Metrics"];
+            let mut metrics = metrics.as_sequence().expect("metrics").iter();
+            let watched = metrics.any(|query| {
+                let metric = &query["MetricStat"]["Metric"];
+                metric.is_mapping() && format!("{:?}", metric["Dimensions"]).contains(name)
+            });
+            assert!(watched, "{alarm} does not watch {name}");
+        }
+    }
+    for (name, _) in resources(&template, "AWS::DynamoDB::Table") {
+        for metric in ["ReadThrottleEvents", "WriteThrottleEvents"] {
+            require(format!(
+                r#"["AWS/DynamoDB", "{metric}", "TableName", "${{{name}}}"]"#
+            ));
+        }
+    }
+    for (name, _) in resources(&template, "AWS::SQS::Queue") {
+        if name.ends_with("DeadLetters") {
+            require(format!(
+                r#""ApproximateNumberOfMessagesVisible", "QueueName", "${{{name}.QueueName}}""#
+            ));
+        }
+    }
+    for (_, state) in Definition::read().states() {
+        if let Some(resource) = state["Resource"].as_str() {
+            let call = resource.trim_start_matches("arn:aws:states:::");
+            require(format!("${{AWS::AccountId}}:{call}\"]"));
+        }
     }
 }
 
@@ -549,6 +741,9 @@ fn whatever_changes_of_a_function_publishes_a_version_of_it() {
             .expect("properties")
             .remove("VersionDescription")
             .unwrap_or_else(|| panic!("{name} has no VersionDescription"));
+        // What calls the function is no part of its configuration.
+        let properties = configuration.as_mapping_mut().expect("properties");
+        properties.remove("Events");
         let mut uses = BTreeSet::new();
         collect_references(globals, &mut uses);
         collect_references(&configuration, &mut uses);
@@ -711,65 +906,333 @@ fn alarms_on_failures_see_every_task_and_leave_bad_input_out() {
     }
 }
 
-#[test]
-fn a_restaurant_may_read_its_inbox_and_answer_and_see_where_orders_stand_and_nothing_else() {
-    let template = template();
-    let policies = resources(&template, "AWS::IAM::ManagedPolicy");
+/// A call as IAM sees it: who makes it, and what it says, by condition key.
+struct Call {
+    action: &'static str,
+    resource: String,
+    context: Vec<(&'static str, Vec<String>)>,
+}
+
+/// A call without context.
+fn call(action: &'static str, resource: &str) -> Call {
+    Call {
+        action,
+        resource: resource.into(),
+        context: Vec::new(),
+    }
+}
+
+impl Call {
+    /// By somebody with the tag `restaurant_id`.
+    fn tagged(self, restaurant: &str) -> Self {
+        self.saying("aws:PrincipalTag/restaurant_id", &[restaurant])
+    }
+
+    /// For the items of these restaurants.
+    fn of(self, restaurants: &[&str]) -> Self {
+        self.saying("dynamodb:LeadingKeys", restaurants)
+    }
+
+    fn saying(mut self, key: &'static str, values: &[&str]) -> Self {
+        let values = values.iter().map(ToString::to_string).collect();
+        self.context.push((key, values));
+        self
+    }
+
+    fn values(&self, key: &str) -> Option<&[String]> {
+        let mut context = self.context.iter();
+        let found = context.find(|(name, _)| name.eq_ignore_ascii_case(key));
+        found.map(|(_, values)| values.as_slice())
+    }
+
+    /// Whether a policy allows the call, as IAM evaluates those operators and variables that the template uses.
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html>
+    fn is_allowed_by(&self, policy: &Value) -> bool {
+        let statements = policy["PolicyDocument"]["Statement"].as_sequence();
+        statements.expect("statements").iter().any(|statement| {
+            assert_eq!(statement["Effect"], "Allow", "say here what a denial does");
+            let action = one_or_many(&statement["Action"])
+                .into_iter()
+                .any(|action| action == self.action);
+            let resource = one_or_many(&statement["Resource"])
+                .into_iter()
+                .any(|pattern| matches(&resolve(pattern), &self.resource));
+            let conditions = statement.get("Condition").and_then(Value::as_mapping);
+            let conditions = conditions
+                .into_iter()
+                .flatten()
+                .flat_map(|(operator, keys)| {
+                    let keys = keys.as_mapping().expect("condition keys").iter();
+                    keys.map(move |(key, values)| (operator, key, values))
+                });
+            action && resource && { conditions }.all(|(operator, key, values)| {
+                let (operator, key) = (operator.as_str(), key.as_str().expect("a key"));
+                self.meets(operator.expect("an operator"), key, values)
+            })
+        })
+    }
+
+    fn meets(&self, operator: &str, key: &str, expected: &Value) -> bool {
+        let found = self.values(key);
+        let expected: Vec<_> = one_or_many(expected)
+            .into_iter()
+            .map(|value| self.substitute(resolve(value)))
+            .collect();
+        let equals = |value: &String| expected.contains(&Some(value.clone()));
+        match operator {
+            "StringEquals" => found.is_some_and(|values| values.iter().any(equals)),
+            "StringEqualsIfExists" => found.is_none_or(|values| values.iter().any(equals)),
+            // True without any value: hence the `Null` beside it.
+            "ForAllValues:StringEquals" => found.unwrap_or_default().iter().all(equals),
+            "Null" => equals(&found.is_none().to_string()),
+            other => panic!("say here what {other} means"),
+        }
+    }
+
+    /// A value with its policy variable put in, or nothing where the call does not have it: then nothing equals it.
+    fn substitute(&self, value: String) -> Option<String> {
+        match value
+            .strip_prefix("${")
+            .and_then(|rest| rest.strip_suffix('}'))
+        {
+            Some(variable) => self.values(variable)?.first().cloned(),
+            None => Some(value),
+        }
+    }
+}
+
+/// Whether an ARN is of a pattern, which ends with `*` or has none.
+fn matches(pattern: &str, arn: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(begin) => !begin.contains('*') && arn.starts_with(begin),
+        None => pattern == arn,
+    }
+}
+
+/// A value of the template, in an imagined stack whose resources have their logical ids as ARNs.
+fn resolve(value: &Value) -> String {
+    let Value::Tagged(tagged) = value else {
+        return match value {
+            Value::Bool(value) => value.to_string(),
+            value => value.as_str().expect("a text").to_owned(),
+        };
+    };
+    let text = tagged.value.as_str().expect("a text");
+    match tagged.tag.to_string().as_str() {
+        "!Ref" => text.to_owned(),
+        "!GetAtt" => text.trim_end_matches(".Arn").to_owned(),
+        "!Sub" => text
+            .replace("${AWS::Partition}", "aws")
+            .replace("${AWS::Region}", "eu-central-1")
+            .replace("${AWS::AccountId}", "123456789012")
+            .replace("${AWS::StackName}", "orders")
+            .replace("${OpenOrdersTable.Arn}", "OpenOrdersTable"),
+        other => panic!("say here what {other} gives"),
+    }
+}
+
+fn restaurant_policy(template: &Value) -> &Value {
+    let policies = resources(template, "AWS::IAM::ManagedPolicy");
     let [("RestaurantPolicy", policy)] = policies.as_slice() else {
         panic!("one policy: {policies:?}")
     };
-    let mut allowed = BTreeSet::new();
+    policy
+}
+
+#[test]
+fn a_restaurant_reads_its_own_open_orders_and_no_others() {
+    let template = template();
+    let policy = restaurant_policy(&template);
+    let tables = [
+        "OpenOrdersTable",
+        "OpenOrdersTable/index/open",
+        "OpenOrdersTable/index/closed",
+    ];
+    for table in tables {
+        let query = || call("dynamodb:Query", table);
+        for id in ["rest-7", "Zum Löwen", "a_b.c:d/e=f+g-h@i"] {
+            assert!(
+                query().tagged(id).of(&[id]).is_allowed_by(policy),
+                "{id} may not read its own orders from {table}"
+            );
+        }
+        for (who, refused) in [
+            (
+                "another restaurant",
+                query().tagged("rest-8").of(&["rest-7"]),
+            ),
+            (
+                "a tag that differs in case",
+                query().tagged("Rest-7").of(&["rest-7"]),
+            ),
+            (
+                "a tag with a wildcard",
+                query().tagged("rest-*").of(&["rest-7"]),
+            ),
+            ("an empty tag", query().tagged("").of(&["rest-7"])),
+            ("nobody's tag", query().of(&["rest-7"])),
+            ("a tag and no key", query().tagged("rest-7")),
+            ("no tag and no key", query()),
+            (
+                "two keys, one of them another's",
+                query().tagged("rest-7").of(&["rest-7", "rest-8"]),
+            ),
+        ] {
+            assert!(!refused.is_allowed_by(policy), "{who} may query {table}");
+        }
+        for action in [
+            "dynamodb:Scan",
+            "dynamodb:PartiQLSelect",
+            "dynamodb:BatchGetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:PartiQLUpdate",
+        ] {
+            for refused in [
+                call(action, table).tagged("rest-7").of(&["rest-7"]),
+                call(action, table).tagged("rest-7"),
+            ] {
+                assert!(!refused.is_allowed_by(policy), "{action} on {table}");
+            }
+        }
+    }
+    let get = || call("dynamodb:GetItem", "OpenOrdersTable");
+    assert!(get().tagged("rest-7").of(&["rest-7"]).is_allowed_by(policy));
+    assert!(!get().tagged("rest-8").of(&["rest-7"]).is_allowed_by(policy));
+    for table in [
+        "OrdersTable",
+        "OrdersTable/index/open",
+        "OtherTable",
+        "OpenOrdersTable2",
+    ] {
+        for action in ["dynamodb:Query", "dynamodb:GetItem"] {
+            let other = call(action, table).tagged("rest-7").of(&["rest-7"]);
+            assert!(!other.is_allowed_by(policy), "{action} on {table}");
+        }
+    }
+}
+
+#[test]
+fn a_restaurant_answers_and_sees_where_an_order_stands_and_does_nothing_else() {
+    let template = template();
+    let policy = restaurant_policy(&template);
+    let key = |action, way| call(action, "EncryptionKey").saying("kms:ViaService", &[way]);
+    let read = |attributes: &[&str]| {
+        call("dynamodb:GetItem", "OrdersTable")
+            .of(&["ord-1001"])
+            .saying("dynamodb:Attributes", attributes)
+    };
+    let stack = |name| {
+        let arn = format!("arn:aws:cloudformation:eu-central-1:123456789012:stack/{name}/1");
+        call("cloudformation:DescribeStacks", &arn)
+    };
+    let five = [
+        "order_id",
+        "status",
+        "restaurant_id",
+        "status_reason",
+        "updated_at",
+    ];
+    for (what, call, expected) in [
+        (
+            "accept",
+            call("states:SendTaskSuccess", "OrderStateMachine"),
+            true,
+        ),
+        (
+            "fail",
+            call("states:SendTaskFailure", "OrderStateMachine"),
+            true,
+        ),
+        (
+            "answer another's",
+            call("states:SendTaskSuccess", "Other"),
+            false,
+        ),
+        (
+            "place",
+            call("states:StartExecution", "OrderStateMachine"),
+            false,
+        ),
+        (
+            "decrypt a row",
+            key("kms:Decrypt", "dynamodb.eu-central-1.amazonaws.com"),
+            true,
+        ),
+        (
+            "decrypt elsewhere",
+            key("kms:Decrypt", "dynamodb.eu-west-1.amazonaws.com"),
+            false,
+        ),
+        (
+            "decrypt a message",
+            key("kms:Decrypt", "sqs.eu-central-1.amazonaws.com"),
+            false,
+        ),
+        (
+            "decrypt anything",
+            call("kms:Decrypt", "EncryptionKey"),
+            false,
+        ),
+        (
+            "encrypt a row",
+            key("kms:Encrypt", "dynamodb.eu-central-1.amazonaws.com"),
+            false,
+        ),
+        ("read a status", read(&five), true),
+        ("read a status alone", read(&five[..2]), true),
+        (
+            "read a status as selected",
+            read(&five).saying("dynamodb:Select", &["SPECIFIC_ATTRIBUTES"]),
+            true,
+        ),
+        (
+            "read who ordered",
+            read(&["order_id", "customer_id"]),
+            false,
+        ),
+        (
+            "read all of an order",
+            call("dynamodb:GetItem", "OrdersTable").of(&["ord-1001"]),
+            false,
+        ),
+        (
+            "read all in another way",
+            read(&five).saying("dynamodb:Select", &["ALL_ATTRIBUTES"]),
+            false,
+        ),
+        ("find the stack", stack("orders"), true),
+        ("find another stack", stack("orders2"), false),
+    ] {
+        assert_eq!(
+            call.is_allowed_by(policy),
+            expected,
+            "whether a restaurant may {what}"
+        );
+    }
+    let mut actions = BTreeSet::new();
     for statement in policy["PolicyDocument"]["Statement"]
         .as_sequence()
         .expect("statements")
     {
-        for action in one_or_many(&statement["Action"]) {
-            allowed.insert((
-                action.as_str().expect("an action"),
-                logical_id(&statement["Resource"]),
-            ));
-        }
+        actions.extend(
+            one_or_many(&statement["Action"])
+                .into_iter()
+                .filter_map(Value::as_str),
+        );
     }
-    let expected = [
-        ("sqs:ReceiveMessage", "RestaurantInbox"),
-        ("sqs:DeleteMessage", "RestaurantInbox"),
-        ("sqs:ChangeMessageVisibility", "RestaurantInbox"),
-        ("kms:Decrypt", "EncryptionKey"),
-        ("states:SendTaskSuccess", "OrderStateMachine"),
-        ("states:SendTaskFailure", "OrderStateMachine"),
-        (
+    assert_eq!(
+        actions,
+        BTreeSet::from([
             "cloudformation:DescribeStacks",
-            "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${AWS::StackName}/*",
-        ),
-        ("dynamodb:GetItem", "OrdersTable"),
-    ];
-    assert_eq!(
-        allowed,
-        expected
-            .map(|(action, resource)| (action, resource.to_owned()))
-            .into()
-    );
-
-    let condition = |action: &str| {
-        let statements = policy["PolicyDocument"]["Statement"].as_sequence();
-        let mut statements = statements.expect("statements").iter();
-        let statement = statements.find(|statement| statement["Action"] == action);
-        &statement.expect("a statement")["Condition"]
-    };
-    assert_eq!(
-        untagged(&condition("kms:Decrypt")["StringEquals"]["kms:ViaService"]),
-        "sqs.${AWS::Region}.amazonaws.com",
-        "by which way the key is used"
-    );
-    let expected = r#"
-        ForAllValues:StringEquals: { dynamodb:Attributes: [order_id, status, restaurant_id, status_reason, updated_at] }
-        StringEqualsIfExists: { dynamodb:Select: SPECIFIC_ATTRIBUTES }
-        "Null": { dynamodb:Attributes: "false" }
-    "#;
-    let expected: Value = serde_norway::from_str(expected).expect("YAML");
-    assert_eq!(
-        condition("dynamodb:GetItem"),
-        &expected,
-        "what is read of an order"
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "states:SendTaskFailure",
+            "states:SendTaskSuccess",
+        ]),
+        "all that a restaurant may do"
     );
 }

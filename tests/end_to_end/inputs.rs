@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
 
-use support::{Stack, TestOrder, output, unique};
+use support::{Stack, TestOrder, cases, output, unique};
 
 /// The fields that the failed execution names, for an input that breaks the order's rules.
 async fn problems_of(stack: &Stack, input: &Value) -> String {
@@ -138,29 +138,5 @@ async fn an_input_that_is_no_order_at_all_is_refused() {
 #[tokio::test]
 async fn any_text_reaches_table_events_and_messages_unchanged() {
     let stack = Stack::connect();
-    let template = TestOrder::new(&stack).await.order;
-    let text = "quotes \" ' ` backslash \\ \\\" newline\n tab\t unicode ü 🍕 天 {% $states.input %} ${StackName} $$.x <b>&amp;";
-    let mut tricky = template;
-    tricky.order_id = format!("tricky-{}", unique());
-    tricky.note = Some(text.into());
-    for item in &mut tricky.items {
-        item.name = text.into();
-    }
-    tricky.items.truncate(1);
-    let order = TestOrder::listening(&stack, tricky).await;
-    let execution = order.place().await;
-    let message = order.restaurant_message().await;
-    assert_eq!(
-        message.note.as_deref(),
-        Some(text),
-        "note in the message to the restaurant"
-    );
-    assert_eq!(
-        message.items, order.order.items,
-        "items in the message to the restaurant"
-    );
-    order.accept(&message).await;
-    order
-        .assert_ended(&execution, order::Status::Accepted, None)
-        .await;
+    cases::any_text(&stack, TestOrder::new(&stack).await).await;
 }

@@ -2,6 +2,7 @@
 
 use order::{Item, MALFORMED_ANSWER, MAX_UNIT_AMOUNT, Status};
 use serde_json::json;
+use support::cases::padded;
 use support::{Stack, TestOrder, unique};
 
 /// The largest output that `SendTaskSuccess` takes, in bytes.
@@ -46,21 +47,24 @@ async fn the_largest_order_reaches_table_events_and_messages_unchanged() {
 #[tokio::test]
 async fn the_largest_answers_count_like_small_ones_and_fit_into_the_next_state() {
     let stack = Stack::connect();
-    for (decision, status, reason) in [
-        (true, Status::Accepted, None),
-        (false, Status::Rejected, Some("Out of dough")),
+    let reason = "Out of dough";
+    for (answer, status, reason) in [
+        (json!({ "isAccepted": true }), Status::Accepted, None),
+        (
+            json!({ "isAccepted": false, "reason": reason }),
+            Status::Rejected,
+            Some(reason),
+        ),
+        (
+            json!({ "isCancelled": true, "reason": reason }),
+            Status::Cancelled,
+            Some(reason),
+        ),
     ] {
         let order = TestOrder::new(&stack).await;
-        let execution = order.place().await;
-        let message = order.restaurant_message().await;
-        let frame = json!({ "isAccepted": decision, "reason": reason, "padding": "" })
-            .to_string()
-            .len();
-        let padding = "x".repeat(LARGEST_ANSWER - frame);
-        let answer =
-            json!({ "isAccepted": decision, "reason": reason, "padding": padding }).to_string();
-        assert_eq!(answer.len(), LARGEST_ANSWER);
-        order.answer(&message.task_token, &answer).await;
+        let execution = order
+            .place_and_answer(&padded(answer, LARGEST_ANSWER))
+            .await;
         order.assert_ended(&execution, status, reason).await;
         assert_states_fit(&stack, &execution).await;
     }
@@ -72,6 +76,7 @@ async fn the_largest_malformed_answer_fails_the_order() {
     for answer in [
         json!("x".repeat(LARGEST_ANSWER - 2)),
         json!({ "isAccepted": "x".repeat(LARGEST_ANSWER - 20) }),
+        json!({ "isAccepted": true, "isCancelled": "x".repeat(LARGEST_ANSWER - 40) }),
         // Six bytes each as JSON.
         json!("\u{1}".repeat((LARGEST_ANSWER - 2) / 6)),
     ] {

@@ -1,8 +1,21 @@
 //! What the functions log: one line for each request, which order it was, and nothing of what was ordered.
 
+use std::collections::BTreeSet;
+
 use order::Status;
 use serde_json::Value;
 use support::{Stack, TestOrder, aws, unique};
+
+/// What a function has logged.
+async fn lines(function: &str) -> Vec<String> {
+    let group = format!("/aws/lambda/order-workflow/{function}");
+    let logged = aws(&["logs", "filter-log-events", "--log-group-name", &group]).await;
+    let events = logged["events"].as_array().expect("log events");
+    let messages = events
+        .iter()
+        .filter_map(|event| event["message"].as_str().map(ToOwned::to_owned));
+    messages.collect()
+}
 
 #[tokio::test]
 async fn each_request_is_one_line_with_the_order_and_without_its_content_or_token() {
@@ -19,14 +32,7 @@ async fn each_request_is_one_line_with_the_order_and_without_its_content_or_toke
     order.assert_ended(&execution, Status::Accepted, None).await;
 
     for function in ["save-order", "update-status", "notify-user"] {
-        let group = format!("/aws/lambda/order-workflow/{function}");
-        let logged = aws(&["logs", "filter-log-events", "--log-group-name", &group]).await;
-        let lines: Vec<_> = logged["events"]
-            .as_array()
-            .expect("log events")
-            .iter()
-            .filter_map(|event| event["message"].as_str())
-            .collect();
+        let lines = lines(function).await;
         let told = lines
             .iter()
             .any(|line| line.contains(&secret) || line.contains(&message.task_token));
@@ -61,6 +67,39 @@ async fn each_request_is_one_line_with_the_order_and_without_its_content_or_toke
 }
 
 #[tokio::test]
+async fn what_is_kept_of_open_orders_is_logged_without_content_or_token() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let message = order.restaurant_message().await;
+    order.accept(&message).await;
+    order.assert_ended(&execution, Status::Accepted, None).await;
+
+    let note = order.order.note.as_deref().unwrap_or_default();
+    let lines = lines("open-orders").await;
+    let told = lines
+        .iter()
+        .any(|line| line.contains(&message.task_token) || line.contains(note));
+    assert!(!told, "open-orders logs what was ordered, or a task token");
+    let of_order = lines
+        .iter()
+        .filter(|line| line.contains(&order.order.order_id));
+    let outcomes: BTreeSet<_> = of_order
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).expect("a line of JSON");
+            assert_eq!(line["order_id"], order.order.order_id.as_str());
+            line["outcome"].as_str().unwrap_or_default().to_owned()
+        })
+        .collect();
+    let expected = ["opened", "closed"].map(ToOwned::to_owned);
+    assert_eq!(
+        outcomes,
+        expected.into(),
+        "what open-orders logs of an order"
+    );
+}
+
+#[tokio::test]
 async fn orders_that_are_refused_are_counted() {
     let stack = Stack::connect();
     let order = TestOrder::new(&stack).await;
@@ -71,12 +110,10 @@ async fn orders_that_are_refused_are_counted() {
         let execution = stack.start(&Stack::state_machine(), &name, input).await;
         stack.end_of(&execution).await;
     }
-    let group = "/aws/lambda/order-workflow/save-order";
-    let logged = aws(&["logs", "filter-log-events", "--log-group-name", group]).await;
-    let logged = logged["events"].to_string();
+    let logged = lines("save-order").await.join("\n");
     for metric in ["OrdersPlaced", "OrdersInvalid", "OrdersDuplicate"] {
         assert!(
-            logged.contains(&format!(r#"\"{metric}\":1"#)),
+            logged.contains(&format!(r#""{metric}":1"#)),
             "save-order counts no {metric}"
         );
     }

@@ -11,7 +11,10 @@ mod inputs;
 mod limits;
 mod logs;
 mod mocks;
+#[path = "../../crates/open-orders/tests/model/mod.rs"]
+mod model;
 mod once;
+mod open_orders;
 mod orderctl;
 mod outcomes;
 mod permissions;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use order::Status;
 use serde_json::{Value, json};
 use support::{
@@ -25,7 +26,7 @@ pub(super) fn anybody() -> Session {
 }
 
 /// What the local AWS asks for beside what AWS does: it does not know of which state machine a token is, nor which rule
-/// gets a target or has tags.
+/// gets a target or has tags, and takes a batch of deletions for a permission of its own.
 fn local_extra() -> Value {
     json!({
         "Version": "2012-10-17",
@@ -34,6 +35,7 @@ fn local_extra() -> Value {
             { "Effect": "Allow", "Action": [
                 "events:PutTargets", "events:RemoveTargets", "events:TagResource", "events:ListTagsForResource",
             ], "Resource": "*" },
+            { "Effect": "Allow", "Action": "sqs:DeleteMessageBatch", "Resource": "*" },
         ],
     })
 }
@@ -100,6 +102,12 @@ pub(super) async fn documented(group: &str) -> Session {
         .nth(4)
         .expect("an account")
         .to_owned();
+    let table = output("OpenOrdersTableName");
+    let described = aws(&["dynamodb", "describe-table", "--table-name", &table]).await;
+    let key = described["Table"]["SSEDescription"]["KMSMasterKeyArn"]
+        .as_str()
+        .expect("the key of the table of open orders")
+        .to_owned();
     let page = include_str!("../../docs/orderctl.md");
     let (_, after) = page
         .split_once(&format!("<!-- policy: {group} -->"))
@@ -119,7 +127,9 @@ pub(super) async fn documented(group: &str) -> Session {
                 .next()
                 .expect("a name"),
         )
-        .replace("${OrdersTableName}", &output("OrdersTableName"));
+        .replace("${OrdersTableName}", &output("OrdersTableName"))
+        .replace("${OpenOrdersTableName}", &output("OpenOrdersTableName"))
+        .replace("${EncryptionKeyArn}", &key);
     let policy = serde_json::from_str(&policy).expect("a policy that is JSON");
     somebody_with(group, None, Some(policy)).await
 }
@@ -176,7 +186,7 @@ async fn orderctl_with_input(session: &Session, arguments: &[&str], input: &str)
     }
 }
 
-/// The orders of a restaurant in the inbox, once one is there: somebody else may just be looking.
+/// The open orders of a restaurant, once there is one: a moment after it was placed.
 async fn inbox_of(session: &Session, restaurant_id: &str, more: &[&str]) -> Done {
     let begun = Instant::now();
     loop {
@@ -443,19 +453,34 @@ async fn each_group_of_commands_may_do_its_own_and_no_more() {
         order.order.order_id.as_str(),
         json!(order.order).to_string(),
     );
-    let (customer, restaurant, engineer) = (
+    let (customer, restaurant, support, engineer) = (
         documented("customer").await,
         restaurant().await,
+        documented("support").await,
         documented("events").await,
     );
     for (who, session, refused) in [
-        ("a customer", &customer, [vec!["inbox"], vec!["events"]]),
+        (
+            "a customer",
+            &customer,
+            [vec!["inbox", "--all"], vec!["events"]],
+        ),
+        (
+            "a restaurant",
+            &restaurant,
+            [vec!["inbox", "--all"], vec!["events"]],
+        ),
+        ("support", &support, [vec!["show", id], vec!["events"]]),
         (
             "a restaurant",
             &restaurant,
             [vec!["show", id], vec!["events"]],
         ),
-        ("an engineer", &engineer, [vec!["inbox"], vec!["show", id]]),
+        (
+            "an engineer",
+            &engineer,
+            [vec!["inbox", "--all"], vec!["show", id]],
+        ),
     ] {
         for arguments in refused {
             let done = orderctl(session, &arguments).await;
@@ -466,7 +491,7 @@ async fn each_group_of_commands_may_do_its_own_and_no_more() {
             );
         }
     }
-    for session in [&restaurant, &engineer] {
+    for session in [&restaurant, &support, &engineer] {
         orderctl_with_input(session, &["place", "-"], &input)
             .await
             .assert_code(1);
@@ -476,22 +501,210 @@ async fn each_group_of_commands_may_do_its_own_and_no_more() {
 }
 
 #[tokio::test]
-async fn looking_takes_nothing_away() {
+async fn any_number_of_people_look_at_once_while_orders_come_and_miss_and_hide_nothing() {
+    const ORDERS: usize = 12;
     let stack = Stack::connect();
     let session = restaurant().await;
+    let order = TestOrder::new(&stack).await.order;
+    let restaurant_id = order.restaurant_id.as_str();
+    let ids: Vec<_> = (0..ORDERS)
+        .map(|number| format!("{}-{number}", order.order_id))
+        .collect();
+    let placing = async {
+        for id in &ids {
+            let mut order = order.clone();
+            order.order_id.clone_from(id);
+            let input = json!(order).to_string();
+            stack.start(&Stack::state_machine(), id, &input).await;
+        }
+    };
+    // Each looks again and again, also while orders come, until it has seen them all.
+    let looking = async || {
+        let begun = Instant::now();
+        let look = ["inbox", "--restaurant", restaurant_id, "--output", "json"];
+        let mut seen = 0;
+        while seen < ORDERS {
+            let done = orderctl(&session, &look).await;
+            done.assert_code(0);
+            let now = done.json().as_array().map_or(0, Vec::len);
+            assert!(now >= seen, "an order is hidden: {now} after {seen}");
+            seen = now;
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{seen} of {ORDERS} orders are seen"
+            );
+        }
+    };
+    tokio::join!(placing, looking(), looking(), looking());
+
+    // Meanwhile and after it, each can be answered.
+    for id in &ids {
+        orderctl(&session, &["accept", id]).await.assert_code(0);
+    }
+    let done = orderctl(&session, &["inbox", "--restaurant", restaurant_id]).await;
+    done.assert_code(0);
+    assert!(done.stderr.contains("No order waits"), "{done:?}");
+}
+
+#[tokio::test]
+async fn support_sees_the_orders_of_all_restaurants_and_cancels() {
+    let stack = Stack::connect();
+    let support = documented("support").await;
     let order = TestOrder::new(&stack).await;
     let execution = order.place().await;
     order.restaurant_message().await;
-    let (id, restaurant_id) = (
-        order.order.order_id.as_str(),
-        order.order.restaurant_id.as_str(),
-    );
-    let look = || inbox_of(&session, restaurant_id, &[]);
-    tokio::join!(look(), look(), look());
-    let accept = ["accept", id];
-    let (accepted, ..) = tokio::join!(orderctl(&session, &accept), orderctl(&session, &["inbox"]));
-    accepted.assert_code(0);
-    order.assert_ended(&execution, Status::Accepted, None).await;
+    let id = order.order.order_id.as_str();
+    let begun = Instant::now();
+    while !orderctl(&support, &["inbox", "--all"])
+        .await
+        .stdout
+        .contains(id)
+    {
+        assert!(begun.elapsed() < PATIENCE, "{id} is never listed");
+    }
+    let done = orderctl(&support, &["cancel", id, "--reason", "Ordered twice"]).await;
+    done.assert_code(0);
+    assert_eq!(done.stdout, format!("{id}  CANCELLED  (Ordered twice)\n"));
+    order
+        .assert_ended(&execution, Status::Cancelled, Some("Ordered twice"))
+        .await;
+    let again = orderctl(&support, &["cancel", id]).await;
+    again.assert_code(3);
+    assert!(again.stderr.contains("CANCELLED"), "{again:?}");
+    orderctl(&support, &["cancel", &unique()])
+        .await
+        .assert_code(5);
+}
+
+#[tokio::test]
+async fn an_acceptance_and_a_cancellation_at_once_have_one_winner() {
+    let stack = Stack::connect();
+    let (restaurant, support) = (restaurant().await, documented("support").await);
+    for _ in 0..3 {
+        let order = TestOrder::new(&stack).await;
+        let execution = order.place().await;
+        order.restaurant_message().await;
+        let id = order.order.order_id.as_str();
+        let (accept, cancel) = (["accept", id], ["cancel", id]);
+        let (accepted, cancelled) =
+            tokio::join!(orderctl(&restaurant, &accept), orderctl(&support, &cancel));
+        let status = match (accepted.code, cancelled.code) {
+            (Some(0), Some(3)) => Status::Accepted,
+            (Some(3), Some(0)) => Status::Cancelled,
+            _ => panic!("not one winner: {accepted:?} {cancelled:?}"),
+        };
+        order.assert_ended(&execution, status, None).await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_accepted_with_the_time_at_which_it_is_ready() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let id = order.order.order_id.as_str();
+    let mut session = restaurant().await;
+    // A zone that needs no files.
+    session.insert("TZ", "XYZ-05:30".into());
+    let accept = ["accept", id, "--ready-in", "25m", "--output", "json"];
+    let done = orderctl(&session, &accept).await;
+    done.assert_code(0);
+    let sent = done.json()["ready_at"].as_str().expect("a time").to_owned();
+    stack.end_of(&execution).await;
+    let item = stack.item(id).await.expect("the order");
+    assert_eq!(item["ready_at"], sent.as_str(), "what was sent is stored");
+    assert!(sent.ends_with("+05:30"), "not the time of here: {sent}");
+    let minutes = (support::seconds(&sent) - support::seconds(&done_at(&item))) / 60.0;
+    assert!((24.0..26.0).contains(&minutes), "in {minutes} minutes");
+    let mut customer = documented("customer").await;
+    customer.insert("TZ", "XYZ-05:30".into());
+    for (command, part) in [("show", "ready at"), ("watch", "ACCEPTED  (ready at ")] {
+        let done = orderctl(&customer, &[command, id]).await;
+        done.assert_code(0);
+        let time = sent.get(11..16).expect("a time of day");
+        assert!(
+            done.stdout
+                .lines()
+                .any(|line| line.contains(part) && line.contains(time)),
+            "{time} is not in {done:?}"
+        );
+    }
+}
+
+fn done_at(item: &Value) -> String {
+    item["updated_at"].as_str().expect("a time").to_owned()
+}
+
+/// Sets an attribute of an order in the table.
+pub(super) async fn set(stack: &Stack, order_id: &str, attribute: &str, value: &str) {
+    stack
+        .dynamodb
+        .update_item()
+        .table_name(output("OrdersTableName"))
+        .key("order_id", AttributeValue::S(order_id.to_owned()))
+        .update_expression("SET #attribute = :value")
+        .expression_attribute_names("#attribute", attribute)
+        .expression_attribute_values(":value", AttributeValue::S(value.to_owned()))
+        .send()
+        .await
+        .expect("another value");
+}
+
+#[tokio::test]
+async fn an_order_whose_execution_aws_has_forgotten_is_shown() {
+    let stack = Stack::connect();
+    let customer = documented("customer").await;
+    let order = TestOrder::new(&stack).await;
+    let id = order.order.order_id.as_str();
+    let execution = order.place_and_answer(r#"{"isAccepted": true}"#).await;
+    stack.end_of(&execution).await;
+    set(&stack, id, "execution_arn", &format!("{execution}-gone")).await;
+    let shown = orderctl(&customer, &["show", id]).await;
+    shown.assert_code(0);
+    for part in [
+        "ACCEPTED",
+        "2 × Margherita",
+        "AWS knows its execution no more",
+    ] {
+        assert!(shown.stdout.contains(part), "{part} is not in {shown:?}");
+    }
+    let shown = orderctl(&customer, &["show", id, "--output", "json"]).await;
+    assert_eq!(shown.json()["order"]["status"], "ACCEPTED");
+    assert_eq!(shown.json()["execution"], Value::Null);
+    let watched = orderctl(&customer, &["watch", id]).await;
+    watched.assert_code(1);
+    assert!(watched.stderr.contains("no more"), "{watched:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_taken_and_not_recorded_yet_is_told_as_such() {
+    let stack = Stack::connect();
+    let slow = |definition: &str| {
+        let mut definition: Value = serde_json::from_str(definition).expect("a definition");
+        // It waits for what nobody answers.
+        let mut waits = definition["States"]["Notify restaurant"].clone();
+        waits["Arguments"] = json!({
+            "TopicArn": output("UserTopicArn"),
+            "Message": "{% $states.context.Task.Token %}",
+        });
+        waits["Next"] = definition["States"]["Update order status"]["Next"].clone();
+        waits.as_object_mut().expect("a state").remove("Catch");
+        definition["States"]["Update order status"] = waits;
+        definition.to_string()
+    };
+    let machine = stack.variant(&format!("slow-{}", unique()), slow).await;
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place_on(&machine).await;
+    order.restaurant_message().await;
+    let id = order.order.order_id.as_str();
+    let done = orderctl(&anybody(), &["accept", id]).await;
+    done.assert_code(11);
+    assert!(done.stderr.contains("not recorded yet"), "{done:?}");
+    // The loser of a race is not told that it won.
+    let done = orderctl(&anybody(), &["reject", id]).await;
+    done.assert_code(4);
+    let stop = ["stepfunctions", "stop-execution", "--execution-arn"];
+    aws(&[&stop[..], &[&execution]].concat()).await;
 }
 
 #[tokio::test]
@@ -752,9 +965,16 @@ async fn a_desk_shows_orders_as_they_come_and_answers_with_a_key() {
     desk.wait_for(" rejected?").await;
     desk.press("no\u{1b}");
     desk.wait_for("a accept").await;
+    desk.press("a");
+    desk.wait_for(" ready?").await;
+    desk.press("soon\r");
+    desk.wait_for("minutes are a whole number").await;
+    desk.press("\u{1b}");
+    desk.wait_for("a accept").await;
     desk.press("r");
     desk.wait_for(" rejected?").await;
-    desk.press("Out of dough\r");
+    // The cursor moves: Home, and back over what is there.
+    desk.press("t of dough\u{1b}[HOuu\u{7f}\r");
     desk.wait_for("REJECTED  (Out of dough)").await;
     desk.wait_for("No order waits").await;
     order
@@ -783,6 +1003,8 @@ async fn of_two_desks_that_race_for_an_order_one_wins_and_the_other_is_told() {
     other.press("jr");
     other.wait_for(" rejected?").await;
     one.press("ja");
+    one.wait_for(" ready?").await;
+    one.press("\r");
     other.press("\r");
 
     let id = order.order.order_id.as_str();
@@ -805,6 +1027,143 @@ async fn of_two_desks_that_race_for_an_order_one_wins_and_the_other_is_told() {
         desk.press("q");
         assert_eq!(desk.end().await, 0);
     }
+}
+
+#[tokio::test]
+async fn a_desk_that_races_with_a_cancellation_is_told_who_won() {
+    let stack = Stack::connect();
+    let support = documented("support").await;
+    let order = TestOrder::new(&stack).await;
+    let id = order.order.order_id.as_str();
+    let mut desk = Terminal::run(
+        &restaurant().await,
+        &["desk", "--restaurant", &order.order.restaurant_id],
+    );
+    let execution = order.place().await;
+    desk.wait_for("1 order waits").await;
+    desk.press("ja");
+    desk.wait_for(" ready?").await;
+    desk.press("25\r");
+    let cancelled = orderctl(&support, &["cancel", id]).await;
+    let (told, won) = (
+        format!("{id} was answered already: CANCELLED"),
+        format!("{id}  ACCEPTED  (ready at "),
+    );
+    desk.wait_until("the outcome", |screen| {
+        screen.contains(&told) || screen.contains(&won)
+    })
+    .await;
+    match cancelled.code {
+        Some(0) => {
+            desk.wait_for(&told).await;
+            order
+                .assert_ended(&execution, Status::Cancelled, None)
+                .await;
+        }
+        Some(3) => {
+            desk.wait_for(&won).await;
+            stack.end_of(&execution).await;
+            let item = stack.item(id).await.expect("the order");
+            assert_eq!(item["status"], "ACCEPTED");
+        }
+        _ => panic!("not one winner: {cancelled:?}\n{}", desk.contents()),
+    }
+    desk.wait_for("No order waits").await;
+    desk.press("q");
+    assert_eq!(desk.end().await, 0);
+}
+
+#[tokio::test]
+async fn what_is_pasted_at_a_desk_is_text_and_answers_nothing() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let mut other = order.order.clone();
+    other.order_id = format!("{}-other", other.order_id);
+    let mut desk = Terminal::run(
+        &restaurant().await,
+        &["desk", "--restaurant", &order.order.restaurant_id],
+    );
+    let execution = order.place().await;
+    desk.wait_for("1 order waits").await;
+    let input = json!(other).to_string();
+    let other_execution = stack
+        .start(&Stack::state_machine(), &other.order_id, &input)
+        .await;
+    desk.wait_for("2 orders wait").await;
+    desk.press("j");
+    desk.wait_for("a accept").await;
+    let paste = |text: &str| format!("\u{1b}[200~{text}\u{1b}[201~");
+    desk.press(&paste("a\r"));
+    desk.wait_for("what was pasted is left out").await;
+    desk.press("r");
+    desk.wait_for(" rejected?").await;
+    // By keys, this would reject the order, select the other one, and accept it.
+    desk.press(&paste("Out of dough\rja\r"));
+    desk.wait_for("rejected? Out of dough ja").await;
+    desk.wait_for("2 orders wait").await;
+    desk.press("\u{1b}[D\u{7f}\u{7f}\u{1b}[3~\r");
+    desk.wait_for("REJECTED  (Out of dough)").await;
+    desk.wait_for("1 order waits").await;
+    order
+        .assert_ended(&execution, Status::Rejected, Some("Out of dough"))
+        .await;
+    desk.press("q");
+    assert_eq!(desk.end().await, 0);
+    orderctl(&anybody(), &["accept", &other.order_id])
+        .await
+        .assert_code(0);
+    stack.end_of(&other_execution).await;
+}
+
+#[tokio::test]
+async fn a_desk_shows_all_of_an_order_its_note_first() {
+    let stack = Stack::connect();
+    let mut order = TestOrder::new(&stack).await.order;
+    let item = order.items[0].clone();
+    order.items = (1..=30)
+        .map(|number| order::Item {
+            name: format!("寿司 no. {number:02}"),
+            ..item.clone()
+        })
+        .collect();
+    let mut desk = Terminal::run(
+        &restaurant().await,
+        &["desk", "--restaurant", &order.restaurant_id],
+    );
+    let input = json!(order).to_string();
+    let execution = stack
+        .start(&Stack::state_machine(), &order.order_id, &input)
+        .await;
+    desk.wait_for("1 order waits").await;
+    desk.press("j");
+    desk.wait_for("Note: No basil, please").await;
+    desk.wait_for("no. 01  EUR 25.00").await;
+    desk.wait_until("that there is more", |screen| screen.contains("Page Down"))
+        .await;
+    for _ in 0..12 {
+        desk.press("\u{1b}[6~");
+    }
+    desk.wait_for("no. 30  EUR 25.00").await;
+    desk.wait_for("↓ 0 lines").await;
+    assert!(!desk.contents().contains("Note:"), "it does not scroll");
+    for _ in 0..12 {
+        desk.press("\u{1b}[5~");
+    }
+    desk.wait_for("Note: No basil, please").await;
+    desk.press("q");
+    assert_eq!(desk.end().await, 0);
+    orderctl(&anybody(), &["accept", &order.order_id])
+        .await
+        .assert_code(0);
+    stack.end_of(&execution).await;
+}
+
+#[tokio::test]
+async fn a_desk_whose_keys_cannot_be_read_ends_and_says_so() {
+    let mut desk = Terminal::without_keys(&["desk", "--restaurant", &unique()]);
+    assert_eq!(desk.end().await, 1);
+    assert!(desk.is_given_back(), "the terminal is not given back");
+    desk.wait_for("error: the terminal or a file failed").await;
 }
 
 #[tokio::test]

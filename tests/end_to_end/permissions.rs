@@ -8,22 +8,27 @@ use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use functions::aws::{config_from, http_client};
 use support::{Session, assume, aws, output};
 
-/// A session with the role of a function.
-async fn session(function: &str) -> Session {
-    let role = format!("{function}Role");
+/// What a resource of the stack is called.
+async fn physical_id(logical_id: &str) -> String {
     let resource = aws(&[
         "cloudformation",
         "describe-stack-resource",
         "--stack-name",
         "order-workflow",
         "--logical-resource-id",
-        &role,
+        logical_id,
     ])
     .await;
-    let name = resource["StackResourceDetail"]["PhysicalResourceId"]
+    resource["StackResourceDetail"]["PhysicalResourceId"]
         .as_str()
-        .expect("a role");
-    let role = aws(&["iam", "get-role", "--role-name", name]).await;
+        .expect("a resource")
+        .to_owned()
+}
+
+/// A session with the role of a function.
+async fn session(function: &str) -> Session {
+    let name = physical_id(&format!("{function}Role")).await;
+    let role = aws(&["iam", "get-role", "--role-name", &name]).await;
     let arn = role["Role"]["Arn"].as_str().expect("an ARN");
     assume(arn).await
 }
@@ -73,11 +78,13 @@ async fn allowed(function: &str) -> BTreeSet<String> {
     );
     for (name, table) in [
         ("the orders", output("OrdersTableName")),
+        ("the open orders", output("OpenOrdersTableName")),
         ("another table", "other".into()),
     ] {
         let put = dynamodb
             .put_item()
             .table_name(&table)
+            .item("restaurant_id", id.clone())
             .item("order_id", id.clone());
         allowed.note(
             &format!("PutItem on {name}"),
@@ -119,13 +126,13 @@ async fn allowed(function: &str) -> BTreeSet<String> {
         allowed.note(&format!("Publish to {topic}"), publish.send().await);
     }
 
-    let inbox = output("RestaurantInboxUrl");
+    let queue = physical_id("OpenOrdersQueue").await;
     let receive = aws_sdk_sqs::Client::new(&config)
         .receive_message()
-        .queue_url(inbox)
+        .queue_url(queue)
         .visibility_timeout(0);
     allowed.note(
-        "ReceiveMessage from the restaurant inbox",
+        "ReceiveMessage from the queue of open orders",
         receive.send().await,
     );
 
@@ -154,15 +161,20 @@ async fn allowed(function: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn each_function_may_make_its_one_call_and_no_other() {
-    for (function, call) in [
-        ("SaveOrderFunction", "PutItem on the orders"),
-        ("UpdateStatusFunction", "UpdateItem on the orders"),
-        ("NotifyUserFunction", "Publish to UserTopicArn"),
+    for (function, calls) in [
+        ("SaveOrderFunction", ["PutItem on the orders"].as_slice()),
+        ("UpdateStatusFunction", &["UpdateItem on the orders"]),
+        ("NotifyUserFunction", &["Publish to UserTopicArn"]),
+        (
+            "OpenOrdersFunction",
+            &[
+                "PutItem on the open orders",
+                // Lambda's, in the function's name.
+                "ReceiveMessage from the queue of open orders",
+            ],
+        ),
     ] {
-        assert_eq!(
-            allowed(function).await,
-            BTreeSet::from([call.to_owned()]),
-            "what {function} may do"
-        );
+        let calls = calls.iter().map(ToString::to_string).collect();
+        assert_eq!(allowed(function).await, calls, "what {function} may do");
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use support::{Faults, Listener, Session, Stack, aws, output, unique};
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::orderctl::{anybody, documented, orderctl, restaurant};
+use crate::orderctl::{anybody, documented, orderctl, restaurant, set};
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -89,16 +89,7 @@ impl Placed {
 
     /// Makes an execution the order's owner, as a command does that is then interrupted.
     async fn name_owner(&self, execution: &str) {
-        self.stack
-            .dynamodb
-            .update_item()
-            .table_name(output("OrdersTableName"))
-            .key("order_id", AttributeValue::S(self.id.clone()))
-            .update_expression("SET execution_arn = :new")
-            .expression_attribute_values(":new", AttributeValue::S(execution.to_owned()))
-            .send()
-            .await
-            .expect("another owner");
+        set(&self.stack, &self.id, "execution_arn", execution).await;
     }
 
     /// Fails unless this execution brought the order to ACCEPTED, and nothing else of it changed but its owner.
@@ -224,6 +215,37 @@ async fn a_handover_that_was_interrupted_is_continued_by_the_same_command() {
     let done = retry(&operator, id, &["--anew", "--output", "json"]).await;
     done.assert_code(0);
     assert_eq!(done.json()["new_execution_arn"], new.as_str(), "{done:?}");
+    order.accept(&order.asked().await).await;
+    order.assert_accepted_by(&new, &before).await;
+}
+
+#[tokio::test]
+async fn an_order_whose_second_execution_may_be_forgotten_is_handed_over_only_on_demand() {
+    let stack = Stack::connect();
+    let operator = documented("operators").await;
+    let order = Placed::new(&stack, &Stack::state_machine()).await;
+    let id = order.id.as_str();
+    order.asked().await;
+    order.stop().await;
+    // It was handed over long ago: that execution may have run, and its restaurant may have answered.
+    order
+        .name_owner(&format!("{}-0123456789abcdef", order.execution))
+        .await;
+    set(&stack, id, "placed_at", "2026-01-01T12:00:00.000Z").await;
+    let before = order.item().await;
+    for more in [&[][..], &["--anew"]] {
+        let done = retry(&operator, id, more).await;
+        done.assert_code(10);
+        assert!(done.stderr.contains("--anew --ask-again"), "{done:?}");
+    }
+    assert_eq!(order.item().await, before, "the order was handed over");
+    let anew = ["--anew", "--ask-again", "--output", "json"];
+    let done = retry(&operator, id, &anew).await;
+    done.assert_code(0);
+    let new = done.json()["new_execution_arn"]
+        .as_str()
+        .expect("an execution")
+        .to_owned();
     order.accept(&order.asked().await).await;
     order.assert_accepted_by(&new, &before).await;
 }
@@ -411,7 +433,7 @@ async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
     }
     retry(&operator, &unique(), &[]).await.assert_code(5);
     // The policy is for this and no more.
-    let done = orderctl(&operator, &["inbox"]).await;
+    let done = orderctl(&operator, &["inbox", "--all"]).await;
     done.assert_code(1);
     assert!(done.stderr.contains("AccessDenied"), "{done:?}");
     let done = retry(&restaurant().await, &waiting.id, &[]).await;

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this crate is nothing but tests
 #![allow(clippy::missing_panics_doc)] // a test helper fails its test by a panic
 
+pub mod cases;
 mod definition;
 mod proxy;
 mod stack;
@@ -10,7 +11,7 @@ mod terminal;
 pub use definition::{Definition, Transition};
 pub use proxy::{Call, Fault, Faults};
 pub use stack::{
-    Deployed, Listener, SHORT_TIMEOUT, Stack, TestOrder, assume, aws, output, seconds, unique,
-    use_deployed,
+    Deployed, Listener, SHORT_TIMEOUT, Stack, TestOrder, assume, aws, output, patient_http_client,
+    refusal, seconds, unique, use_deployed,
 };
 pub use terminal::{Session, Terminal, orderctl_binary};

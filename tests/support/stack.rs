@@ -9,23 +9,34 @@ use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sfn::types::HistoryEvent;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
-use order::{Item, Order, RestaurantMessage, Status};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use order::{Decision, Item, Order, RestaurantMessage, Status};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::process::Command;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, RwLock};
 use tokio::time::sleep;
 
 use crate::proxy::Faults;
 use crate::terminal::Session;
 
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_mins(3);
+pub const PATIENCE: Duration = Duration::from_mins(3);
+/// How long the end of a cancelled order may take.
+const TO_END: Duration = Duration::from_secs(30);
 /// How many seconds the impatient state machine waits for the restaurant.
 pub const SHORT_TIMEOUT: u32 = 3;
 
@@ -39,7 +50,7 @@ pub struct Stack {
     /// `EventBridge`, which carries the events.
     pub events: aws_sdk_eventbridge::Client,
     sns: aws_sdk_sns::Client,
-    /// SQS, which holds the restaurant inbox.
+    /// SQS, on whose queues tests hear what is said.
     pub sqs: aws_sdk_sqs::Client,
 }
 
@@ -62,6 +73,21 @@ pub fn use_deployed(stack: Deployed) {
     assert!(DEPLOYED.set(stack).is_ok(), "one process, one stack");
 }
 
+/// What makes requests to the local AWS, and waits for it on a busy machine, where a function would give up early to be
+/// tried again.
+#[must_use]
+pub fn patient_http_client() -> SharedHttpClient {
+    let settings = HttpConnectorSettings::builder()
+        .connect_timeout(PATIENCE)
+        .read_timeout(PATIENCE);
+    let connector = Connector::builder()
+        .connector_settings(settings.build())
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build();
+    let connector = SharedHttpConnector::new(connector);
+    http_client_fn(move |_, _| connector.clone())
+}
+
 /// A name that nothing else has, by which it is seen who made what it names.
 fn named(kind: &str) -> String {
     let prefix = DEPLOYED.get().map_or("", |deployed| deployed.prefix);
@@ -70,16 +96,42 @@ fn named(kind: &str) -> String {
 
 /// What was made in the account, to be removed at the end.
 enum Made {
+    /// An order, which may have been refused.
+    Order(String),
     Queue(String),
     Subscription(String),
-    Rule { bus: String, name: String },
+    Rule {
+        bus: String,
+        name: String,
+    },
     StateMachine(String),
 }
 
 static MADE: Mutex<Vec<Made>> = Mutex::new(Vec::new());
+/// Held for reading while something is being made.
+static MAKING: RwLock<()> = RwLock::const_new(());
 
 fn made(what: Made) {
     MADE.lock().expect("the list of what was made").push(what);
+}
+
+/// Makes something and notes it to be removed. An interruption meanwhile does not stop this halfway: what AWS made would
+/// not be known.
+async fn make<T: Send + 'static>(
+    making: impl Future<Output = T> + Send + 'static,
+    what: impl FnOnce(&T) -> Made + Send + 'static,
+) -> T {
+    let busy = MAKING.read().await;
+    let task = tokio::spawn(async move {
+        let _busy = busy;
+        let it = making.await;
+        made(what(&it));
+        it
+    });
+    match task.await {
+        Ok(it) => it,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// The value of a stack output.
@@ -105,11 +157,10 @@ impl Stack {
         }
         let from_environment = || {
             let variable = |name: &str| std::env::var(name).ok();
-            let config = functions::aws::config_from(variable, functions::aws::http_client());
+            let config = functions::aws::config_from(variable, patient_http_client());
             let config = config
                 .expect("an environment for AWS clients")
                 .into_builder();
-            // A function gives up early, to be tried again; a test waits for a busy machine.
             let patient = TimeoutConfig::builder().operation_timeout(PATIENCE);
             config.timeout_config(patient.build()).build()
         };
@@ -124,49 +175,94 @@ impl Stack {
         }
     }
 
-    /// Removes the queues, subscriptions, rules and state machines that this process made; gives what could not be
-    /// removed.
+    /// Removes the orders, queues, subscriptions, rules and state machines that this process made; gives what could not be
+    /// removed, and why.
     pub async fn remove_all_made(&self) -> Vec<String> {
-        let mut left = Vec::new();
-        // Again, until nothing is left: what was being made meanwhile is added late.
-        loop {
-            let all = std::mem::take(&mut *MADE.lock().expect("the list of what was made"));
-            if all.is_empty() {
-                return left;
-            }
-            left.extend(self.remove(&all).await);
-        }
-    }
-
-    async fn remove(&self, all: &[Made]) -> Vec<String> {
+        let _nothing_is_made = MAKING.write().await;
+        let all = std::mem::take(&mut *MADE.lock().expect("the list of what was made"));
         let mut left = Vec::new();
         // The last first: a rule and a subscription before the queue that they feed.
         for what in all.iter().rev() {
             let (name, removed) = match what {
+                Made::Order(id) => (id, self.remove_order(id).await),
                 Made::Queue(url) => {
                     let removed = self.sqs.delete_queue().queue_url(url).send().await;
-                    (url, removed.is_ok())
+                    (url, removed.map(drop).map_err(|error| refusal(&error)))
                 }
                 Made::Subscription(arn) => {
                     let removed = self.sns.unsubscribe().subscription_arn(arn).send().await;
-                    (arn, removed.is_ok())
+                    (arn, removed.map(drop).map_err(|error| refusal(&error)))
                 }
                 Made::Rule { bus, name } => {
                     let targets = self.events.remove_targets().rule(name).event_bus_name(bus);
                     let _ = targets.ids("queue").send().await;
                     let rule = self.events.delete_rule().name(name).event_bus_name(bus);
-                    (name, rule.send().await.is_ok())
+                    let removed = rule.send().await;
+                    (name, removed.map(drop).map_err(|error| refusal(&error)))
                 }
                 Made::StateMachine(arn) => {
                     let machine = self.sfn.delete_state_machine().state_machine_arn(arn);
-                    (arn, machine.send().await.is_ok())
+                    let removed = machine.send().await;
+                    (arn, removed.map(drop).map_err(|error| refusal(&error)))
                 }
             };
-            if !removed {
-                left.push(name.clone());
+            if let Err(why) = removed {
+                left.push(format!("{name}: {why}"));
             }
         }
         left
+    }
+
+    /// Removes an order from both tables. One that still waits is cancelled first: without its item, its execution would
+    /// fail, and call a person.
+    async fn remove_order(&self, order_id: &str) -> Result<(), String> {
+        let orders = output("OrdersTableName");
+        let key = AttributeValue::S(order_id.into());
+        let get = self.dynamodb.get_item().table_name(&orders);
+        let found = get.key("order_id", key.clone()).consistent_read(true);
+        let found = found.send().await.map_err(|error| refusal(&error))?;
+        let text = |name| found.item()?.get(name)?.as_s().ok();
+        let (Some(execution), Some(restaurant_id)) = (text("execution_arn"), text("restaurant_id"))
+        else {
+            return Ok(());
+        };
+        self.end(execution, restaurant_id, order_id).await?;
+        let delete = self.dynamodb.delete_item().table_name(orders);
+        let deleted = delete.key("order_id", key.clone()).send().await;
+        deleted.map_err(|error| refusal(&error))?;
+        let delete = self
+            .dynamodb
+            .delete_item()
+            .table_name(output("OpenOrdersTableName"))
+            .key("restaurant_id", AttributeValue::S(restaurant_id.clone()))
+            .key("order_id", key);
+        let deleted = delete.send().await;
+        deleted.map(drop).map_err(|error| refusal(&error))
+    }
+
+    /// Cancels an order, if its execution still runs, and waits for the end.
+    async fn end(
+        &self,
+        execution: &str,
+        restaurant_id: &str,
+        order_id: &str,
+    ) -> Result<(), String> {
+        let begun = Instant::now();
+        while begun.elapsed() < TO_END {
+            let describe = self.sfn.describe_execution().execution_arn(execution);
+            let described = describe.send().await.map_err(|error| refusal(&error))?;
+            if described.status != ExecutionStatus::Running {
+                return Ok(());
+            }
+            let row = self.open_row(restaurant_id, order_id).await;
+            if let Some(token) = row.as_ref().and_then(|row| row["task_token"].as_str()) {
+                let answer = self.sfn.send_task_success().task_token(token);
+                // Whoever answered before has the same effect.
+                drop(answer.output(r#"{"isCancelled": true}"#).send().await);
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+        Err("its execution still runs, so it stays in the table".to_owned())
     }
 
     /// The deployed state machine.
@@ -208,17 +304,17 @@ impl Stack {
             .send()
             .await
             .expect("the deployed state machine");
-        let created = self
+        let create = self
             .sfn
             .create_state_machine()
             .name(name)
             .role_arn(deployed.role_arn())
-            .definition(change(deployed.definition()))
-            .send()
-            .await
-            .expect("another state machine");
-        made(Made::StateMachine(created.state_machine_arn.clone()));
-        created.state_machine_arn
+            .definition(change(deployed.definition()));
+        let arn = async {
+            let created = create.send().await.expect("another state machine");
+            created.state_machine_arn
+        };
+        make(arn, |arn| Made::StateMachine(arn.clone())).await
     }
 
     /// What Step Functions recorded of an execution.
@@ -280,14 +376,25 @@ impl Stack {
 
     /// The order's item in the table, attribute by attribute.
     pub async fn item(&self, order_id: &str) -> Option<Value> {
+        let key = [("order_id", order_id)];
+        self.read(&output("OrdersTableName"), &key).await
+    }
+
+    /// The order's row in the table of open orders, attribute by attribute.
+    pub async fn open_row(&self, restaurant_id: &str, order_id: &str) -> Option<Value> {
+        let key = [("restaurant_id", restaurant_id), ("order_id", order_id)];
+        self.read(&output("OpenOrdersTableName"), &key).await
+    }
+
+    async fn read(&self, table: &str, key: &[(&str, &str)]) -> Option<Value> {
+        let key = key
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), AttributeValue::S((*value).to_owned())));
         let found = self
             .dynamodb
             .get_item()
-            .table_name(output("OrdersTableName"))
-            .key(
-                "order_id",
-                aws_sdk_dynamodb::types::AttributeValue::S(order_id.into()),
-            )
+            .table_name(table)
+            .set_key(Some(key.collect()))
             .consistent_read(true)
             .send()
             .await
@@ -297,16 +404,12 @@ impl Stack {
     }
 
     async fn queue(&self, name: &str) -> (String, String) {
-        let url = self
-            .sqs
-            .create_queue()
-            .queue_name(name)
-            .send()
-            .await
-            .expect("a queue")
-            .queue_url
-            .expect("a queue's URL");
-        made(Made::Queue(url.clone()));
+        let create = self.sqs.create_queue().queue_name(name);
+        let url = async {
+            let created = create.send().await.expect("a queue");
+            created.queue_url.expect("a queue's URL")
+        };
+        let url = make(url, |url| Made::Queue(url.clone())).await;
         let attributes = self
             .sqs
             .get_queue_attributes()
@@ -340,7 +443,7 @@ impl Stack {
 
     /// Subscribes a queue to the messages of a topic whose attributes, or whose body, have a value.
     async fn subscribe(&self, topic: &str, queue_arn: &str, scope: &str, filter: Value) {
-        let subscribed = self
+        let subscribe = self
             .sns
             .subscribe()
             .topic_arn(topic)
@@ -348,13 +451,14 @@ impl Stack {
             .endpoint(queue_arn)
             .attributes("RawMessageDelivery", "true")
             .attributes("FilterPolicyScope", scope)
-            .attributes("FilterPolicy", filter.to_string())
-            .send()
-            .await
-            .expect("a subscription");
-        made(Made::Subscription(
-            subscribed.subscription_arn.unwrap_or_default(),
-        ));
+            .attributes("FilterPolicy", filter.to_string());
+        let arn = async {
+            let subscribed = subscribe.send().await.expect("a subscription");
+            subscribed
+                .subscription_arn
+                .expect("the ARN of a subscription")
+        };
+        make(arn, |arn| Made::Subscription(arn.clone())).await;
     }
 
     /// Messages of a queue, until there are as many as expected.
@@ -429,32 +533,30 @@ impl Stack {
             .expect("a message that is JSON")
     }
 
-    /// The order's message in the restaurant inbox of the stack. Hides the messages before it for some seconds, so others
-    /// that read the inbox must be patient.
-    pub async fn take_from_inbox(&self, order_id: &str) -> RestaurantMessage {
+    /// Waits for the order's row in the table of open orders to be open, or closed; gives it.
+    async fn row(&self, restaurant_id: &str, order_id: &str, open: bool) -> Value {
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
-            let received = self
-                .sqs
-                .receive_message()
-                .queue_url(output("RestaurantInboxUrl"))
-                .max_number_of_messages(10)
-                .visibility_timeout(5)
-                .wait_time_seconds(1)
-                .send()
-                .await
-                .expect("a receive from the inbox");
-            for message in received.messages.unwrap_or_default() {
-                let message: RestaurantMessage =
-                    serde_json::from_str(message.body().unwrap_or_default())
-                        .expect("a message to a restaurant, delivered raw");
-                if message.order_id == order_id {
-                    return message;
-                }
+        loop {
+            let row = self.open_row(restaurant_id, order_id).await;
+            let row = row.unwrap_or_default();
+            let sort_key = if open { "respond_by" } else { "closed_at" };
+            if row[sort_key].is_string() {
+                return row;
             }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{order_id} has no {sort_key} in the table of open orders after {PATIENCE:?}"
+            );
+            sleep(Duration::from_millis(100)).await;
         }
-        panic!("{order_id} is not in the restaurant inbox after {PATIENCE:?}")
     }
+}
+
+/// Why AWS refused a call.
+#[must_use]
+pub fn refusal(error: &impl ProvideErrorMetadata) -> String {
+    let code = error.code().unwrap_or("no answer");
+    format!("{code}: {}", error.message().unwrap_or_default())
 }
 
 /// Runs the AWS CLI, for what no other client here does; gives what it prints, if it prints anything.
@@ -505,7 +607,7 @@ pub fn unique() -> String {
 pub struct Listener {
     stack: Stack,
     events: String,
-    restaurant: String,
+    restaurant: Option<String>,
     customer: String,
 }
 
@@ -513,18 +615,17 @@ impl Listener {
     /// Hears of every order whose id, restaurant and customer begin with `prefix`.
     pub async fn to_orders(stack: &Stack, prefix: &str) -> Self {
         let prefix = json!({ "prefix": prefix });
-        Self::matching(stack, &prefix, &prefix, &prefix).await
+        Self::matching(stack, &prefix, Some(&prefix), &prefix).await
     }
 
     /// Hears of every order whose id, restaurant and customer match patterns of `EventBridge` and SNS.
     async fn matching(
         stack: &Stack,
         order_id: &Value,
-        restaurant_id: &Value,
+        restaurant_id: Option<&Value>,
         customer_id: &Value,
     ) -> Self {
         let (events, events_arn) = stack.queue(&named("events")).await;
-        let (restaurant, restaurant_arn) = stack.queue(&named("restaurant")).await;
         let (customer, customer_arn) = stack.queue(&named("customer")).await;
         let (bus, rule) = (output("EventBusName"), named("rule"));
         let pattern =
@@ -533,19 +634,17 @@ impl Listener {
             .id("queue")
             .arn(events_arn)
             .build();
-        stack
+        let put = stack
             .events
             .put_rule()
             .name(&rule)
             .event_bus_name(&bus)
-            .event_pattern(pattern.to_string())
-            .send()
-            .await
-            .expect("a rule");
-        made(Made::Rule {
+            .event_pattern(pattern.to_string());
+        let to_remove = Made::Rule {
             bus: bus.clone(),
             name: rule.clone(),
-        });
+        };
+        make(async { put.send().await.expect("a rule") }, |_| to_remove).await;
         stack
             .events
             .put_targets()
@@ -555,16 +654,16 @@ impl Listener {
             .send()
             .await
             .expect("a target of the rule");
-        // By the body: the local AWS drops the attributes of what a state machine publishes.
-        let filter = json!({ "restaurant_id": [restaurant_id] });
-        stack
-            .subscribe(
-                &output("RestaurantTopicArn"),
-                &restaurant_arn,
-                "MessageBody",
-                filter,
-            )
-            .await;
+        let mut restaurant = None;
+        if let Some(restaurant_id) = restaurant_id {
+            let (queue, arn) = stack.queue(&named("restaurant")).await;
+            // By the body: the local AWS drops the attributes of what a state machine publishes.
+            let filter = json!({ "restaurant_id": [restaurant_id] });
+            stack
+                .subscribe(&output("RestaurantTopicArn"), &arn, "MessageBody", filter)
+                .await;
+            restaurant = Some(queue);
+        }
         let filter = json!({ "customer_id": [customer_id] });
         stack
             .subscribe(
@@ -592,7 +691,9 @@ impl Listener {
 
     /// Takes the messages that came to restaurants.
     pub async fn restaurant_messages(&self) -> Vec<RestaurantMessage> {
-        self.stack.take(&self.restaurant).await
+        let queue = self.restaurant.as_ref();
+        let queue = queue.expect("a queue that hears what restaurants are sent");
+        self.stack.take(queue).await
     }
 
     /// Takes the messages that came to customers.
@@ -638,11 +739,12 @@ impl TestOrder {
 
     /// The same for an order that the test made up.
     pub async fn listening(stack: &Stack, order: Order) -> Self {
+        made(Made::Order(order.order_id.clone()));
         let exactly = |text: &str| json!(text);
         let listener = Listener::matching(
             stack,
             &exactly(&order.order_id),
-            &exactly(&order.restaurant_id),
+            None,
             &exactly(&order.customer_id),
         )
         .await;
@@ -675,19 +777,22 @@ impl TestOrder {
         execution
     }
 
-    /// What the restaurant is sent.
+    /// What the restaurant is sent, as the table of open orders has it.
     pub async fn restaurant_message(&self) -> RestaurantMessage {
-        let messages = self
+        let order = &self.order;
+        let mut row = self
             .stack
-            .receive(&self.listener.restaurant, 1, "messages to the restaurant")
+            .row(&order.restaurant_id, &order.order_id, true)
             .await;
-        let [message] = messages.as_slice() else {
-            panic!("the restaurant got more than one message")
-        };
-        let body: Value = serde_json::from_str(message.body().unwrap_or_default())
-            .expect("JSON for the restaurant");
-        assert_schema("restaurant-message", &body);
-        serde_json::from_value(body).expect("the message to the restaurant, and nothing else")
+        let expires_at = row.as_object_mut().and_then(|row| row.remove("expires_at"));
+        let respond_by = row["respond_by"].as_str().unwrap_or_default();
+        assert_eq!(
+            expires_at,
+            Some(json!(row_expires_at(respond_by))),
+            "expires_at of the open order, whose respond_by is {respond_by}"
+        );
+        assert_schema("restaurant-message", &row);
+        serde_json::from_value(row).expect("the message to the restaurant, and nothing else")
     }
 
     /// Accepts for the restaurant.
@@ -744,7 +849,6 @@ impl TestOrder {
     pub async fn assert_left_no_trace(&self) {
         for (queue, who) in [
             (&self.listener.events, "subscribers of events"),
-            (&self.listener.restaurant, "the restaurant"),
             (&self.listener.customer, "the customer"),
         ] {
             let heard = self.stack.receive_now(queue, 1).await;
@@ -753,14 +857,18 @@ impl TestOrder {
                 "{who} heard of an order that was refused: {heard:?}"
             );
         }
-        assert_eq!(
-            self.stack.item(&self.order.order_id).await,
-            None,
+        let (restaurant_id, order_id) = (&self.order.restaurant_id, &self.order.order_id);
+        assert!(
+            self.stack.item(order_id).await.is_none(),
             "a refused order is in the table"
+        );
+        assert!(
+            self.stack.open_row(restaurant_id, order_id).await.is_none(),
+            "a refused order is in the table of open orders"
         );
     }
 
-    /// Fails unless table, events, customer and execution all say that the order ended like this, and nothing more.
+    /// Fails unless tables, events, customer and execution all say that the order ended like this, and nothing more.
     pub async fn assert_ended(&self, execution_arn: &str, status: Status, reason: Option<&str>) {
         self.assert_ended_by(execution_arn, execution_arn, status, reason)
             .await;
@@ -774,25 +882,59 @@ impl TestOrder {
         status: Status,
         reason: Option<&str>,
     ) {
-        let ended = self.stack.end_of(ended_by).await;
-        self.assert_output(&ended, status, reason);
-        let placed = self.stack.end_of(placed_by).await;
-        let starts = [&placed, &ended].map(|execution| execution.start_date.as_secs_f64());
-        let placed_at = self.assert_item(placed_by, starts, status, reason).await;
-        let events = self.events(2).await;
-        let reasons = [None, reason];
-        for ((event, status), reason) in events.iter().zip([Status::Placed, status]).zip(reasons) {
-            self.assert_event(event, placed_by, status, reason, &placed_at);
-        }
-        self.assert_customer_message(status, reason).await;
+        let decision = Decision {
+            status,
+            status_reason: reason.map(Into::into),
+            ready_at: None,
+        };
+        self.assert_decided(placed_by, ended_by, &decision).await;
     }
 
-    fn assert_output(
-        &self,
-        execution: &DescribeExecutionOutput,
-        status: Status,
-        reason: Option<&str>,
-    ) {
+    /// The same for all that can be decided of an order.
+    pub async fn assert_decided(&self, placed_by: &str, ended_by: &str, decision: &Decision) {
+        let ended = self.stack.end_of(ended_by).await;
+        self.assert_output(&ended, decision);
+        let placed = self.stack.end_of(placed_by).await;
+        let starts = [&placed, &ended].map(|execution| execution.start_date.as_secs_f64());
+        let placed_at = self.assert_item(placed_by, starts, decision).await;
+        let events = self.events(2).await;
+        let undecided = Decision {
+            status: Status::Placed,
+            status_reason: None,
+            ready_at: None,
+        };
+        for (event, decision) in events.iter().zip([&undecided, decision]) {
+            self.assert_event(event, placed_by, decision, &placed_at);
+        }
+        self.assert_customer_message(decision).await;
+        self.assert_closed(decision.status, &events[1]["time"])
+            .await;
+    }
+
+    /// Fails unless the table of open orders says how the order ended and when, and nothing more.
+    async fn assert_closed(&self, status: Status, closed_at: &Value) {
+        let order = &self.order;
+        let mut row = self
+            .stack
+            .row(&order.restaurant_id, &order.order_id, false)
+            .await;
+        // Before any message that would show it.
+        let token = row.as_object_mut().and_then(|row| row.remove("task_token"));
+        assert!(token.is_none(), "a closed order has its task token still");
+        assert_eq!(
+            row,
+            json!({
+                "restaurant_id": order.restaurant_id,
+                "order_id": order.order_id,
+                "status": status,
+                "closed_at": closed_at,
+                "expires_at": row_expires_at(closed_at.as_str().unwrap_or_default()),
+            }),
+            "row of the closed order"
+        );
+    }
+
+    fn assert_output(&self, execution: &DescribeExecutionOutput, decision: &Decision) {
         assert_eq!(
             execution.status,
             ExecutionStatus::Succeeded,
@@ -802,10 +944,10 @@ impl TestOrder {
         );
         let output: Value =
             serde_json::from_str(execution.output().unwrap_or_default()).expect("an output");
-        let expected = json!({ "order_id": self.order.order_id, "status": status });
+        let expected = json!({ "order_id": self.order.order_id });
         assert_eq!(
             output,
-            with_reason(expected, reason),
+            decided(expected, decision),
             "output of the execution"
         );
     }
@@ -815,8 +957,7 @@ impl TestOrder {
         &self,
         execution_arn: &str,
         starts: [f64; 2],
-        status: Status,
-        reason: Option<&str>,
+        decision: &Decision,
     ) -> String {
         let order = &self.order;
         let item = self
@@ -828,7 +969,6 @@ impl TestOrder {
         let (placed_at, updated_at) = (time("placed_at"), time("updated_at"));
         let mut expected = json!({
             "order_id": order.order_id,
-            "status": status,
             "customer_id": order.customer_id,
             "restaurant_id": order.restaurant_id,
             "items": order.items,
@@ -841,7 +981,7 @@ impl TestOrder {
         if let Some(note) = &order.note {
             expected["note"] = json!(note);
         }
-        assert_eq!(item, with_reason(expected, reason), "item in the table");
+        assert_eq!(item, decided(expected, decision), "item in the table");
         let placed = seconds(&placed_at);
         assert!(
             starts.iter().any(|start| (start - placed).abs() < 0.002),
@@ -858,11 +998,10 @@ impl TestOrder {
         &self,
         event: &Value,
         execution_arn: &str,
-        status: Status,
-        reason: Option<&str>,
+        decision: &Decision,
         placed_at: &str,
     ) {
-        let order = &self.order;
+        let (order, status) = (&self.order, decision.status);
         assert_eq!(event["detail-type"], status.event(), "DetailType");
         assert_eq!(
             event["source"],
@@ -878,7 +1017,6 @@ impl TestOrder {
         );
         let expected = json!({
             "order_id": order.order_id,
-            "status": status,
             "customer_id": order.customer_id,
             "restaurant_id": order.restaurant_id,
             "currency": order.currency,
@@ -887,17 +1025,20 @@ impl TestOrder {
         });
         assert_eq!(
             event["detail"],
-            with_reason(expected, reason),
+            decided(expected, decision),
             "detail of {}",
             status.event()
         );
         assert_schema("order-event", &event["detail"]);
     }
 
-    async fn assert_customer_message(&self, status: Status, reason: Option<&str>) {
-        // What went wrong technically is not for customers.
-        let reason = reason.filter(|_| status == Status::Rejected);
-        let order = &self.order;
+    async fn assert_customer_message(&self, decision: &Decision) {
+        let (order, status) = (&self.order, decision.status);
+        let for_customer = Decision {
+            // What went wrong technically is not for customers.
+            status_reason: (decision.status_reason.clone()).filter(|_| status != Status::Failed),
+            ..decision.clone()
+        };
         let messages = self
             .stack
             .receive(&self.listener.customer, 1, "messages to the customer")
@@ -918,15 +1059,14 @@ impl TestOrder {
             .expect("JSON for the customer");
         assert_eq!(
             body,
-            with_reason(
+            decided(
                 json!({
                     "order_id": order.order_id,
                     "customer_id": order.customer_id,
                     "restaurant_id": order.restaurant_id,
-                    "status": status,
                     "message": status.customer_message(),
                 }),
-                reason
+                &for_customer
             ),
             "message to the customer"
         );
@@ -945,11 +1085,24 @@ impl TestOrder {
     }
 }
 
-fn with_reason(mut value: Value, reason: Option<&str>) -> Value {
-    if let Some(reason) = reason {
-        value["status_reason"] = json!(reason);
+/// What is said of an order, with what was decided of it.
+fn decided(mut value: Value, decision: &Decision) -> Value {
+    value["status"] = json!(decision.status);
+    for (name, text) in [
+        ("status_reason", &decision.status_reason),
+        ("ready_at", &decision.ready_at),
+    ] {
+        if let Some(text) = text {
+            value[name] = json!(text);
+        }
     }
     value
+}
+
+/// When a row of the table of open orders expires that has this deadline, or was closed then.
+fn row_expires_at(time: &str) -> i64 {
+    let time = DateTime::from_str(time, DateTimeFormat::DateTime).expect("a time in RFC 3339");
+    time.secs() + i64::try_from(order::KEPT).expect("an hour")
 }
 
 /// Checks what the workflow emits against the schema that the project publishes of it.
@@ -969,7 +1122,6 @@ fn assert_schema(name: &str, value: &Value) {
 /// A time in RFC 3339 as seconds since 1970.
 #[must_use]
 pub fn seconds(time: &str) -> f64 {
-    use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
     DateTime::from_str(time, DateTimeFormat::DateTime)
         .expect("a time in RFC 3339")
         .as_secs_f64()

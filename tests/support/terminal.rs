@@ -49,6 +49,26 @@ impl Terminal {
     /// Starts `orderctl` in it.
     #[must_use]
     pub fn run(session: &Session, arguments: &[&str]) -> Self {
+        let mut command = CommandBuilder::new(orderctl_binary());
+        command.args(arguments);
+        for (name, value) in session {
+            command.env(name, value);
+        }
+        Self::start(command)
+    }
+
+    /// Starts `orderctl` in it so that it may draw and can read no keys: without a terminal of its own, and with nothing as
+    /// its input.
+    #[must_use]
+    pub fn without_keys(arguments: &[&str]) -> Self {
+        let mut command = CommandBuilder::new("setsid");
+        command.args(["--wait", "sh", "-c", "exec \"$@\" </dev/null", "sh"]);
+        command.arg(orderctl_binary());
+        command.args(arguments);
+        Self::start(command)
+    }
+
+    fn start(mut command: CommandBuilder) -> Self {
         let size = PtySize {
             rows: 30,
             cols: 100,
@@ -58,12 +78,7 @@ impl Terminal {
         let pair = native_pty_system()
             .openpty(size)
             .expect("a pseudo-terminal");
-        let mut command = CommandBuilder::new(orderctl_binary());
-        command.args(arguments);
         command.env("TERM", "xterm-256color");
-        for (name, value) in session {
-            command.env(name, value);
-        }
         let child = pair.slave.spawn_command(command).expect("orderctl");
         drop(pair.slave);
         let screen = Arc::new(Mutex::new(vt100::Parser::new(size.rows, size.cols, 0)));

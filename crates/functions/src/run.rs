@@ -118,12 +118,13 @@ pub fn init() -> Result<&'static Collector, Error> {
 /// Writes logs as lines of JSON, as Lambda's own JSON log format does. What libraries log stays at warnings: below that
 /// it may hold payloads.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>
-fn init_logs() {
+pub fn init_logs() {
     tracing_subscriber::registry()
         .with(
             Targets::new()
                 .with_default(LevelFilter::WARN)
                 .with_target("functions", LevelFilter::INFO)
+                .with_target("open_orders", LevelFilter::INFO)
                 // Repeats every error that `run` logs.
                 .with_target("lambda_runtime::layers::panic", LevelFilter::OFF),
         )

@@ -1,6 +1,8 @@
 //! For tests of the functions: the real AWS clients, answered by the test at the HTTP boundary.
 
-use aws_smithy_http_client::test_util::{NeverClient, ReplayEvent, StaticReplayClient};
+use aws_smithy_http_client::test_util::{
+    NeverClient, ReplayEvent, StaticReplayClient, infallible_client_fn,
+};
 use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use aws_smithy_types::body::SdkBody;
 use aws_types::SdkConfig;
@@ -51,6 +53,25 @@ impl FakeAws {
             .map(|request| body(&request))
             .collect()
     }
+}
+
+/// The client configuration of the functions, with an AWS that makes an answer (HTTP status and body) of each request's
+/// body.
+///
+/// # Panics
+/// If a status is not one of HTTP.
+#[must_use]
+#[allow(clippy::expect_used)]
+pub fn answered_by(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> SdkConfig {
+    let client = infallible_client_fn(move |request| {
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+        let (status, body) = answer(&body);
+        http::Response::builder()
+            .status(status)
+            .body(SdkBody::from(body))
+            .expect("a valid HTTP status")
+    });
+    config(client, None)
 }
 
 /// The client configuration of the functions, with an AWS that takes every request and never answers.

@@ -16,4 +16,4 @@ pub use messages::{
 pub use open_orders::{ClosedOrder, KEPT, OpenOrder, indexes};
 pub use order::{Item, Order, Retention, StoredOrder};
 pub use status::Status;
-pub use validation::{InvalidOrder, MAX_UNIT_AMOUNT, Problem};
+pub use validation::{InvalidOrder, MAX_UNIT_AMOUNT, Problem, is_order_id};

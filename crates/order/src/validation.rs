@@ -54,7 +54,8 @@ struct ItemInput {
 }
 
 /// Whether an `order_id` keeps its rule, and so can stand in a log and be an execution's name.
-pub(crate) fn is_order_id(id: &str) -> bool {
+#[must_use]
+pub fn is_order_id(id: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     (1..=80).contains(&id.len()) && id.bytes().all(allowed)
 }

@@ -16,7 +16,7 @@ pub enum Kind {
     Invalid = 2,
     /// Somebody answered the order before.
     AnsweredAlready = 3,
-    /// The restaurant's time is over.
+    /// The order's time is over.
     TooLate = 4,
     /// There is no such order.
     UnknownOrder = 5,
@@ -26,10 +26,12 @@ pub enum Kind {
     NeedsPerson = 7,
     /// An order with this id was placed before.
     PlacedAlready = 8,
-    /// The order waits for an answer, but its message cannot be had from the inbox.
-    NotInInbox = 9,
+    /// The order was placed, but is not in the table of open orders.
+    NotOpen = 9,
     /// A retry was refused: it would do harm, or AWS cannot do it.
     NotRetried = 10,
+    /// The answer was taken, and its outcome is not recorded yet.
+    NotRecorded = 11,
     /// Whoever read the output closed it. Not a failure of the command.
     OutputClosed = 0,
 }

@@ -4,11 +4,12 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use iso_currency::Currency;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use order::{Item, Status};
 use ratatui::crossterm::style::{Color, Stylize};
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 use crate::failure::Failure;
 
@@ -116,9 +117,39 @@ pub fn status(status: Status) -> String {
 }
 
 /// How an order stands, on one line; the status with or without its colour.
-pub fn verdict(order_id: &str, status: &str, reason: Option<&str>) -> String {
+pub fn verdict(
+    order_id: &str,
+    status: &str,
+    reason: Option<&str>,
+    ready_at: Option<&str>,
+) -> String {
     let reason = reason.map_or_else(String::new, |reason| format!("  ({})", clean(reason)));
-    format!("{order_id}  {status}{reason}")
+    let ready = ready_at.map_or_else(String::new, |at| format!("  (ready at {})", ready(at)));
+    format!("{order_id}  {status}{reason}{ready}")
+}
+
+/// When an order is ready, by the clock here; with the day where that is another one.
+pub fn ready(at: &str) -> String {
+    let Some(at) = parse_time(at) else {
+        return clean(at);
+    };
+    let at = at.to_zoned(TimeZone::system());
+    let form = if at.date() == Zoned::now().date() {
+        "%H:%M"
+    } else {
+        "%Y-%m-%d %H:%M"
+    };
+    at.strftime(form).to_string()
+}
+
+/// How many columns of a terminal a text takes.
+pub fn width(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
+}
+
+/// A text with spaces after it, up to a width.
+pub fn pad(text: &str, to: usize) -> String {
+    format!("{text}{}", " ".repeat(to.saturating_sub(width(text))))
 }
 
 /// The colour of a status.
@@ -156,6 +187,13 @@ mod tests {
             clean("Piz\u{1b}[2Jza\r\n\u{9b}31m\u{202e}Tiramisù 🍰"),
             "Piz [2Jza   31m Tiramisù 🍰"
         );
+    }
+
+    #[test]
+    fn columns_are_counted_as_the_terminal_shows_them() {
+        assert_eq!(pad("寿司", 6), "寿司  ");
+        assert_eq!(pad("Tiramisu\u{300}", 9), "Tiramisu\u{300} ");
+        assert_eq!(pad("longer", 3), "longer");
     }
 
     #[test]

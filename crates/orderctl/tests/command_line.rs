@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "place",
     "watch",
     "show",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 11] = [
     "accept",
     "reject",
     "fail",
+    "cancel",
     "events",
     "retry",
     "desk",
@@ -107,7 +108,15 @@ fn what_the_workflow_would_not_take_for_an_answer_is_refused() {
             "those of AWS itself",
         ),
         (vec!["fail", "ord-1", "--error", "E"], "--cause"),
-        (vec!["desk"], "needs a terminal"),
+        (
+            vec!["cancel", "ord-1", "--reason", &long],
+            "501 characters, of which 500 are allowed",
+        ),
+        (vec!["accept", "ord-1", "--ready-in", "25"], "such as 25m"),
+        (vec!["accept", "ord-1", "--ready-in", "25h"], "within 24h"),
+        (vec!["desk", "--all"], "needs a terminal"),
+        (vec!["desk"], "--restaurant"),
+        (vec!["inbox"], "--restaurant"),
     ] {
         assert_refused(&arguments, problem);
     }
@@ -123,13 +132,21 @@ fn assert_refused(arguments: &[&str], problem: &str) {
 }
 
 #[test]
+fn an_order_id_that_breaks_its_rule_is_refused_before_anything_is_sent() {
+    for command in ["watch", "show", "accept", "reject", "cancel", "retry"] {
+        assert_refused(&[command, "ord 1"], "an order_id is");
+    }
+    assert_refused(&["events", "--order", "ord/1"], "an order_id is");
+}
+
+#[test]
 fn a_retry_is_of_one_order_or_of_all_that_failed_since_some_time() {
     for (arguments, problem) in [
         (vec![], "<ORDER_ID>"),
         (vec!["--all-failed"], "--since"),
         (
             vec!["--all-failed", "--since", "2"],
-            "such as 90m, 2h or 3d",
+            "such as 25m, 2h or 3d",
         ),
         (vec!["o", "--since", "2h"], "cannot be used with"),
         (

@@ -13,14 +13,17 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::{ExecutionRedriveStatus, ExecutionStatus, HistoryEvent};
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use jiff::{SignedDuration, Timestamp};
 use order::{Order, Status, StoredOrder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::aws::executions::{self, describe};
+use crate::aws::orders::unknown;
+use crate::aws::stack::{Stack, StackArgs};
+use crate::cmd::{length_of_time, order_id};
 use crate::failure::{Failure, Kind, aws};
-use crate::render::{Output, clean};
-use crate::stack::{Stack, unknown};
+use crate::render::{Output, clean, parse_time};
 
 /// The state that asks the restaurant and waits for its answer.
 const NOTIFY: &str = "Notify restaurant";
@@ -29,13 +32,24 @@ const NOTIFY: &str = "Notify restaurant";
 const ID_IN_NAME: usize = 63;
 /// The hash in that name, in hex digits.
 const HASH_IN_NAME: usize = 16;
+/// For how many days after its end AWS remembers an execution.
+const REMEMBERED_DAYS: i64 = 90;
 
-/// Which orders, and how.
-#[derive(Clone, Debug, clap::Args)]
+/// Let an order go on whose execution failed, once the cause is mended
+///
+/// Redrives the execution that owns the order: it goes on at the step that failed, with the code that it began
+/// with. With --anew, a new execution of the current version takes the order over and asks the restaurant again.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderctl retry ord-2001 --dry-run
+  orderctl retry ord-2001
+  orderctl retry ord-2001 --anew
+  orderctl retry --all-failed --since 2h")]
 #[allow(clippy::struct_excessive_bools)] // each is a flag of the command line
-pub struct RetryArgs {
+pub struct Retry {
     /// Id of the order
-    #[arg(required_unless_present = "all_failed")]
+    #[arg(required_unless_present = "all_failed", value_parser = order_id)]
     order_id: Option<String>,
     /// Hand the order over to a new execution of the current version
     ///
@@ -52,20 +66,11 @@ pub struct RetryArgs {
     #[arg(long, requires = "since", conflicts_with = "order_id")]
     all_failed: bool,
     /// How far back an execution may have ended, such as 90m, 2h or 3d
-    #[arg(long, requires = "all_failed", conflicts_with = "order_id", value_parser = since)]
+    #[arg(long, requires = "all_failed", conflicts_with = "order_id", value_parser = length_of_time)]
     since: Option<SignedDuration>,
     /// Only tell what would be done
     #[arg(long)]
     dry_run: bool,
-}
-
-fn since(text: &str) -> Result<SignedDuration, String> {
-    let day = SpanRelativeTo::days_are_24_hours();
-    text.parse::<Span>()
-        .and_then(|span| span.to_duration(day))
-        .ok()
-        .filter(SignedDuration::is_positive)
-        .ok_or_else(|| "must be a length of time, such as 90m, 2h or 3d".into())
 }
 
 /// What came of the retry of one order. In a dry run: what would come of it.
@@ -134,8 +139,15 @@ impl Tried {
     }
 }
 
+impl Retry {
+    pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        let stack = Stack::find(stack).await?;
+        retry(&stack, &self, output).await
+    }
+}
+
 /// Retries one order, or all executions that failed.
-pub async fn retry(stack: &Stack, arguments: &RetryArgs, output: Output) -> Result<(), Failure> {
+async fn retry(stack: &Stack, arguments: &Retry, output: Output) -> Result<(), Failure> {
     let dry_run = arguments.dry_run;
     let Some(order_id) = &arguments.order_id else {
         let since = arguments.since.unwrap_or_default();
@@ -176,7 +188,7 @@ async fn redrive_order(stack: &Stack, order_id: &str, dry_run: bool) -> Result<T
     let outcome = match (describe(stack, &execution).await?, &stored) {
         (Some(described), _) => redrive(stack, &described, order_id, dry_run).await?,
         (None, None) => return Err(unknown(order_id, &stack.name)),
-        (None, Some(_)) if is_handover(stack, order_id, &execution) => not_started(order_id),
+        (None, Some(stored)) if is_unstarted(stack, stored) => not_started(order_id),
         (None, Some(stored)) => Outcome::Refused(forgotten(stored)),
     };
     Ok(Tried {
@@ -268,9 +280,7 @@ fn forgotten(stored: &StoredOrder) -> String {
         status,
         ..
     } = stored;
-    let gone = format!(
-        "AWS knows its execution no more, as 90 days after one ended, or after its state machine was deleted ({execution_arn})"
-    );
+    let gone = executions::forgotten(execution_arn);
     if *status == Status::Placed {
         format!(
             "{gone}. Whether the restaurant answered cannot be told. To ask it again: orderctl retry {order_id} --anew --ask-again"
@@ -319,10 +329,11 @@ async fn hand_over(
     }
 
     let handed_over = is_handover(stack, order_id, &owner);
+    let unstarted = is_unstarted(stack, &stored);
     let described = describe(stack, &owner).await?;
     match described.as_ref().map(|described| &described.status) {
         // Interrupted between its two steps: the first is done.
-        None if handed_over => {
+        None if unstarted => {
             if !dry_run {
                 start(stack, &owner, stored).await?;
             }
@@ -394,6 +405,14 @@ fn is_handover(stack: &Stack, order_id: &str, execution: &str) -> bool {
         })
 }
 
+/// Whether an execution that AWS does not know, and that is to take this order over, was never started. It may have run
+/// and be forgotten only where the order is older than what AWS forgets; then its restaurant may have answered.
+fn is_unstarted(stack: &Stack, stored: &StoredOrder) -> bool {
+    let forgets = SignedDuration::from_hours(REMEMBERED_DAYS * 24);
+    is_handover(stack, &stored.order_id, &stored.execution_arn)
+        && parse_time(&stored.placed_at).is_some_and(|placed| placed + forgets > Timestamp::now())
+}
+
 /// Makes another execution the owner of an order. Not if the order, or its owner, is another one by now.
 async fn claim(stack: &Stack, order_id: &str, owner: &str, new: &str) -> Result<bool, Failure> {
     let text = |text: &str| AttributeValue::S(text.to_owned());
@@ -441,23 +460,6 @@ async fn start(stack: &Stack, execution: &str, stored: StoredOrder) -> Result<()
                 ),
             ))
         }
-    }
-}
-
-async fn describe(
-    stack: &Stack,
-    execution: &str,
-) -> Result<Option<DescribeExecutionOutput>, Failure> {
-    let described = stack
-        .sfn
-        .describe_execution()
-        .execution_arn(execution)
-        .send()
-        .await;
-    match described {
-        Ok(described) => Ok(Some(described)),
-        Err(error) if error.code() == Some("ExecutionDoesNotExist") => Ok(None),
-        Err(error) => Err(aws("reading the execution")(error)),
     }
 }
 
@@ -619,9 +621,9 @@ async fn retry_failed(stack: &Stack, execution: &str, dry_run: bool) -> Result<T
         && let Some(stored) = stack.stored(order_id).await?
         && stored.execution_arn != execution
     {
-        let owner = stored.execution_arn;
-        let unstarted = is_handover(stack, order_id, &owner)
-            && stored.status == Status::Placed
+        let owner = stored.execution_arn.clone();
+        let unstarted = stored.status == Status::Placed
+            && is_unstarted(stack, &stored)
             && describe(stack, &owner).await?.is_none();
         outcome = Some(if unstarted {
             not_started(order_id)
@@ -772,15 +774,5 @@ mod tests {
         assert!(!answered(&[failed("SNS.ThrottledException")]));
         assert!(!answered(&[failed("States.Timeout")]));
         assert!(!answered(&[entered("Update order status"), succeeded()]));
-    }
-
-    #[test]
-    fn a_length_of_time_is_positive_and_has_a_unit() {
-        assert_eq!(since("90m"), Ok(SignedDuration::from_mins(90)));
-        assert_eq!(since("2h"), Ok(SignedDuration::from_hours(2)));
-        assert_eq!(since("3d"), Ok(SignedDuration::from_hours(72)));
-        for text in ["", "2", "-2h", "0h", "yesterday"] {
-            assert!(since(text).is_err(), "{text:?} is taken");
-        }
     }
 }

@@ -9,16 +9,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_eventbridge::error::ProvideErrorMetadata;
 use aws_sdk_eventbridge::types::{Tag, Target};
-use aws_sdk_sqs::types::{Message, QueueAttributeName};
-use futures_util::future::try_join_all;
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
+use crate::aws::stack::{Stack, StackArgs};
+use crate::cmd::{Perseverance, order_id};
 use crate::failure::{Failure, aws};
-use crate::render::{Output, clean, money, parse_time, time_of_day};
-use crate::stack::Stack;
+use crate::render::{Output, clean, money, pad, parse_time, ready, time_of_day};
 
 /// The tag that says until when the rule and the queue are in use (RFC 3339).
 const EXPIRES: &str = "orderctl:expires";
@@ -28,11 +28,41 @@ const STACK: &str = "orderctl:stack";
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
 /// How often the command says that it still runs.
 const RENEWAL: Duration = Duration::from_mins(1);
+/// How long a queue may be unknown to AWS after it was created.
+const USABLE: Duration = Duration::from_secs(30);
 /// The rule's only target.
 const TARGET: &str = "queue";
 
+/// Print the order events of the stack as they happen
+///
+/// Makes a rule and a queue for as long as it runs.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderctl events
+  orderctl events --order ord-2001 --count 2
+  orderctl events --output json | jq -r .detail.status")]
+pub struct Events {
+    /// Only the events of this order
+    #[arg(long, value_name = "ORDER_ID", value_parser = order_id)]
+    order: Option<String>,
+    /// End after this many events
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+}
+
+impl Events {
+    pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        let stack = Stack::find(stack).await?;
+        let count = self
+            .count
+            .map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        events(&stack, self.order.as_deref(), count, output).await
+    }
+}
+
 /// Prints events until there were as many as asked for, or until it is interrupted; removes what it made either way.
-pub async fn events(
+async fn events(
     stack: &Stack,
     order: Option<&str>,
     count: Option<usize>,
@@ -175,12 +205,20 @@ impl Subscription {
         count: Option<usize>,
         output: Output,
     ) -> Result<(), Failure> {
+        let created = Instant::now();
         let mut renewed = Instant::now();
         let mut printed = 0;
+        let mut perseverance = Perseverance::default();
         loop {
             if renewed.elapsed() >= RENEWAL {
-                self.renew(stack, queue).await?;
-                renewed = Instant::now();
+                match self.renew(stack, queue).await {
+                    Ok(true) => renewed = Instant::now(),
+                    Ok(false) => return Err(removed()),
+                    Err(failure) => {
+                        perseverance.failed(failure).await?;
+                        continue;
+                    }
+                }
             }
             let received = stack
                 .sqs
@@ -190,10 +228,20 @@ impl Subscription {
                 .wait_time_seconds(10)
                 .send()
                 .await;
-            let messages = received
-                .map_err(aws("receiving events"))?
-                .messages
-                .unwrap_or_default();
+            let messages = match received {
+                Ok(received) => received.messages.unwrap_or_default(),
+                // A queue can be used some time after it was created.
+                Err(error) if is_gone(&error) && created.elapsed() < USABLE => {
+                    sleep(Duration::from_secs(1)).await;
+                    continue;
+                }
+                Err(error) if is_gone(&error) => return Err(removed()),
+                Err(error) => {
+                    perseverance.failed(aws("receiving events")(error)).await?;
+                    continue;
+                }
+            };
+            perseverance.succeeded();
             let body = |message: &Message| serde_json::from_str(message.body()?).ok();
             let mut events: Vec<Value> = messages.iter().filter_map(body).collect();
             events.sort_by_key(|event| field(event, "/time").to_owned());
@@ -204,16 +252,18 @@ impl Subscription {
                     return Ok(());
                 }
             }
-            done_with(stack, queue, messages).await?;
+            // Those that stay are printed once more.
+            if let Err(failure) = done_with(stack, queue, messages).await {
+                perseverance.failed(failure).await?;
+            }
         }
     }
 
-    async fn renew(&self, stack: &Stack, queue: &str) -> Result<(), Failure> {
+    /// Says that the command still runs; not if its rule is gone.
+    async fn renew(&self, stack: &Stack, queue: &str) -> Result<bool, Failure> {
         let rules = rules(stack).await?;
         let Some(rule) = rules.get(&self.name) else {
-            return Err(Failure::other(
-                "this run was still for so long that another one removed its rule: start it again",
-            ));
+            return Ok(false);
         };
         stack
             .events
@@ -231,7 +281,7 @@ impl Subscription {
             .send()
             .await
             .map_err(aws("renewing the queue's lease"))?;
-        Ok(())
+        Ok(true)
     }
 
     /// Removes what was made, all of it or the part that came to be.
@@ -253,19 +303,45 @@ fn tag(key: &str, value: &str) -> Result<Tag, Failure> {
     tag.map_err(|error| Failure::other(format!("a tag: {error}")))
 }
 
+/// Takes messages off the queue: at most ten, as many as a batch may have.
 async fn done_with(stack: &Stack, queue: &str, messages: Vec<Message>) -> Result<(), Failure> {
-    let take_off = async |message: Message| {
-        stack
-            .sqs
-            .delete_message()
-            .queue_url(queue)
-            .set_receipt_handle(message.receipt_handle)
-            .send()
-            .await
-            .map_err(aws("taking an event off the queue"))
-    };
-    try_join_all(messages.into_iter().map(take_off)).await?;
-    Ok(())
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let entries: Result<Vec<_>, _> = messages
+        .into_iter()
+        .enumerate()
+        .map(|(index, message)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .set_receipt_handle(message.receipt_handle)
+                .build()
+        })
+        .collect();
+    let entries =
+        entries.map_err(|error| Failure::other(format!("a message's receipt: {error}")))?;
+    let deleted = stack
+        .sqs
+        .delete_message_batch()
+        .queue_url(queue)
+        .set_entries(Some(entries))
+        .send()
+        .await
+        .map_err(aws("taking events off the queue"))?;
+    match deleted.failed().first() {
+        Some(failed) => Err(Failure::other(format!(
+            "taking events off the queue: {}",
+            failed.code()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Another run takes a lease that is over for one of a run that was killed.
+fn removed() -> Failure {
+    Failure::other(
+        "this run was still for so long that another one removed its rule and queue: start it again",
+    )
 }
 
 /// Removes what runs that were killed left behind.
@@ -409,12 +485,15 @@ fn line(event: &Value) -> String {
     let total = currency
         .zip(amount)
         .map_or_else(String::new, |(currency, amount)| money(currency, amount));
-    let reason = clean(field(event, "/detail/status_reason"));
+    let mut more = clean(field(event, "/detail/status_reason"));
+    if let Some(ready_at) = event.pointer("/detail/ready_at").and_then(Value::as_str) {
+        more = format!("ready at {}", ready(ready_at));
+    }
     let line = format!(
-        "{time}  {:<15}  {:<20}  {:<12}  {total:>12}  {reason}",
+        "{time}  {:<15}  {}  {}  {total:>12}  {more}",
         clean(field(event, "/detail-type")),
-        clean(field(event, "/detail/order_id")),
-        clean(field(event, "/detail/restaurant_id")),
+        pad(&clean(field(event, "/detail/order_id")), 20),
+        pad(&clean(field(event, "/detail/restaurant_id")), 12),
     );
     line.trim_end().to_owned()
 }

@@ -1,4 +1,4 @@
-//! Answering an order for its restaurant, so that whoever answers knows what came of it.
+//! Answering an order, so that whoever answers knows what came of it.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,49 +9,61 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use order::{RestaurantAnswer, Status};
 use tokio::time::{Instant, sleep};
 
+use crate::aws::orders::Entry;
+use crate::aws::stack::Stack;
 use crate::failure::{Failure, Kind, aws};
-use crate::inbox::{self, Received, Waiting};
-use crate::stack::{Entry, Stack};
 
-/// How long the order's message is searched for. Whoever reads the inbox with the AWS CLI hides it for 30 s.
-const SEARCH: Duration = Duration::from_secs(35);
-/// How long the outcome may take to be recorded after the answer.
-const RECORD: Duration = Duration::from_mins(1);
-/// How often an answer is sent of which it is not known whether it arrived.
+/// How long an order is waited for that was placed and is not in the table of open orders yet, and how long an outcome or
+/// a newer token where a token was refused.
+const APPEARS: Duration = Duration::from_secs(10);
+/// How long an answer is sent again of which AWS does not say whether it arrived, and how long the outcome of one that
+/// it took may need.
+const RECORD: Duration = Duration::from_secs(30);
+/// How often an answer is sent in one round of attempts.
 const ATTEMPTS: u32 = 4;
-/// How long to rest between two looks at the table.
+/// How long to rest between two looks at the tables.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What the restaurant says of an order.
+/// What is said of an order.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// It takes the order.
-    Accept,
-    /// It declines the order.
+    /// The restaurant takes the order, which is ready at this time (RFC 3339).
+    Accept { ready_at: Option<String> },
+    /// The restaurant declines the order.
     Reject { reason: Option<String> },
-    /// It can do neither.
+    /// The restaurant can do neither.
     Fail { error: String, cause: String },
+    /// The customer wants it no more.
+    Cancel { reason: Option<String> },
 }
 
 impl Answer {
     /// The status that the answer leads to.
-    pub const fn status(&self) -> Status {
+    const fn status(&self) -> Status {
         match self {
-            Self::Accept => Status::Accepted,
+            Self::Accept { .. } => Status::Accepted,
             Self::Reject { .. } => Status::Rejected,
             Self::Fail { .. } => Status::Failed,
+            Self::Cancel { .. } => Status::Cancelled,
+        }
+    }
+
+    /// When the order is ready, where the answer says it.
+    pub fn ready_at(&self) -> Option<&str> {
+        match self {
+            Self::Accept { ready_at } => ready_at.as_deref(),
+            Self::Reject { .. } | Self::Fail { .. } | Self::Cancel { .. } => None,
         }
     }
 }
 
-/// Answers an order, and gives what was recorded. `known` is the order's message where it was seen before.
+/// Answers an order, and gives what was recorded. `token` is the order's task token where it was read before.
 pub async fn answer(
     stack: &Stack,
     order_id: &str,
     restaurant: Option<&str>,
     answer: &Answer,
-    known: Option<Waiting>,
-    waiting_for_others: impl Fn(),
+    mut token: Option<String>,
 ) -> Result<Entry, Failure> {
     let entry = stack.entry(order_id).await?;
     if restaurant.is_some_and(|restaurant| restaurant != entry.restaurant_id) {
@@ -63,51 +75,22 @@ pub async fn answer(
     still_open(&entry)?;
 
     let begun = Instant::now();
-    let mut told = false;
     let mut refused: HashSet<String> = HashSet::new();
     let (mut uncertain, mut unheard) = (false, false);
-    if let Some(known) = known {
-        let token = known.message.task_token;
-        match send(stack, &token, answer).await? {
-            Sent::Taken => return recorded(stack, order_id, answer).await,
-            Sent::Refused { uncertain: unsure } => {
-                uncertain |= unsure;
-                refused.insert(token);
-            }
-            Sent::Unheard => (uncertain, unheard) = (true, true),
-        }
-    }
     loop {
-        // In any order: of two messages of one order, one has a token that is not worth anything any more, which is refused.
-        let mut found = inbox::search(stack, |message| {
-            message.order_id == order_id && !refused.contains(&message.task_token)
-        })
-        .await?;
-        while let Some(Received {
-            waiting: Some(waiting),
-            ..
-        }) = found.last()
-        {
-            let token = waiting.message.task_token.clone();
-            let sent = send(stack, &token, answer).await;
-            if !matches!(sent, Ok(Sent::Taken)) {
-                inbox::release(stack, &found).await;
-            }
-            match sent? {
-                Sent::Taken => {
-                    inbox::delete(stack, &found).await;
-                    return recorded(stack, order_id, answer).await;
-                }
+        if token.is_none() {
+            token = stack.token(&entry.restaurant_id, order_id).await?;
+        }
+        // The order may have a newer token than one that was refused: after a redrive, its restaurant is asked again.
+        if let Some(token) = token.take().filter(|token| !refused.contains(token)) {
+            match send(stack, &token, answer).await? {
+                Sent::Taken => return recorded(stack, order_id, answer).await,
                 Sent::Refused { uncertain: unsure } => {
                     uncertain |= unsure;
                     unheard = false;
                     refused.insert(token);
-                    found.pop();
                 }
-                Sent::Unheard => {
-                    (uncertain, unheard) = (true, true);
-                    break;
-                }
+                Sent::Unheard => (uncertain, unheard) = (true, true),
             }
         }
 
@@ -116,32 +99,33 @@ pub async fn answer(
             return Ok(entry);
         }
         still_open(&entry)?;
-        if begun.elapsed() > SEARCH {
-            return Err(if unheard {
-                Failure::other(format!(
-                    "AWS does not say whether it took the answer for {order_id}, and no outcome is recorded yet: try again"
-                ))
-            } else if refused.is_empty() {
-                Failure::new(
-                    Kind::NotInInbox,
-                    format!(
-                        "{order_id} waits for an answer, but its message is not in the inbox: somebody else holds it, or took it off the queue. Try again in half a minute"
-                    ),
-                )
-            } else {
-                Failure::new(
-                    Kind::NeedsPerson,
-                    format!(
-                        "AWS takes no more answers for {order_id}, and yet no outcome is recorded: see `orderctl show {order_id}`"
-                    ),
-                )
-            });
-        }
-        if !told && begun.elapsed() > Duration::from_secs(3) {
-            waiting_for_others();
-            told = true;
+        if begun.elapsed() > if unheard { RECORD } else { APPEARS } {
+            return Err(given_up(order_id, unheard, refused.is_empty()));
         }
         sleep(PAUSE).await;
+    }
+}
+
+/// Why no answer was given although the order is still PLACED.
+fn given_up(order_id: &str, unheard: bool, never_asked: bool) -> Failure {
+    if unheard {
+        Failure::other(format!(
+            "AWS does not say whether it took the answer for {order_id}, and no outcome is recorded yet: try again"
+        ))
+    } else if never_asked {
+        Failure::new(
+            Kind::NotOpen,
+            format!(
+                "{order_id} was placed, but is not among the open orders: its restaurant was not asked yet, or its time is over. Try again, or see `orderctl show {order_id}`"
+            ),
+        )
+    } else {
+        Failure::new(
+            Kind::TooLate,
+            format!(
+                "too late: AWS takes no more answers for {order_id}. No outcome is recorded yet: see `orderctl show {order_id}`"
+            ),
+        )
     }
 }
 
@@ -230,8 +214,9 @@ async fn send_once(
             .map_err(|error| error.map_service_error(Into::into))
     };
     match answer {
-        Answer::Accept => success(RestaurantAnswer::accept(None)).await,
+        Answer::Accept { ready_at } => success(RestaurantAnswer::accept(ready_at.clone())).await,
         Answer::Reject { reason } => success(RestaurantAnswer::reject(reason.clone())).await,
+        Answer::Cancel { reason } => success(RestaurantAnswer::cancel(reason.clone())).await,
         Answer::Fail { error, cause } => stack
             .sfn
             .send_task_failure()
@@ -259,9 +244,9 @@ async fn recorded(stack: &Stack, order_id: &str, answer: &Answer) -> Result<Entr
         still_open(&entry)?;
         if begun.elapsed() > RECORD {
             return Err(Failure::new(
-                Kind::NeedsPerson,
+                Kind::NotRecorded,
                 format!(
-                    "the answer for {order_id} was taken, and yet no outcome is recorded: see `orderctl show {order_id}`"
+                    "the answer for {order_id} was taken; its outcome is not recorded yet: follow it with `orderctl watch {order_id}`"
                 ),
             ));
         }

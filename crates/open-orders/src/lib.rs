@@ -1,0 +1,197 @@
+//! `open-orders`: keeps the table of open orders, from the restaurants' messages and the final events.
+//!
+//! Both come by one queue, which delivers in any order and more than once. The table is right all the same: each
+//! message says what it knows, and whether it may replace a row follows from the two of them.
+
+use std::time::SystemTime;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_dynamodb::types::AttributeValue;
+use functions::{Error, aws};
+use futures_util::future::join_all;
+use order::{ClosedOrder, KEPT, OpenOrder, RestaurantMessage, Status};
+use serde::{Deserialize, Serialize};
+
+/// What Lambda brings from the queue.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
+#[derive(Deserialize)]
+pub struct Batch {
+    /// The messages.
+    #[serde(rename = "Records")]
+    pub messages: Vec<Message>,
+}
+
+/// One message of the queue. Its body may hold a task token, so it cannot be printed.
+#[derive(Deserialize)]
+pub struct Message {
+    /// By which a failure of this message alone is reported.
+    #[serde(rename = "messageId")]
+    pub id: String,
+    /// What the restaurant is sent, or an event, as JSON.
+    pub body: String,
+}
+
+/// The messages that are to come again. All others are done.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Failures {
+    #[serde(rename = "batchItemFailures")]
+    items: Vec<Failed>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Failed {
+    #[serde(rename = "itemIdentifier")]
+    id: String,
+}
+
+/// A final event as `EventBridge` delivers it, as far as the table has use for it.
+#[derive(Deserialize)]
+struct FinalEvent {
+    /// When it was published (RFC 3339, UTC).
+    time: String,
+    detail: Ended,
+}
+
+#[derive(Deserialize)]
+struct Ended {
+    restaurant_id: String,
+    order_id: String,
+    status: Status,
+}
+
+/// What a message asks of the table.
+pub enum Change {
+    /// The order waits for its restaurant: write this row if there is none, an expired one, or one of an earlier offer.
+    Open(OpenOrder),
+    /// The order has ended: write this row, whatever is there.
+    Close(ClosedOrder),
+    /// The restaurant can no longer answer: there is nothing to show.
+    Nothing {
+        /// Which order.
+        order_id: String,
+    },
+}
+
+impl Change {
+    /// What a message asks for at a time, or nothing where it is neither an offer nor a final event.
+    #[must_use]
+    pub fn of(body: &str, now: SystemTime) -> Option<Self> {
+        if let Ok(FinalEvent { time, detail }) = serde_json::from_str(body) {
+            detail.status.predecessor()?;
+            return Some(Self::Close(ClosedOrder {
+                restaurant_id: detail.restaurant_id,
+                order_id: detail.order_id,
+                status: detail.status,
+                expires_at: seconds(&time)? + KEPT,
+                closed_at: time,
+            }));
+        }
+        let message: RestaurantMessage = serde_json::from_str(body).ok()?;
+        let deadline = DateTime::from_str(&message.respond_by, DateTimeFormat::DateTime).ok()?;
+        if deadline <= DateTime::from(now) {
+            return Some(Self::Nothing {
+                order_id: message.order_id,
+            });
+        }
+        Some(Self::Open(OpenOrder {
+            expires_at: seconds(&message.respond_by)? + KEPT,
+            message,
+        }))
+    }
+
+    fn order_id(&self) -> &str {
+        match self {
+            Self::Open(row) => &row.message.order_id,
+            Self::Close(row) => &row.order_id,
+            Self::Nothing { order_id } => order_id,
+        }
+    }
+}
+
+/// The whole seconds since 1970 of a time in RFC 3339.
+fn seconds(time: &str) -> Option<u64> {
+    let time = DateTime::from_str(time, DateTimeFormat::DateTime).ok()?;
+    time.secs().try_into().ok()
+}
+
+/// Brings each message of a batch into the table, all at once, and logs one line for each: what came of it, for which
+/// order. The line holds nothing else of the message.
+pub async fn keep(dynamodb: &Client, table: &str, now: SystemTime, batch: Batch) -> Failures {
+    let one = async |message: Message| {
+        let change = Change::of(&message.body, now);
+        let order_id = change.as_ref().map(Change::order_id).map(ToOwned::to_owned);
+        let result = match change {
+            Some(change) => write(dynamodb, table, now, change).await,
+            None => Err(Error::Misconfigured(
+                "the message is neither an order for a restaurant nor a final event".into(),
+            )),
+        };
+        let message_id = message.id;
+        match result {
+            Ok(outcome) => {
+                tracing::info!(order_id, message_id, outcome, "message kept");
+                None
+            }
+            Err(error) => {
+                let outcome = error.name();
+                let error = error.to_string();
+                tracing::error!(order_id, message_id, outcome, error, "message not kept");
+                Some(Failed { id: message_id })
+            }
+        }
+    };
+    let results = join_all(batch.messages.into_iter().map(one)).await;
+    Failures {
+        items: results.into_iter().flatten().collect(),
+    }
+}
+
+/// Gives what was done, in a word for the log.
+async fn write(
+    dynamodb: &Client,
+    table: &str,
+    now: SystemTime,
+    change: Change,
+) -> Result<&'static str, Error> {
+    let put = dynamodb.put_item().table_name(table);
+    let (put, outcome) = match change {
+        Change::Nothing { .. } => return Ok("too late"),
+        Change::Close(row) => (put.set_item(Some(item(&row)?)), "closed"),
+        Change::Open(row) => {
+            let now = DateTime::from(now).secs().to_string();
+            let respond_by = AttributeValue::S(row.message.respond_by.clone());
+            let put = put
+                .set_item(Some(item(&row)?))
+                // A closed row has no `respond_by`, and so stays until it expires. The times compare as text: the
+                // workflow writes them all alike, in UTC and with milliseconds.
+                .condition_expression(
+                    "attribute_not_exists(order_id) OR expires_at <= :now OR respond_by < :respond_by",
+                )
+                .expression_attribute_values(":now", AttributeValue::N(now))
+                .expression_attribute_values(":respond_by", respond_by);
+            (put, "opened")
+        }
+    };
+    match put.send().await {
+        Ok(_) => Ok(outcome),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+        {
+            Ok("known already")
+        }
+        Err(error) => Err(aws::failure(
+            "writing the open order",
+            &error,
+            Error::StoreUnavailable,
+        )),
+    }
+}
+
+fn item(row: &impl Serialize) -> Result<std::collections::HashMap<String, AttributeValue>, Error> {
+    serde_dynamo::to_item(row)
+        .map_err(|_| Error::Misconfigured("the order cannot be written as an item".into()))
+}

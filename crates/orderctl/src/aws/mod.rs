@@ -1,0 +1,7 @@
+//! What talks to AWS.
+
+pub mod answers;
+pub mod executions;
+pub mod open_orders;
+pub mod orders;
+pub mod stack;

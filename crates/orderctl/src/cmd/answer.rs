@@ -1,0 +1,174 @@
+//! `orderctl accept`, `reject` and `fail`: answering an order for its restaurant.
+
+use jiff::{SignedDuration, Zoned};
+use serde_json::json;
+
+use crate::aws::answers::{Answer, answer};
+use crate::aws::orders::Entry;
+use crate::aws::stack::{Stack, StackArgs};
+use crate::cmd::{bounded, length_of_time, order_id, reason};
+use crate::failure::Failure;
+use crate::render::{self, Output};
+
+/// For whom an answer is.
+#[derive(clap::Args)]
+struct RestaurantArgs {
+    /// Refuse orders of other restaurants than this one
+    #[arg(long, env = "ORDERCTL_RESTAURANT", value_name = "RESTAURANT_ID")]
+    restaurant: Option<String>,
+}
+
+/// Accept an order for its restaurant
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderctl accept ord-2001 --restaurant rest-7
+  orderctl accept ord-2001 --ready-in 25m")]
+pub struct Accept {
+    /// Id of the order
+    #[arg(value_parser = order_id)]
+    order_id: String,
+    /// When it is ready, from now: up to 24h
+    #[arg(long, value_name = "TIME", value_parser = until_ready)]
+    ready_in: Option<SignedDuration>,
+    #[command(flatten)]
+    restaurant: RestaurantArgs,
+}
+
+impl Accept {
+    pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        let ready_at = self.ready_in.map(ready_in);
+        let restaurant = self.restaurant.restaurant.as_deref();
+        let said = Answer::Accept { ready_at };
+        give(stack, &self.order_id, restaurant, said, output).await
+    }
+}
+
+/// Decline an order for its restaurant
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  orderctl reject ord-2001 --reason 'Out of dough'")]
+pub struct Reject {
+    /// Id of the order
+    #[arg(value_parser = order_id)]
+    order_id: String,
+    /// Why, for the customer: up to 500 characters
+    #[arg(long, value_parser = reason)]
+    reason: Option<String>,
+    #[command(flatten)]
+    restaurant: RestaurantArgs,
+}
+
+impl Reject {
+    pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        let said = Answer::Reject {
+            reason: self.reason,
+        };
+        give(
+            stack,
+            &self.order_id,
+            self.restaurant.restaurant.as_deref(),
+            said,
+            output,
+        )
+        .await
+    }
+}
+
+/// Report that the restaurant can neither accept nor decline an order
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  orderctl fail ord-2001 --error RestaurantUnavailable --cause 'The oven is broken'")]
+pub struct Fail {
+    /// Id of the order
+    #[arg(value_parser = order_id)]
+    order_id: String,
+    /// Name of the error
+    #[arg(long, value_parser = error_name)]
+    error: String,
+    /// What happened, for operations; the customer does not read it
+    #[arg(long, value_parser = cause)]
+    cause: String,
+    #[command(flatten)]
+    restaurant: RestaurantArgs,
+}
+
+impl Fail {
+    pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        let said = Answer::Fail {
+            error: self.error,
+            cause: self.cause,
+        };
+        give(
+            stack,
+            &self.order_id,
+            self.restaurant.restaurant.as_deref(),
+            said,
+            output,
+        )
+        .await
+    }
+}
+
+/// The workflow takes no time that is further away.
+fn until_ready(text: &str) -> Result<SignedDuration, String> {
+    let length = length_of_time(text)?;
+    if length > SignedDuration::from_hours(24) {
+        return Err("must be within 24h".into());
+    }
+    Ok(length)
+}
+
+/// The limit of `SendTaskFailure`.
+fn cause(text: &str) -> Result<String, String> {
+    bounded(text, 32_768)
+}
+
+/// The limit of `SendTaskFailure`, and the names that the workflow takes for failures of AWS.
+fn error_name(text: &str) -> Result<String, String> {
+    if text.trim().starts_with("SNS.") || text.trim().starts_with("States.") {
+        return Err("names that begin with SNS. or States. are those of AWS itself".into());
+    }
+    bounded(text, 256)
+}
+
+/// The time after this length of time, in RFC 3339 with the offset of here.
+pub fn ready_in(length: SignedDuration) -> String {
+    Zoned::now()
+        .saturating_add(length)
+        .strftime("%Y-%m-%dT%H:%M:%S%:z")
+        .to_string()
+}
+
+/// Answers an order and says what was recorded.
+pub async fn give(
+    stack: &StackArgs,
+    order_id: &str,
+    restaurant: Option<&str>,
+    said: Answer,
+    output: Output,
+) -> Result<(), Failure> {
+    let stack = Stack::find(stack).await?;
+    let Entry {
+        status,
+        status_reason,
+        updated_at,
+        ..
+    } = answer(&stack, order_id, restaurant, &said, None).await?;
+    let ready_at = said.ready_at();
+    output.line(
+        || {
+            let status = render::status(status);
+            render::verdict(order_id, &status, status_reason.as_deref(), ready_at)
+        },
+        || {
+            json!({
+                "order_id": order_id,
+                "status": status,
+                "status_reason": status_reason,
+                "ready_at": ready_at,
+                "updated_at": updated_at,
+            })
+        },
+    )
+}

@@ -1,0 +1,36 @@
+//! `orderctl cancel`: taking an order back for its customer, while its restaurant has not answered.
+
+use crate::aws::answers::Answer;
+use crate::aws::stack::StackArgs;
+use crate::cmd::answer::give;
+use crate::cmd::{order_id, reason};
+use crate::failure::Failure;
+use crate::render::Output;
+
+/// Cancel an order for its customer, before its restaurant answers
+///
+/// The first answer counts: where the restaurant was faster, the order stays as it is, and this says so.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  orderctl cancel ord-2001 --reason 'Ordered twice'")]
+pub struct Cancel {
+    /// Id of the order
+    #[arg(value_parser = order_id)]
+    order_id: String,
+    /// Why, for the customer: up to 500 characters
+    #[arg(long, value_parser = reason)]
+    reason: Option<String>,
+}
+
+impl Cancel {
+    pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        let reason = self.reason;
+        give(
+            stack,
+            &self.order_id,
+            None,
+            Answer::Cancel { reason },
+            output,
+        )
+        .await
+    }
+}

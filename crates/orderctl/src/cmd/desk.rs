@@ -1,0 +1,584 @@
+//! The counter's screen: orders appear as they come, and a key accepts or rejects the selected one.
+
+use std::collections::HashSet;
+use std::io::{self, stdout};
+
+use jiff::{SignedDuration, Timestamp};
+use order::MAX_REASON;
+use ratatui::Frame;
+use ratatui::crossterm::event::{
+    self, DisableBracketedPaste, EnableBracketedPaste, Event as Input, KeyCode, KeyEvent,
+    KeyEventKind, KeyModifiers,
+};
+use ratatui::crossterm::execute;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Style, Stylize};
+use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Row, Table, TableState, Wrap};
+use ratatui_textarea::TextArea;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::aws::answers::{Answer, answer};
+use crate::aws::open_orders::{List, Look, REST, Waiting, Whose};
+use crate::aws::orders::Entry;
+use crate::aws::stack::{Stack, StackArgs};
+use crate::cmd::WhoseArgs;
+use crate::cmd::answer::ready_in;
+use crate::failure::{Failure, Kind};
+use crate::render::{clean, is_terminal, left_until, money, time_of_day, verdict};
+
+/// How many of the last happenings are shown.
+const LOG_LINES: u16 = 5;
+/// When an order's time is shown as short.
+const SHORT: std::time::Duration = std::time::Duration::from_mins(1);
+/// How many lines of an order one key scrolls.
+const PAGE: i32 = 3;
+/// The longest time until an order is ready that the workflow takes, in minutes.
+const DAY: i64 = 24 * 60;
+
+/// Show orders as they come, and accept or reject them with a key
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  orderctl desk --restaurant rest-7")]
+pub struct Desk {
+    #[command(flatten)]
+    whose: WhoseArgs,
+}
+
+impl Desk {
+    pub async fn run(self, stack: &StackArgs) -> Result<(), Failure> {
+        if !is_terminal() {
+            return Err(Failure::new(
+                Kind::Invalid,
+                "the desk needs a terminal; without one, use `orderctl inbox --watch` and `orderctl accept`",
+            ));
+        }
+        let stack = Stack::find(stack).await?;
+        desk(&stack, self.whose.into(), true).await
+    }
+}
+
+enum Event {
+    Input(io::Result<Input>),
+    Looked(Result<Look, Failure>),
+    Answered(String, Answer, Result<Entry, Failure>),
+}
+
+/// Shows the open orders until `q`; with `can_answer`, answers them too.
+pub async fn desk(stack: &Stack, whose: Whose, can_answer: bool) -> Result<(), Failure> {
+    let (sender, mut events) = channel(64);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    // Time passes on the screen even where nothing happens.
+    let mut second = interval(std::time::Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+
+    let mut terminal = ratatui::try_init()?;
+    // What is pasted is text then, and never keys.
+    let pasting = execute!(stdout(), EnableBracketedPaste);
+    read_keys(sender.clone());
+    look_again_and_again(List::new(stack, whose.clone()), sender.clone());
+    let mut screen = Screen::new(stack.clone(), whose, can_answer, sender);
+    let ended: Result<(), Failure> = async {
+        pasting?;
+        loop {
+            terminal.draw(|frame| screen.draw(frame))?;
+            tokio::select! {
+                Some(event) = events.recv() => if screen.handle(event)? == Next::End { return Ok(()) },
+                _ = second.tick() => {}
+                _ = terminate.recv() => return Ok(()),
+                _ = hangup.recv() => return Ok(()),
+            }
+        }
+    }
+    .await;
+    let restored = execute!(stdout(), DisableBracketedPaste);
+    ratatui::try_restore()?;
+    restored?;
+    ended
+}
+
+/// A thread, since reading keys blocks. It ends with the process, or with a failure that ends the desk.
+fn read_keys(sender: Sender<Event>) {
+    std::thread::spawn(move || {
+        loop {
+            let input = event::read();
+            let failed = input.is_err();
+            if sender.blocking_send(Event::Input(input)).is_err() || failed {
+                return;
+            }
+        }
+    });
+}
+
+fn look_again_and_again(mut list: List, sender: Sender<Event>) {
+    tokio::spawn(async move {
+        while sender.send(Event::Looked(list.look().await)).await.is_ok() {
+            sleep(REST).await;
+        }
+    });
+}
+
+#[derive(PartialEq, Eq)]
+enum Next {
+    Go,
+    End,
+}
+
+/// What is asked before an answer is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// In how many minutes the order is ready.
+    Ready,
+    /// Why it is rejected.
+    Why,
+}
+
+/// A field of one line, for the answer to one order. That order is kept, so that the answer goes to no other.
+struct Field {
+    question: Question,
+    waiting: Waiting,
+    text: TextArea<'static>,
+}
+
+impl Field {
+    fn new(question: Question, waiting: Waiting) -> Self {
+        let mut text = TextArea::default();
+        text.set_cursor_line_style(Style::new());
+        Self {
+            question,
+            waiting,
+            text,
+        }
+    }
+
+    fn text(&self) -> &str {
+        self.text.lines().first().map_or("", String::as_str).trim()
+    }
+
+    /// Inserts text as far as there is room; line ends and what else is no text become spaces.
+    fn insert(&mut self, text: &str) {
+        let length = self.text.lines().iter().map(|line| line.chars().count());
+        let room = MAX_REASON.saturating_sub(length.sum());
+        let line: String = clean(text).chars().take(room).collect();
+        self.text.insert_str(line);
+    }
+
+    /// The answer that the field holds; what is wrong with it where there is something.
+    fn answer(&self) -> Result<Answer, String> {
+        let text = self.text();
+        match self.question {
+            Question::Why => Ok(Answer::Reject {
+                reason: Some(text.to_owned()).filter(|reason| !reason.is_empty()),
+            }),
+            Question::Ready if text.is_empty() => Ok(Answer::Accept { ready_at: None }),
+            Question::Ready => match text.parse() {
+                Ok(minutes @ 1..=DAY) => Ok(Answer::Accept {
+                    ready_at: Some(ready_in(SignedDuration::from_mins(minutes))),
+                }),
+                _ => Err(format!("minutes are a whole number from 1 to {DAY}")),
+            },
+        }
+    }
+}
+
+struct Screen {
+    stack: Stack,
+    whose: Whose,
+    can_answer: bool,
+    sender: Sender<Event>,
+    waiting: Vec<Waiting>,
+    /// By its id, so that it stays selected while others come and go.
+    selected: Option<String>,
+    /// How many lines of the selected order are above what is shown of it.
+    scrolled: u16,
+    /// The field that is being filled in.
+    field: Option<Field>,
+    /// Orders that this desk has answered or is answering.
+    answered: HashSet<String>,
+    /// How many answers are on their way.
+    pending: usize,
+    /// Whether the desk ends once they have arrived.
+    ending: bool,
+    log: Vec<String>,
+    looked: bool,
+    problem: Option<String>,
+}
+
+impl Screen {
+    fn new(stack: Stack, whose: Whose, can_answer: bool, sender: Sender<Event>) -> Self {
+        Self {
+            stack,
+            whose,
+            can_answer,
+            sender,
+            waiting: Vec::new(),
+            selected: None,
+            scrolled: 0,
+            field: None,
+            answered: HashSet::new(),
+            pending: 0,
+            ending: false,
+            log: Vec::new(),
+            looked: false,
+            problem: None,
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Result<Next, Failure> {
+        match event {
+            Event::Input(input) => match input? {
+                Input::Key(key) if key.kind == KeyEventKind::Press => return Ok(self.key(key)),
+                Input::Paste(text) => match &mut self.field {
+                    Some(field) => field.insert(&text),
+                    None => self.say("what was pasted is left out: there is no field to fill in"),
+                },
+                _ => {}
+            },
+            Event::Looked(Ok(look)) => self.looked(look),
+            Event::Looked(Err(failure)) => self.problem = Some(failure.message),
+            Event::Answered(order_id, said, Ok(entry)) => {
+                self.pending = self.pending.saturating_sub(1);
+                self.waiting
+                    .retain(|waiting| waiting.message.order_id != order_id);
+                // Without the colours of a line: ratatui brings its own.
+                let reason = entry.status_reason.as_deref();
+                let status = entry.status.as_str();
+                self.say(&verdict(&order_id, status, reason, said.ready_at()));
+            }
+            Event::Answered(order_id, _, Err(failure)) => {
+                self.pending = self.pending.saturating_sub(1);
+                // The next look tells whether it still waits.
+                if failure.kind != Kind::NotRecorded {
+                    self.answered.remove(&order_id);
+                }
+                if matches!(failure.kind, Kind::AnsweredAlready | Kind::TooLate) {
+                    self.waiting
+                        .retain(|waiting| waiting.message.order_id != order_id);
+                }
+                self.say(&failure.message);
+            }
+        }
+        Ok(self.next())
+    }
+
+    /// An answer that is on its way is waited for.
+    fn next(&self) -> Next {
+        if self.ending && self.pending == 0 {
+            Next::End
+        } else {
+            Next::Go
+        }
+    }
+
+    fn looked(&mut self, look: Look) {
+        for (order_id, status) in &look.gone {
+            let shown = self
+                .waiting
+                .iter()
+                .any(|waiting| waiting.message.order_id == *order_id);
+            if shown && !self.answered.contains(order_id) {
+                match status {
+                    Some(status) => self.say(&format!("{order_id}  {status}, not by this desk")),
+                    None => self.say(&format!("{order_id}  its time is over")),
+                }
+            }
+        }
+        self.waiting = look.waiting;
+        self.problem = None;
+        self.looked = true;
+    }
+
+    fn say(&mut self, what: &str) {
+        self.log
+            .push(format!("{}  {what}", time_of_day(Timestamp::now())));
+        let surplus = self.log.len().saturating_sub(LOG_LINES.into());
+        self.log.drain(..surplus);
+    }
+
+    fn key(&mut self, key: KeyEvent) -> Next {
+        if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
+            return Next::End;
+        }
+        if let Some(field) = self.field.take() {
+            self.key_in_field(field, key);
+            return Next::Go;
+        }
+        match key.code {
+            KeyCode::Char('q') => {
+                self.ending = true;
+                return self.next();
+            }
+            KeyCode::Down | KeyCode::Char('j') => self.select(1),
+            KeyCode::Up | KeyCode::Char('k') => self.select(-1),
+            KeyCode::PageDown | KeyCode::Char(' ') => self.scroll(PAGE),
+            KeyCode::PageUp | KeyCode::Char('b') => self.scroll(-PAGE),
+            KeyCode::Char('a') if self.can_answer => self.ask(Question::Ready),
+            KeyCode::Char('r') if self.can_answer => self.ask(Question::Why),
+            _ => {}
+        }
+        Next::Go
+    }
+
+    fn key_in_field(&mut self, mut field: Field, key: KeyEvent) {
+        match key.code {
+            KeyCode::Esc => return,
+            KeyCode::Enter => match field.answer() {
+                Ok(answer) => return self.answer(field.waiting, answer),
+                Err(problem) => self.say(&problem),
+            },
+            KeyCode::Char(c) if !key.modifiers.contains(KeyModifiers::CONTROL) => {
+                field.insert(c.encode_utf8(&mut [0; 4]));
+            }
+            // What moves the cursor or deletes; nothing that begins a second line.
+            KeyCode::Left
+            | KeyCode::Right
+            | KeyCode::Home
+            | KeyCode::End
+            | KeyCode::Backspace
+            | KeyCode::Delete
+            | KeyCode::Char('a' | 'e' | 'h' | 'k' | 'w') => {
+                field.text.input(key);
+            }
+            _ => {}
+        }
+        self.field = Some(field);
+    }
+
+    fn ask(&mut self, question: Question) {
+        self.field = self
+            .open_selection()
+            .map(|waiting| Field::new(question, waiting));
+    }
+
+    fn scroll(&mut self, lines: i32) {
+        // As far as the order goes: see `draw_order`.
+        self.scrolled = u16::try_from(i32::from(self.scrolled) + lines).unwrap_or_default();
+    }
+
+    /// Where the selected order stands in the list. None where nothing is selected or it is gone: then no other takes its
+    /// place by itself, so that a key never answers another order than the one that was meant.
+    fn position(&self) -> Option<usize> {
+        let selected = self.selected.as_ref()?;
+        self.waiting
+            .iter()
+            .position(|waiting| waiting.message.order_id == *selected)
+    }
+
+    fn selection(&self) -> Option<&Waiting> {
+        self.waiting.get(self.position()?)
+    }
+
+    fn select(&mut self, by: isize) {
+        let last = self.waiting.len().saturating_sub(1);
+        let position = match self.position() {
+            Some(position) => position.saturating_add_signed(by).min(last),
+            None if by > 0 => 0,
+            None => last,
+        };
+        self.scrolled = 0;
+        self.selected = self
+            .waiting
+            .get(position)
+            .map(|waiting| waiting.message.order_id.clone());
+    }
+
+    /// The selected order, unless it is being answered.
+    fn open_selection(&self) -> Option<Waiting> {
+        let open = |waiting: &&Waiting| !self.answered.contains(&waiting.message.order_id);
+        self.selection().filter(open).cloned()
+    }
+
+    fn answer(&mut self, waiting: Waiting, said: Answer) {
+        let order_id = waiting.message.order_id;
+        self.answered.insert(order_id.clone());
+        self.pending += 1;
+        let (stack, sender, whose) = (self.stack.clone(), self.sender.clone(), self.whose.clone());
+        let token = Some(waiting.message.task_token);
+        tokio::spawn(async move {
+            let restaurant = match &whose {
+                Whose::Restaurant(restaurant) => Some(restaurant.as_str()),
+                Whose::All => None,
+            };
+            let result = answer(&stack, &order_id, restaurant, &said, token).await;
+            // Fails only where the desk was closed.
+            let _ = sender.send(Event::Answered(order_id, said, result)).await;
+        });
+    }
+
+    fn draw(&mut self, frame: &mut Frame) {
+        let [title, table, order, log, field, keys] = Layout::vertical([
+            Constraint::Length(2),
+            Constraint::Fill(1),
+            Constraint::Fill(1),
+            Constraint::Length(LOG_LINES + 1),
+            Constraint::Length(1),
+            Constraint::Length(1),
+        ])
+        .areas(frame.area());
+
+        let whose = match &self.whose {
+            Whose::Restaurant(restaurant) => clean(restaurant),
+            Whose::All => "all restaurants".into(),
+        };
+        let state = match (&self.problem, self.looked) {
+            (Some(problem), _) => Line::from(problem.clone()).red(),
+            (None, false) => Line::from("Looking ..."),
+            (None, true) => match self.waiting.len() {
+                0 => Line::from("No order waits"),
+                1 => Line::from("1 order waits"),
+                count => Line::from(format!("{count} orders wait")),
+            },
+        };
+        let heading = Line::from(format!("{}: {whose}", self.stack.name)).bold();
+        frame.render_widget(Paragraph::new(vec![heading, state]), title);
+
+        let row = |waiting: &Waiting| {
+            let row = Row::new(waiting.cells());
+            if self.answered.contains(&waiting.message.order_id) {
+                row.dim()
+            } else if left_until(waiting.respond_by) < SHORT {
+                row.red()
+            } else {
+                row
+            }
+        };
+        let widths = [
+            Constraint::Max(24),
+            Constraint::Max(14),
+            Constraint::Fill(1),
+            Constraint::Max(18),
+            Constraint::Length(6),
+        ];
+        let orders = Table::new(self.waiting.iter().map(row), widths)
+            .header(Row::new(Waiting::HEADINGS).bold())
+            .column_spacing(2)
+            .row_highlight_style(Style::new().reversed());
+        let mut selection = TableState::new().with_selected(self.position());
+        frame.render_stateful_widget(orders, table, &mut selection);
+
+        self.draw_order(frame, order);
+        frame.render_widget(Paragraph::new(self.log.join("\n")), log);
+        self.draw_field(frame, field);
+        frame.render_widget(Line::from(self.keys()).dim(), keys);
+    }
+
+    /// All of the selected order, what its customer wants the restaurant to know first. The last line says how much more
+    /// there is.
+    fn draw_order(&mut self, frame: &mut Frame, area: Rect) {
+        let Some(Waiting { message, .. }) = self.selection() else {
+            return;
+        };
+        let total = money(message.currency, message.total_amount);
+        let restaurant = clean(&message.restaurant_id);
+        let heading = format!("{} for {restaurant}, {total}", message.order_id);
+        let mut lines = vec![Line::from(heading).bold()];
+        let note = message.note.as_deref();
+        lines.extend(note.map(|note| Line::from(format!("Note: {}", clean(note))).yellow()));
+        lines.extend(message.items.iter().map(|item| {
+            let amount = item.quantity.saturating_mul(item.unit_amount);
+            let amount = money(message.currency, amount);
+            Line::from(format!(
+                "{} × {}  {amount}",
+                item.quantity,
+                clean(&item.name)
+            ))
+        }));
+        let text = Paragraph::new(lines).wrap(Wrap { trim: false });
+
+        let [shown, more] =
+            Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+        let all = u16::try_from(text.line_count(shown.width)).unwrap_or(u16::MAX);
+        let below = |scrolled: u16| all.saturating_sub(shown.height).saturating_sub(scrolled);
+        self.scrolled = self.scrolled.min(below(0));
+        let (above, below) = (self.scrolled, below(self.scrolled));
+        frame.render_widget(text.scroll((above, 0)), shown);
+        if (above, below) != (0, 0) {
+            let more_lines = format!("↑ {above} lines   ↓ {below} lines   Page Up, Page Down");
+            frame.render_widget(Line::from(more_lines).dim(), more);
+        }
+    }
+
+    fn draw_field(&self, frame: &mut Frame, area: Rect) {
+        let Some(field) = &self.field else {
+            return;
+        };
+        let id = &field.waiting.message.order_id;
+        let question = Line::from(match field.question {
+            Question::Ready => format!("In how many minutes is {id} ready? "),
+            Question::Why => format!("Why is {id} rejected? "),
+        })
+        .yellow();
+        let width = u16::try_from(question.width()).unwrap_or(u16::MAX);
+        let [asks, text] =
+            Layout::horizontal([Constraint::Length(width), Constraint::Min(20)]).areas(area);
+        frame.render_widget(question, asks);
+        frame.render_widget(&field.text, text);
+    }
+
+    fn keys(&self) -> &'static str {
+        match (&self.field, self.can_answer) {
+            (Some(field), _) => match field.question {
+                Question::Ready => "Enter accepts, with or without a time   Esc goes back",
+                Question::Why => "Enter rejects, with or without a reason   Esc goes back",
+            },
+            _ if self.ending => {
+                "Waiting for the outcome of what was answered ...   Ctrl-C ends it at once"
+            }
+            (None, true) if self.selection().is_some() => {
+                "a accept   r reject   ↑ ↓ select   q quit"
+            }
+            (None, _) => "↑ ↓ select   q quit",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan;
+    use serde_json::json;
+
+    use super::*;
+
+    fn field(question: Question) -> Field {
+        let message = serde_json::from_value(json!({
+            "order_id": "ord-1", "restaurant_id": "rest-7", "items": [], "currency": "EUR",
+            "total_amount": 0, "respond_by": "2026-01-31T12:10:00Z", "task_token": "token",
+        }));
+        let waiting = Waiting {
+            message: message.expect("a message"),
+            respond_by: Timestamp::now(),
+        };
+        Field::new(question, waiting)
+    }
+
+    #[test]
+    fn what_is_pasted_into_a_field_stays_one_line_of_text() {
+        let mut field = field(Question::Why);
+        field.insert("Out of dough\r\nj\ra\u{1b}[2J");
+        assert_eq!(field.text(), "Out of dough  j a [2J");
+        field.insert(&"x".repeat(2 * MAX_REASON));
+        assert_eq!(field.text().chars().count(), MAX_REASON);
+        assert_eq!(field.text.lines().len(), 1);
+    }
+
+    #[test]
+    fn an_order_is_ready_in_so_many_minutes_or_at_no_said_time() {
+        let mut empty = field(Question::Ready);
+        assert!(matches!(
+            empty.answer(),
+            Ok(Answer::Accept { ready_at: None })
+        ));
+        empty.insert("25");
+        let answer = empty.answer().expect("an answer");
+        let at: Timestamp = answer.ready_at().expect("a time").parse().expect("a time");
+        let from_now = at.duration_since(Timestamp::now() + 25.minutes());
+        assert!(from_now.abs() < SignedDuration::from_mins(1), "{at}");
+        for text in ["0", "-5", "1441", "soon", "1e3"] {
+            let mut field = field(Question::Ready);
+            field.insert(text);
+            assert!(field.answer().is_err(), "{text} is taken");
+        }
+    }
+}

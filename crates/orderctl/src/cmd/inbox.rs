@@ -1,0 +1,144 @@
+//! `orderctl inbox`: which orders wait for an answer.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::aws::open_orders::{List, REST, Waiting, Whose};
+use crate::aws::stack::{Stack, StackArgs};
+use crate::cmd::desk::desk;
+use crate::cmd::{Perseverance, WhoseArgs};
+use crate::failure::Failure;
+use crate::render::{self, Output, is_terminal, pad, width};
+
+/// List the orders that wait for an answer, the oldest first
+///
+/// Any number of people may look at once.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderctl inbox --restaurant rest-7
+  orderctl inbox --restaurant rest-7 --watch
+  orderctl inbox --all --output json | jq -r '.[].order_id'")]
+pub struct Inbox {
+    #[command(flatten)]
+    whose: WhoseArgs,
+    /// Keep the list up to date until q or Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// Show the task token of each order: whoever holds it can answer
+    #[arg(long)]
+    show_token: bool,
+}
+
+impl Inbox {
+    pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        let stack = Stack::find(stack).await?;
+        inbox(
+            &stack,
+            self.whose.into(),
+            self.watch,
+            self.show_token,
+            output,
+        )
+        .await
+    }
+}
+
+async fn inbox(
+    stack: &Stack,
+    whose: Whose,
+    watch: bool,
+    show_token: bool,
+    output: Output,
+) -> Result<(), Failure> {
+    if watch && !show_token && output == Output::Text && is_terminal() {
+        return desk(stack, whose, false).await;
+    }
+    let mut list = List::new(stack, whose);
+    if !watch {
+        let waiting = list.look().await?.waiting;
+        let json = || {
+            waiting
+                .iter()
+                .map(|waiting| waiting.json(show_token))
+                .collect::<Value>()
+        };
+        if waiting.is_empty() {
+            output.hint("No order waits for an answer");
+            return if output == Output::Json {
+                output.line(String::new, json)
+            } else {
+                Ok(())
+            };
+        }
+        return output.line(|| table(&waiting, show_token), json);
+    }
+    // One line for each order that comes and each that goes.
+    let mut known = HashSet::new();
+    let mut perseverance = Perseverance::default();
+    loop {
+        let look = match list.look().await {
+            Ok(look) => look,
+            Err(failure) => {
+                perseverance.failed(failure).await?;
+                continue;
+            }
+        };
+        perseverance.succeeded();
+        for waiting in &look.waiting {
+            if known.insert(waiting.message.order_id.clone()) {
+                output.line(|| row(waiting, show_token), || waiting.json(show_token))?;
+            }
+        }
+        for (order_id, status) in look.gone {
+            known.remove(&order_id);
+            output.line(
+                || {
+                    format!(
+                        "{order_id}  {}",
+                        status.map_or_else(|| "its time is over".into(), render::status)
+                    )
+                },
+                || json!({ "order_id": order_id, "status": status }),
+            )?;
+        }
+        sleep(REST).await;
+    }
+}
+
+/// An order that waits, on one line.
+fn row(waiting: &Waiting, show_token: bool) -> String {
+    let [id, restaurant, items, total, left] = waiting.cells();
+    let token = if show_token {
+        format!("\n  {}", waiting.message.task_token)
+    } else {
+        String::new()
+    };
+    format!("{id}  {restaurant}  {items}  {total}  {left} left{token}")
+}
+
+/// The orders that wait, as a table.
+fn table(waiting: &[Waiting], show_token: bool) -> String {
+    let mut rows = vec![Waiting::HEADINGS.map(String::from)];
+    rows.extend(waiting.iter().map(Waiting::cells));
+    let mut widths = [0; 5];
+    for row in &rows {
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = width(cell).max(*widest);
+        }
+    }
+    let mut lines = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        let cell = |(cell, width): (&String, &usize)| pad(cell, *width);
+        let cells: Vec<_> = row.iter().zip(&widths).map(cell).collect();
+        lines.push(cells.join("  ").trim_end().to_owned());
+        if let Some(waiting) = index.checked_sub(1).and_then(|index| waiting.get(index))
+            && show_token
+        {
+            lines.push(format!("  {}", waiting.message.task_token));
+        }
+    }
+    lines.join("\n")
+}

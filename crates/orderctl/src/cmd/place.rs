@@ -1,0 +1,91 @@
+//! `orderctl place`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aws_sdk_sfn::error::ProvideErrorMetadata;
+use order::Order;
+use serde_json::json;
+
+use crate::aws::stack::{Stack, StackArgs};
+use crate::cmd::watch::watch;
+use crate::failure::{Failure, Kind, aws};
+use crate::render::Output;
+
+/// Place an order
+///
+/// Checks the order by the rules of the workflow before anything is sent, and starts the execution that is named by
+/// its `order_id`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderctl place order.json
+  orderctl place order.json --watch
+  jq '.order_id = \"ord-2002\"' order.json | orderctl place -")]
+pub struct Place {
+    /// File with the order as JSON; - for standard input
+    #[arg(value_name = "ORDER.json")]
+    file: PathBuf,
+    /// Follow the order to its outcome
+    #[arg(long)]
+    watch: bool,
+}
+
+impl Place {
+    pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        // Whatever can be said without AWS is said without it.
+        let order = read(&self.file)?;
+        let stack = Stack::find(stack).await?;
+        let execution = place(&stack, &order).await?;
+        let id = &order.order_id;
+        output.line(
+            || format!("{id}  placed: {execution}"),
+            || json!({ "order_id": id, "execution_arn": execution }),
+        )?;
+        if self.watch {
+            watch(&stack, id, Some(&execution), output).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads an order and checks it by the rules of `save-order`.
+fn read(file: &Path) -> Result<Order, Failure> {
+    let (name, json) = if file == Path::new("-") {
+        ("standard input".into(), io::read_to_string(io::stdin()))
+    } else {
+        (file.display().to_string(), std::fs::read_to_string(file))
+    };
+    let json = json.map_err(|error| Failure::other(format!("{name}: {error}")))?;
+    Order::from_json(&json).map_err(|invalid| {
+        let problems: Vec<_> = invalid.problems.iter().map(ToString::to_string).collect();
+        let problems = problems.join("\n  ");
+        Failure::new(
+            Kind::Invalid,
+            format!("{name} is not a valid order, and nothing was sent:\n  {problems}"),
+        )
+    })
+}
+
+/// Starts the execution of an order; gives its ARN.
+async fn place(stack: &Stack, order: &Order) -> Result<String, Failure> {
+    let started = stack
+        .sfn
+        .start_execution()
+        .state_machine_arn(&stack.state_machine)
+        .name(&order.order_id)
+        .input(serde_json::to_string(order)?)
+        .send()
+        .await;
+    let id = &order.order_id;
+    match started {
+        Ok(started) => Ok(started.execution_arn),
+        Err(error) if error.code() == Some("ExecutionAlreadyExists") => Err(Failure::new(
+            Kind::PlacedAlready,
+            format!(
+                "an order {id} was placed before, and nothing was changed: see `orderctl show {id}`"
+            ),
+        )),
+        Err(error) => Err(aws("placing the order")(error)),
+    }
+}

@@ -1,0 +1,120 @@
+//! `orderctl show`.
+
+use order::StoredOrder;
+use serde_json::json;
+
+use crate::aws::executions::{Execution, Visit, execution_of, forgotten};
+use crate::aws::stack::{Stack, StackArgs};
+use crate::cmd::order_id;
+use crate::failure::Failure;
+use crate::render::{self, Output, clean, money, pad, verdict};
+
+/// Show an order as it is stored, and what its execution did
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  orderctl show ord-2001
+  orderctl show ord-2001 --output json | jq -r .order.status")]
+pub struct Show {
+    /// Id of the order
+    #[arg(value_parser = order_id)]
+    order_id: String,
+}
+
+impl Show {
+    pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        let stack = Stack::find(stack).await?;
+        show(&stack, &self.order_id, output).await
+    }
+}
+
+/// Shows an order as it is stored, and what its execution did.
+async fn show(stack: &Stack, order_id: &str, output: Output) -> Result<(), Failure> {
+    let (stored, execution) = execution_of(stack, order_id, None).await?;
+    let text = || {
+        let order = stored
+            .as_ref()
+            .map_or_else(|| format!("{order_id}  is not stored"), order_text);
+        let execution = match (&execution, &stored) {
+            (Some(execution), _) => execution_text(execution),
+            (None, Some(stored)) => format!("\n  {}", forgotten(&stored.execution_arn)),
+            (None, None) => String::new(),
+        };
+        format!("{order}{execution}")
+    };
+    let json = || {
+        let execution = execution.as_ref().map(|execution| {
+            json!({
+                "execution_arn": execution.arn,
+                "status": execution.status.as_str(),
+                "failure": Some(&execution.failure).filter(|failure| !failure.is_empty()),
+                "history": execution.visits.iter().map(Visit::json).collect::<Vec<_>>(),
+            })
+        });
+        json!({ "order": stored, "execution": execution })
+    };
+    output.line(text, json)
+}
+
+fn execution_text(execution: &Execution) -> String {
+    let mut history: Vec<_> = execution.visits.iter().map(Visit::line).collect();
+    history.extend(Some(execution.failure.clone()).filter(|failure| !failure.is_empty()));
+    let history = history.join("\n  ");
+    format!(
+        "\n  execution   {}\n\n  {}\n  {history}",
+        execution.arn, execution.status
+    )
+}
+
+fn order_text(order: &StoredOrder) -> String {
+    let time = |text: &str| {
+        render::parse_time(text).map_or_else(
+            || text.to_owned(),
+            |at| {
+                at.to_zoned(jiff::tz::TimeZone::system())
+                    .strftime("%Y-%m-%d %H:%M:%S %Z")
+                    .to_string()
+            },
+        )
+    };
+    let mut lines = vec![verdict(
+        &order.order_id,
+        &render::status(order.status),
+        order.status_reason.as_deref(),
+        None,
+    )];
+    let mut line = |name: &str, value: &str| lines.push(format!("  {name:<11} {value}"));
+    line("restaurant", &clean(&order.restaurant_id));
+    line("customer", &clean(&order.customer_id));
+    for (index, item) in order.items.iter().enumerate() {
+        let amount = money(
+            order.currency,
+            item.quantity.saturating_mul(item.unit_amount),
+        );
+        let name = if index == 0 { "items" } else { "" };
+        line(
+            name,
+            &format!(
+                "{} {amount:>12}",
+                pad(&format!("{} × {}", item.quantity, clean(&item.name)), 28)
+            ),
+        );
+    }
+    line(
+        "total",
+        &format!(
+            "{:<28} {:>12}",
+            "",
+            money(order.currency, order.total_amount)
+        ),
+    );
+    if let Some(note) = &order.note {
+        line("note", &clean(note));
+    }
+    if let Some(ready_at) = &order.ready_at {
+        line("ready at", &time(ready_at));
+    }
+    line("placed", &time(&order.placed_at));
+    line("updated", &time(&order.updated_at));
+    lines.join("\n")
+}

@@ -1,0 +1,180 @@
+//! `orderctl watch`: following one order to its outcome.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use ratatui::crossterm::{cursor, queue, terminal};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::aws::executions::{Execution, execution_of, forgotten, timestamp, wait_of};
+use crate::aws::orders::unknown;
+use crate::aws::stack::{Stack, StackArgs};
+use crate::cmd::{Perseverance, order_id};
+use crate::failure::Failure;
+use crate::render::{self, Output, clock, left_until, time_of_day, verdict};
+
+/// Follow an order to its outcome
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  orderctl watch ord-2001")]
+pub struct Watch {
+    /// Id of the order
+    #[arg(value_parser = order_id)]
+    order_id: String,
+}
+
+impl Watch {
+    pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        let stack = Stack::find(stack).await?;
+        watch(&stack, &self.order_id, None, output).await
+    }
+}
+
+/// How long to rest between two looks at an execution: from the first, while something happens, to the second, while its
+/// restaurant is waited for. AWS allows an account some ten such calls in a second, in all.
+const REST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
+/// How often the countdown is drawn.
+const TICK: Duration = Duration::from_millis(250);
+/// Follows an order to its outcome: a line for each state, and the countdown while the restaurant is waited for.
+///
+/// `execution` is the order's execution where it is known; otherwise it is the one that the table names.
+pub async fn watch(
+    stack: &Stack,
+    order_id: &str,
+    execution: Option<&str>,
+    output: Output,
+) -> Result<(), Failure> {
+    let live = output == Output::Text && render::is_terminal();
+    let (stored, execution) = execution_of(stack, order_id, execution).await?;
+    let Some(mut execution) = execution else {
+        return match stored {
+            Some(stored) => Err(Failure::other(format!(
+                "{order_id} is {}. {}",
+                stored.status,
+                forgotten(&stored.execution_arn)
+            ))),
+            None => Err(unknown(order_id, &stack.name)),
+        };
+    };
+    let [shortest, longest] = REST;
+    let mut rest = shortest;
+    let mut perseverance = Perseverance::default();
+    perseverance.succeeded();
+    let wait = wait_of(stack, &execution.arn).await?;
+    let (mut said, mut announced) = (0, 0);
+    loop {
+        let over = execution
+            .visits
+            .iter()
+            .take_while(|visit| visit.left.is_some())
+            .count();
+        clear(live)?;
+        for visit in execution.visits.iter().take(over).skip(said) {
+            output.line(|| visit.line(), || visit.json())?;
+        }
+        said = over;
+        if execution.ended() {
+            return say_outcome(order_id, &execution, output);
+        }
+
+        let current = execution.visits.get(over);
+        let deadline = current
+            .zip(wait.as_ref())
+            .and_then(|(visit, (state, seconds))| {
+                (visit.state == *state).then(|| timestamp(visit.entered + seconds))
+            });
+        if let Some((visit, deadline)) = current.zip(deadline)
+            && !live
+            && announced <= over
+        {
+            announced = over + 1;
+            let until = time_of_day(deadline);
+            output.line(
+                || {
+                    format!(
+                        "{}  {:<28} until {until}",
+                        time_of_day(timestamp(visit.entered)),
+                        visit.state
+                    )
+                },
+                || {
+                    let mut json = visit.json();
+                    if let Some(json) = json.as_object_mut() {
+                        json.insert("respond_by".into(), deadline.to_string().into());
+                    }
+                    json
+                },
+            )?;
+        }
+        let looked = Instant::now();
+        // Not all watchers at the same time.
+        let pause = rest.mul_f64(fastrand::f64().mul_add(0.4, 0.8));
+        while looked.elapsed() < pause {
+            if let Some(visit) = current.filter(|_| live) {
+                let left = deadline.map_or_else(String::new, |deadline| {
+                    format!("{} left", clock(left_until(deadline)))
+                });
+                clear(true)?;
+                let mut out = io::stdout();
+                write!(
+                    out,
+                    "{}  {:<28} {left:>8}",
+                    time_of_day(timestamp(visit.entered)),
+                    visit.state
+                )?;
+                out.flush()?;
+            }
+            sleep(TICK).await;
+        }
+        let now = match Execution::read(stack, &execution.arn).await {
+            Ok(Some(now)) => now,
+            Ok(None) => return Err(unknown(order_id, &stack.name)),
+            Err(failure) => {
+                clear(live)?;
+                perseverance.failed(failure).await?;
+                continue;
+            }
+        };
+        perseverance.succeeded();
+        rest = if now.visits == execution.visits {
+            rest.mul_f64(1.5).min(longest)
+        } else {
+            shortest
+        };
+        execution = now;
+    }
+}
+
+/// Takes back the line that shows the current state.
+fn clear(live: bool) -> Result<(), Failure> {
+    if live {
+        queue!(
+            io::stdout(),
+            cursor::MoveToColumn(0),
+            terminal::Clear(terminal::ClearType::CurrentLine)
+        )?;
+    }
+    Ok(())
+}
+
+fn say_outcome(order_id: &str, execution: &Execution, output: Output) -> Result<(), Failure> {
+    let outcome = execution.outcome(order_id)?;
+    output.line(
+        || {
+            verdict(
+                &outcome.order_id,
+                &render::status(outcome.status),
+                outcome.status_reason.as_deref(),
+                outcome.ready_at.as_deref(),
+            )
+        },
+        || {
+            json!({
+                "order_id": outcome.order_id,
+                "status": outcome.status,
+                "status_reason": outcome.status_reason,
+                "ready_at": outcome.ready_at,
+            })
+        },
+    )
+}
