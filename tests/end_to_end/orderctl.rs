@@ -102,11 +102,12 @@ pub(super) async fn documented(group: &str) -> Session {
         .nth(4)
         .expect("an account")
         .to_owned();
-    let table = output("OpenOrdersTableName");
-    let described = aws(&["dynamodb", "describe-table", "--table-name", &table]).await;
-    let key = described["Table"]["SSEDescription"]["KMSMasterKeyArn"]
+    let resource = ["cloudformation", "describe-stack-resource", "--stack-name"];
+    let resource = [&resource[..], &["order-workflow", "--logical-resource-id"]].concat();
+    let key = aws(&[&resource[..], &["EncryptionKey"]].concat()).await;
+    let key = key["StackResourceDetail"]["PhysicalResourceId"]
         .as_str()
-        .expect("the key of the table of open orders")
+        .expect("the stack's key")
         .to_owned();
     let page = include_str!("../../docs/orderctl.md");
     let (_, after) = page
@@ -129,7 +130,7 @@ pub(super) async fn documented(group: &str) -> Session {
         )
         .replace("${OrdersTableName}", &output("OrdersTableName"))
         .replace("${OpenOrdersTableName}", &output("OpenOrdersTableName"))
-        .replace("${EncryptionKeyArn}", &key);
+        .replace("${EncryptionKeyId}", &key);
     let policy = serde_json::from_str(&policy).expect("a policy that is JSON");
     somebody_with(group, None, Some(policy)).await
 }
@@ -614,7 +615,10 @@ async fn an_order_is_accepted_with_the_time_at_which_it_is_ready() {
     let item = stack.item(id).await.expect("the order");
     assert_eq!(item["ready_at"], sent.as_str(), "what was sent is stored");
     assert!(sent.ends_with("+05:30"), "not the time of here: {sent}");
-    let minutes = (support::seconds(&sent) - support::seconds(&done_at(&item))) / 60.0;
+    let utc = |local: &str| support::seconds(&format!("{local}Z")) - 5.5 * 3600.0;
+    let ready = utc(sent.get(..19).expect("a time"));
+    let answered = support::seconds(item["updated_at"].as_str().expect("a time"));
+    let minutes = (ready - answered) / 60.0;
     assert!((24.0..26.0).contains(&minutes), "in {minutes} minutes");
     let mut customer = documented("customer").await;
     customer.insert("TZ", "XYZ-05:30".into());
@@ -629,10 +633,6 @@ async fn an_order_is_accepted_with_the_time_at_which_it_is_ready() {
             "{time} is not in {done:?}"
         );
     }
-}
-
-fn done_at(item: &Value) -> String {
-    item["updated_at"].as_str().expect("a time").to_owned()
 }
 
 /// Sets an attribute of an order in the table.
