@@ -107,12 +107,12 @@ async fn the_log_says_why_aws_is_out_of_reach_and_no_secret() {
     };
 
     let (mut log, writer) = std::io::pipe().expect("a pipe");
-    let logger = tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_writer(Arc::new(writer))
         .finish();
-    let logged = tracing::subscriber::set_default(logger);
+    let logged = tracing::subscriber::set_default(subscriber);
     let config = connect_from("dynamodb", variable).await;
     assert!(config.is_ok(), "{config:?}");
     drop(logged);
