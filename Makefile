@@ -27,7 +27,7 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(TOOLS) ## Run four orders to their four outcomes on a local AWS of their own
+demo: $(TOOLS) ## Run five orders to their five outcomes on a local AWS of their own
 	@$(BIN)/python local/demo.py
 
 .PHONY: up

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 # What was not measured; docs/cost.md says why these. The waits are those of a function for DynamoDB or SNS.
-WAIT_MS = {"save-order": 5, "update-status": 5, "notify-user": 15}
+WAIT_MS = {"save-order": 5, "update-status": 5, "notify-user": 15, "open-orders": 5}
 COLD_SHARE = 0.01
 
 

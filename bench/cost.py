@@ -15,12 +15,19 @@ from pathlib import Path
 
 from billing import COLD_SHARE, WAIT_MS, Prices, architecture, billed_ms, cold_ms, gb_seconds, warm_ms
 from report import markdown
-from usage import FUNCTIONS, ROOT, StackError, Usage, measure, say
+from usage import FUNCTIONS, ROOT, TOKEN_BYTES, StackError, Usage, measure, say
 
+# The function that keeps the table of open orders; while it was not measured, it is taken to be like another one that
+# makes one call of DynamoDB.
+KEEPER, LIKE_KEEPER = "open-orders", "update-status"
+# A message of a queue is sent, received and deleted.
+REQUESTS_PER_MESSAGE = 3
+# Lambda asks a queue by five at least, each at most every 20 s: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+EMPTY_RECEIVES = 5 * 3 * 60 * 24 * 30
 # What was not measured; docs/cost.md says why these.
 ORDERS_PER_SECOND = 10
 TRACED = (1 + 0.05 * (ORDERS_PER_SECOND - 1)) / ORDERS_PER_SECOND
-KEY_REQUESTS = 10 * 12 * 24 * 30
+KEY_REQUESTS = 12 * 12 * 24 * 30
 # Two functions call DynamoDB, which asks for the table's key at most every five minutes for each of them.
 TABLE_KEY_REQUESTS = 2 * 12 * 24 * 30
 OUTAGE_SECONDS = 900
@@ -59,7 +66,9 @@ class Functions:
         if not ours:
             raise StackError(f"docs/performance.json has no figures for {memory_mb} MB: `make bench`, as root")
         measured = {(s["variant"], s["function"]): s for s in self.file["subjects"] if s["variant"] in VARIANTS}
-        self.subjects = {(variant, name): measured[variant, name] for name in FUNCTIONS for variant in VARIANTS}
+        wanted = [(variant, name) for name in FUNCTIONS for variant in VARIANTS if name != KEEPER]
+        wanted += [("rust", KEEPER)] if ("rust", KEEPER) in measured else []
+        self.subjects = {key: measured[key] for key in wanted}
         self.memory_mb = dict.fromkeys(VARIANTS, self.file["memory_mb"]) | {"rust": memory_mb}
         self.limited = {key: subject["limited"] for key, subject in self.subjects.items()}
         self.limited |= {("rust", name): figures for name, figures in ours.items()}
@@ -87,6 +96,13 @@ class Functions:
     def gb_seconds(self, variant, function):
         return gb_seconds(self.billed_ms(variant, function), self.memory_mb[variant])
 
+    def keeper_ms(self):
+        name = KEEPER if ("rust", KEEPER) in self.subjects else LIKE_KEEPER
+        return self.billed_ms("rust", name)
+
+    def keeper_gb_seconds(self):
+        return gb_seconds(self.keeper_ms(), self.memory_mb["rust"])
+
 
 def usd_per_million(prices, usage, gb_seconds, architecture, traced=TRACED):
     """The lines of the bill of a million orders."""
@@ -97,9 +113,20 @@ def usd_per_million(prices, usage, gb_seconds, architecture, traced=TRACED):
         "table writes": prices.usd("write", usage.write_units),
         "events": prices.usd("event", usage.events),
         "publishes": prices.usd("publish", usage.publishes),
-        "queue requests": prices.usd("queue_request", usage.queue_requests),
         "logs": prices.usd("log", usage.log_bytes / 1e9),
         "traces": prices.usd("trace", traced),
+    }
+    return {name: usd * 1e6 for name, usd in lines.items()}
+
+
+def kept_per_million(prices, usage, gb_seconds, architecture):
+    """The lines of the bill of the open orders of a million orders."""
+    lines = {
+        "open orders: queue requests": prices.usd("queue_request", usage.kept * REQUESTS_PER_MESSAGE),
+        "open orders: Lambda requests": prices.usd("lambda_request", usage.kept),
+        "open orders: Lambda duration": prices.usd(f"lambda_{architecture}", usage.kept * gb_seconds),
+        "open orders: table writes": prices.usd("write", usage.open_write_units),
+        "open orders: logs": prices.usd("log", usage.kept_log_bytes / 1e9),
     }
     return {name: usd * 1e6 for name, usd in lines.items()}
 
@@ -136,6 +163,10 @@ def fixed_costs(prices, template, metrics):
             f"at most about {TABLE_KEY_REQUESTS:,} requests to the table's key, `aws/dynamodb`",
             prices.usd("key_request", TABLE_KEY_REQUESTS),
         ),
+        (
+            f"about {EMPTY_RECEIVES:,} requests by which Lambda waits for the queue of the open orders",
+            prices.usd("queue_request", EMPTY_RECEIVES),
+        ),
     ]
 
 
@@ -150,7 +181,7 @@ def short_name(quota):
     return quota["what"].split(": ")[1].removesuffix(" a second")
 
 
-def volume(prices, accepted, functions, bill, template):
+def volume(prices, accepted, functions, bill):
     """The table of quotas with how many orders a second use each up, which come first, and for each rate what is used
     most of its quota."""
     wait = json.loads((ROOT / "statemachine" / "order.asl.json").read_text())["States"]["Notify restaurant"]
@@ -158,8 +189,8 @@ def volume(prices, accepted, functions, bill, template):
         "starts": 1,
         "answers": 1,
         "open": wait["TimeoutSeconds"],
-        "concurrency": sum(functions.billed_ms("rust", name) for name in accepted.functions) / 1000,
-        "in_flight": int(re.search(r"VisibilityTimeout: (\d+)", template)[1]),
+        "concurrency": (sum(functions.billed_ms("rust", name) for name in accepted.functions) + accepted.kept * functions.keeper_ms())
+        / 1000,
     }
     quotas = prices.file["quotas"]
     full = {
@@ -225,17 +256,18 @@ def outage_table(prices, retries, within):
     return markdown([*heads, f"of the quota, {LARGE_REGIONS}", "elsewhere"], rows)
 
 
-def document(prices, functions, template, usages, item_bytes, metrics):
+def document(prices, functions, template, usages, item_bytes, row_bytes, metrics):
     processor = architecture()
 
     def bill(usage, variant="rust"):
-        return usd_per_million(prices, usage, lambda name: functions.gb_seconds(variant, name), processor)
+        workflow = usd_per_million(prices, usage, lambda name: functions.gb_seconds(variant, name), processor)
+        return workflow | kept_per_million(prices, usage, functions.keeper_gb_seconds(), processor)
 
     accepted = usages["accepted"]
     lines = bill(accepted)
     total = sum(lines.values())
     outcomes = [
-        [name, u.transitions, len(u.functions), u.write_units, u.events, u.publishes, u.queue_requests]
+        [name, u.transitions, len(u.functions), u.write_units, u.events, u.publishes, u.kept]
         + [usd(bill(u)["state transitions"]), usd(sum(v for k, v in bill(u).items() if "Lambda" in k))]
         + [usd(sum(bill(u).values()))]
         for name, u in usages.items()
@@ -244,7 +276,7 @@ def document(prices, functions, template, usages, item_bytes, metrics):
     direct = {n: sum(bill(replace(u, functions=[], log_bytes=0)).values()) for n, u in usages.items() if n != "invalid"}
     original = {}
     for name, (transitions, writes, events, publishes) in ORIGINAL.items():
-        usage = Usage(transitions, [], writes, events, publishes, usages[name].queue_requests)
+        usage = Usage(transitions, [], writes, events, publishes)
         original[name] = sum(usd_per_million(prices, usage, None, processor, traced=0).values())
     compared |= {"without functions": direct, "the 14-state original": original}
     variants = [[n, *(usd(by[o]) if o in by else "–" for o in usages)] for n, by in compared.items()]
@@ -257,14 +289,15 @@ def document(prices, functions, template, usages, item_bytes, metrics):
             + [f"{functions.limited[variant, name]['peak_mb']:.0f}", f"{subject['zipped_bytes'] / 1e6:.1f}"]
             + [usd(1e6 * (prices.usd("lambda_request", 1) + duration))]
         )
-    quotas, advice, walls = volume(prices, accepted, functions, total, template)
+    quotas, advice, walls = volume(prices, accepted, functions, total)
     rule, retries_at_start, retries, retries_within, given_up = outage(OUTAGE_SECONDS)
     reads = [[f"[{q['what']}]({q['source']})", *limits(q), q["seen"]] for q in prices.file["reads"]]
     listed = [
         [f"[{p['what']}]({p['source']})", price(p["usd"]), f"{p['per']:,} {p['unit']}", p["seen"]]
         for p in prices.file["prices"].values()
     ]
-    lambda_usd = lines["Lambda: requests"] + lines["Lambda: duration"]
+    lambda_usd = sum(amount for name, amount in lines.items() if "Lambda" in name)
+    kept = {name: amount for name, amount in lines.items() if name.startswith("open orders")}
     more = {v: more_or_less(compared[VARIANTS[v]]["accepted"] - total) for v in ("python", "node")}
     return (ROOT / "bench" / "cost.md.in").read_text().format(
         total=usd(total),
@@ -275,12 +308,18 @@ def document(prices, functions, template, usages, item_bytes, metrics):
         python_more=more["python"],
         node_more=more["node"],
         outcomes=markdown(
-            ["outcome", "state transitions", "functions", "write units", "events", "publishes", "queue requests"]
+            ["outcome", "state transitions", "functions", "write units", "events", "publishes", "open orders: messages"]
             + ["transitions", "Lambda", "in all"],
             outcomes,
         ),
         lines=bill_table("one million accepted orders", lines.items()),
         variants=markdown(["one million orders", *usages], variants),
+        kept=usd(sum(kept.values())),
+        kept_writes=usd(kept["open orders: table writes"]),
+        open_write_units=accepted.open_write_units,
+        row=f"{row_bytes:,}",
+        token=f"{TOKEN_BYTES:,}",
+        keeper=f"`{KEEPER}`" if ("rust", KEEPER) in functions.subjects else f"`{LIKE_KEEPER}`, which stands in until `{KEEPER}` is measured",
         direct_saves=usd(total - direct["accepted"]),
         original_source=ORIGINAL_SOURCE,
         memory=f"{functions.memory_mb['rust']:,}",
@@ -312,6 +351,7 @@ def document(prices, functions, template, usages, item_bytes, metrics):
             ["default quota (in a burst)", LARGE_REGIONS, "full at, orders/s", "elsewhere", "full at, orders/s", "as read in"],
             quotas,
         ),
+        look=usd(1e6 * prices.usd("read", math.ceil(10 * row_bytes / 4096) / 2)),
         waits=", ".join(f"{ms} ms in `{name}`" for name, ms in WAIT_MS.items()),
         cold=f"{COLD_SHARE:.0%}",
         rate=ORDERS_PER_SECOND,

@@ -18,6 +18,8 @@ from stack import FUNCTIONS, StackError, outputs, say  # noqa: E402
 
 # What CloudWatch adds to each line that is logged.
 LOG_EVENT_OVERHEAD = 26
+# How long a task token is taken to be: that of the local AWS is shorter than AWS's, which may have up to 2,048 bytes.
+TOKEN_BYTES = 1024
 
 
 @dataclass
@@ -29,8 +31,11 @@ class Usage:
     write_units: int
     events: int
     publishes: int
-    queue_requests: int
     log_bytes: float = 0
+    # What keeps the table of open orders: messages of its queue, each of them a call of its function when few come.
+    kept: int = 0
+    open_write_units: int = 0
+    kept_log_bytes: float = 0
 
 
 def order_of(name):
@@ -39,15 +44,20 @@ def order_of(name):
 
 
 def execute(shell, name, order, answer):
-    """Places one order, answers it, and gives its history and its item."""
+    """Places one order, answers it, and gives its history, its item and, where it is answered, its row while it was open."""
     machine = "$StateMachineArn" if answer or name == "invalid" else "$ImpatientStateMachineArn"
     execution = shell.aws(
         *("stepfunctions", "start-execution", "--state-machine-arn", machine),
         *("--name", order["order_id"], "--input", json.dumps(order)),
     )["executionArn"]
+    row = None
     if answer:
+        token = open_order(shell, order, "task_token")
+        key = {name: {"S": order[name]} for name in ("restaurant_id", "order_id")}
+        get = ["dynamodb", "get-item", "--table-name", "$OpenOrdersTableName", "--key", json.dumps(key)]
+        row = shell.aws(*get)["Item"] | {"task_token": {"S": "x" * TOKEN_BYTES}}
         command, *details = answer
-        shell.aws("stepfunctions", command, "--task-token", open_order(shell, order, "task_token"), *details)
+        shell.aws("stepfunctions", command, "--task-token", token, *details)
     deadline = time.monotonic() + WAIT_SECONDS
     while shell.aws("stepfunctions", "describe-execution", "--execution-arn", execution)["status"] == "RUNNING":
         if time.monotonic() > deadline:
@@ -56,10 +66,10 @@ def execute(shell, name, order, answer):
     history = shell.aws("stepfunctions", "get-execution-history", "--execution-arn", execution)["events"]
     key = json.dumps({"order_id": {"S": order["order_id"]}})
     item = shell.aws("dynamodb", "get-item", "--table-name", "$OrdersTableName", "--key", key).get("Item")
-    return history, item
+    return history, item, row
 
 
-def count(definition, history, item, answered):
+def count(definition, history, item, row):
     entered = [e["stateEnteredEventDetails"]["name"] for e in history if e["type"].endswith("StateEntered")]
     does = [definition["States"][name].get("Resource", "").removeprefix("arn:aws:states:::") for name in entered]
     functions = [
@@ -76,9 +86,19 @@ def count(definition, history, item, answered):
         write_units=writes * math.ceil(bytes_of(item) / 1024) if item else 0,
         events=does.count("events:putEvents"),
         publishes=asked + functions.count("notify-user"),
-        # Sent by SNS, and where the restaurant answers, received and deleted.
-        queue_requests=asked * (3 if answered else 1),
+        # The offer and the final event.
+        kept=2 * asked,
+        open_write_units=open_write_units(math.ceil(bytes_of(row) / 1024)) if row else 0,
     )
+
+
+def open_write_units(size):
+    """What it takes to write an open row of this size, and to replace it by a closed one of one unit: each in the table and
+    in the index that it comes into, and the open one is also taken out of its index.
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LSI.html"""
+    opened = size + size
+    closed = size + size + 1
+    return opened + closed
 
 
 def bytes_of(item):
@@ -102,7 +122,7 @@ def logged(shell):
         group = f"/aws/lambda/order-workflow/{function}"
         events = shell.aws("logs", "filter-log-events", "--log-group-name", group)["events"]
         lines = [e["message"].strip() for e in events if e["message"].startswith("{")]
-        requests = sum('"request served"' in line for line in lines)
+        requests = sum('"request served"' in line or '"message kept"' in line for line in lines)
         size[function] = sum(len(line.encode()) + LOG_EVENT_OVERHEAD for line in lines) / requests
         for line in (json.loads(line) for line in lines if '"_aws"' in line):
             metrics |= {m["Name"] for directive in line["_aws"]["CloudWatchMetrics"] for m in directive["Metrics"]}
@@ -110,7 +130,7 @@ def logged(shell):
 
 
 def measure():
-    """What each outcome uses, the item's size, and the names of the custom metrics."""
+    """What each outcome uses, the sizes of the item and of its row while it is open, and the names of the custom metrics."""
     port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
     definition = json.loads((ROOT / "statemachine" / "order.asl.json").read_text())
     answers = {s.status.lower().replace("_", " "): s.answer for s in SCENARIOS}
@@ -121,16 +141,19 @@ def measure():
         for name, value in outputs(port).items():
             shell.set(name, value)
         impatient_state_machine(shell)
-        usages, size = {}, 0
+        usages, size, row_size, row = {}, 0, 0, None
         for name, answer in answers.items():
             say(f"One order to the outcome: {name}")
-            history, item = execute(shell, name, order_of(name), answer)
-            usages[name] = count(definition, history, item, answer)
-            size = max(size, bytes_of(item))
+            history, item, open_row = execute(shell, name, order_of(name), answer)
+            # A silent restaurant's order is open for seconds here, too short to look. Its row is like that of the others.
+            row = open_row or row
+            usages[name] = count(definition, history, item, row)
+            size, row_size = max(size, bytes_of(item)), max(row_size, bytes_of(row))
         say("One order to the outcome: invalid")
-        history, item = execute(shell, "invalid", order_of("invalid") | {"currency": "EURO"}, None)
+        history, item, _ = execute(shell, "invalid", order_of("invalid") | {"currency": "EURO"}, None)
         usages["invalid"] = count(definition, history, item, None)
         per_request, metrics = logged(shell)
     for usage in usages.values():
         usage.log_bytes = sum(per_request[name] for name in usage.functions)
-    return usages, size, metrics
+        usage.kept_log_bytes = usage.kept * per_request["open-orders"]
+    return usages, size, row_size, metrics

@@ -1,8 +1,10 @@
-//! The retries of `statemachine/order.asl.json`: how long they last, and where each name comes from.
+//! What `statemachine/order.asl.json` says of statuses and of retries: how long these last, and where each name comes
+//! from.
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // this file is nothing but tests
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use order::Status;
 use serde_json::Value;
 use support::Definition;
 
@@ -141,4 +143,23 @@ fn each_state_retries_the_errors_that_are_documented_as_passing_and_no_others() 
             "{name}: retried (left), documented (right)"
         );
     }
+}
+
+#[test]
+fn the_definition_brings_orders_to_every_status_and_to_no_other() {
+    let definition = Definition::read();
+    let assigned: BTreeSet<_> = definition
+        .states()
+        .flat_map(|(_, state)| {
+            let branches = ["Catch", "Choices"]
+                .into_iter()
+                .filter_map(|field| state[field].as_array())
+                .flatten();
+            std::iter::once(state).chain(branches)
+        })
+        .filter_map(|scope| scope["Assign"]["status"].as_str())
+        .filter(|status| !status.starts_with("{%"))
+        .collect();
+    let statuses = Status::ALL.map(Status::as_str).into();
+    assert_eq!(assigned, statuses, "assigned (left), statuses (right)");
 }

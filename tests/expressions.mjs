@@ -93,14 +93,14 @@ async function execute(input, { redriven = false, returns }) {
   }
 }
 
-/** The same for what comes back from the restaurant; the functions return what they do for a status and a reason. */
-function order(response, { input = ORDER, redriven, reason = null, status }) {
+/** The same for what comes back from the restaurant; the functions return what they do for a status with these details. */
+function order(response, { input = ORDER, redriven, reason = null, ready = null, status }) {
   return execute(input, {
     redriven,
     returns: {
       "Save order": { Payload: SUMMARY },
       "Notify restaurant": response,
-      "Update order status": { Payload: { status, status_reason: reason } },
+      "Update order status": { Payload: { status, status_reason: reason, ready_at: ready } },
       "Notify user": { Payload: {} },
       "Publish ORDER_PLACED event": { FailedEntryCount: 0 },
       "Publish status event": { FailedEntryCount: 0 },
@@ -114,12 +114,28 @@ const CASES = [
   ["ACCEPTED", { isAccepted: true }],
   ["ACCEPTED", { isAccepted: true, reason: "With pleasure" }],
   ["ACCEPTED", { isAccepted: true, padding: large }],
+  ["ACCEPTED", { isAccepted: true, ready_at: "2026-01-31T12:25:00Z" }],
+  ["ACCEPTED", { isAccepted: true, ready_at: "2026-01-31T12:25:00Z", padding: large }],
+  ["ACCEPTED", { isAccepted: true, ready_at: [large] }],
   ["REJECTED", { isAccepted: false }],
   ["REJECTED", { isAccepted: false, reason: null }],
   ["REJECTED", { isAccepted: false, reason: "Out of\n\ud83d \u0000dough 🍕" }],
   ["REJECTED", { isAccepted: false, reason: ["Out of dough"] }],
   ["REJECTED", { isAccepted: false, reason: large }],
   ["REJECTED", { isAccepted: false, reason: "Out of dough", padding: large }],
+  ["CANCELLED", { isCancelled: true }],
+  ["CANCELLED", { isCancelled: true, reason: "The customer called" }],
+  ["CANCELLED", { isCancelled: true, reason: null }],
+  ["CANCELLED", { isCancelled: true, reason: large }],
+  ["CANCELLED", { isCancelled: true, padding: large }],
+  // Both fields, whatever their values.
+  ...[true, false, null, 0, 1, "", "true", [], [true], {}, large].flatMap((value) =>
+    [{ isAccepted: true, isCancelled: value }, { isAccepted: false, isCancelled: value }, { isCancelled: true, isAccepted: value }]
+      .flatMap((answer) => [["FAILED", answer], ["FAILED", { ...answer, padding: large }]])),
+  ...[false, null, 0, 1, "true", [], [true], {}, large].map((value) => ["FAILED", { isCancelled: value }]),
+  // What takes most space: three bytes for each character that is counted, or six where texts are cut.
+  ["FAILED", "天".repeat(59_900)],
+  ["FAILED", Object.fromEntries(["isAccepted", "isCancelled", "reason", "ready_at"].map((field) => [field, "\u0001".repeat(10_800)]))],
   ...["yes", null, {}, 0, 1, [], [true], [{ isAccepted: true }], { isAccepted: "true" }, { isAccepted: 1 }, { isAccepted: 0 },
     { isAccepted: null }, { isAccepted: [true] }, { isAccepted: [true], padding: large }, { isAccepted: large }, large,
     "\u0001".repeat(43_000), [large]].map((answer) => ["FAILED", answer]),
@@ -136,12 +152,12 @@ const CASES = [
 for (const [status, response] of CASES) {
   for (const redriven of [false, true]) {
     const what = `${JSON.stringify(response).slice(0, 80)}${redriven ? ", redriven" : ""}`;
-    for (const reason of [null, "why"]) {
-      const { output, sent, variables } = await order(response, { status, reason, redriven });
+    for (const [reason, ready] of [[null, null], ["why", null], [null, "2026-01-31T14:25:00+02:00"]]) {
+      const { output, sent, variables } = await order(response, { status, reason, ready, redriven });
       assert.equal(variables.status, status, `status for ${what}`);
       const update = sent["Update order status"].Payload;
       if (response?.thrown) assert.deepEqual(update.failure, response.thrown, `failure for ${what}`);
-      assert.ok(JSON.stringify(update).length < 262_144, `update-status is sent too much for ${what}`);
+      assert.ok(Buffer.byteLength(JSON.stringify(update)) < 262_144, `update-status is sent too much for ${what}`);
       assert.ok("response_ms" in update, `response_ms for ${what}`);
       const since = Date.now() - Date.parse(redriven ? "2026-01-31T12:20:00.000Z" : ENTERED);
       if (status !== "TIMED_OUT") {
@@ -149,20 +165,33 @@ for (const [status, response] of CASES) {
       }
       const left = Date.parse(JSON.parse(JSON.stringify(sent["Notify restaurant"].Message)).respond_by) - Date.now();
       assert.ok(left > 540_000 && left <= 600_000, `respond_by is ${left} ms from now for ${what}`);
-      const said = { status, ...(reason && { status_reason: reason }) };
+      const said = { status, ...(reason && { status_reason: reason }), ...(ready && { ready_at: ready }) };
       assert.deepEqual(output, { order_id: ORDER.order_id, ...said }, `output for ${what}`);
       const [event] = sent["Publish status event"].Entries;
       assert.equal(event.DetailType, `ORDER_${status}`, `event for ${what}`);
       assert.deepEqual(event.Detail, { ...SUMMARY, ...said }, `event for ${what}`);
+      const told = { status, status_reason: reason, ready_at: ready, order_id: ORDER.order_id, customer_id: ORDER.customer_id,
+        restaurant_id: ORDER.restaurant_id, execution_arn: "arn:execution" };
+      assert.deepEqual(sent["Notify user"].Payload, told, `notify-user for ${what}`);
     }
   }
 }
 
-// The reason of a large answer is cut, and what the restaurant did not say stays unsaid.
-const shortened = async (answer) =>
-  (await order(answer, { status: "REJECTED" })).sent["Update order status"].Payload.notifyRestaurantResult;
-assert.deepEqual(await shortened({ isAccepted: false, padding: large }), { isAccepted: false });
-assert.equal((await shortened({ isAccepted: false, reason: large })).reason.length, 10_000);
+// Of a large answer, its fields are left, with their texts cut, and what it did not say stays unsaid.
+const CUT = "x".repeat(10_000);
+for (const [status, answer, left] of [
+  ["REJECTED", { isAccepted: false }, { isAccepted: false }],
+  ["REJECTED", { isAccepted: false, reason: large }, { isAccepted: false, reason: CUT }],
+  ["ACCEPTED", { isAccepted: true, ready_at: "2026-01-31T12:25:00Z" }, { isAccepted: true, ready_at: "2026-01-31T12:25:00Z" }],
+  ["CANCELLED", { isCancelled: true, reason: "why" }, { isCancelled: true, reason: "why" }],
+  ["FAILED", { isAccepted: true, isCancelled: null }, { isAccepted: true, isCancelled: null }],
+  ["FAILED", { isAccepted: [large], isCancelled: true }, { isAccepted: null, isCancelled: true }],
+  ["FAILED", {}, {}],
+]) {
+  const { sent } = await order({ ...answer, padding: large }, { status });
+  const kept = sent["Update order status"].Payload.notifyRestaurantResult;
+  assert.deepEqual(kept, left, `what is left of ${JSON.stringify(answer).slice(0, 80)}`);
+}
 
 // A failure of AWS is not the restaurant's.
 for (const error of ["SNS.SnsException", "SNS.AuthorizationErrorException", "States.DataLimitExceeded"]) {
@@ -196,4 +225,4 @@ function* expressions() {
 }
 const never = [...expressions()].filter((where) => !evaluated.has(where));
 assert.deepEqual(never, [], "expressions that no case reaches");
-console.log(`${evaluated.size} expressions give what they must in ${CASES.length * 4} executions`);
+console.log(`${evaluated.size} expressions give what they must in ${CASES.length * 6} executions`);

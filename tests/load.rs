@@ -17,12 +17,15 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use order::{Item, Order, Status};
 use serde_json::{Value, json};
-use support::{Listener, PATIENCE, Stack, unique};
+use support::{Listener, Stack, unique};
 
 /// How many orders are placed, read or audited at the same time.
 const AT_ONCE: usize = 32;
 /// How many restaurants answer at the same time.
 const RESTAURANTS: usize = 8;
+/// How long the last orders may take to be closed in the table of open orders. A message whose function did not finish, on
+/// a busy machine, comes again after a minute.
+const TO_CLOSE: Duration = Duration::from_mins(10);
 /// How many hands take events and messages off their queues.
 const LISTENERS: usize = 4;
 
@@ -324,7 +327,7 @@ impl Ended {
         loop {
             let row = stack.open_row(&self.restaurant_id, &self.order_id).await;
             let row = row.unwrap_or_default();
-            if row["closed_at"].is_string() || begun.elapsed() > PATIENCE {
+            if row["closed_at"].is_string() || begun.elapsed() > TO_CLOSE {
                 return row;
             }
             tokio::time::sleep(Duration::from_millis(500)).await;

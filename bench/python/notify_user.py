@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -11,11 +12,18 @@ TOPIC_ARN = os.environ["USER_TOPIC_ARN"]
 MESSAGES = {
     "ACCEPTED": "Order confirmed",
     "REJECTED": "Order declined",
+    "CANCELLED": "Order cancelled",
     "TIMED_OUT": "Order expired",
     "FAILED": "Order could not be processed",
 }
 
 sns = client("sns")
+
+
+def for_people(at):
+    """A time of RFC 3339 to the minute, with the offset that it was given with."""
+    offset = re.sub(r"^\.?[0-9]*", "", at[19:])
+    return f"{at[:10]} {at[11:16]} {'UTC' if offset in 'Zz' else offset}"
 
 
 @served
@@ -30,8 +38,12 @@ def handler(event, metrics):
         "status": status,
         "message": MESSAGES[status],
     }
-    sentence = f"{MESSAGES[status]}: {event['order_id']}."
-    if status == "REJECTED" and (reason := event.get("status_reason")):
+    sentence = MESSAGES[status]
+    if ready_at := event.get("ready_at"):
+        message["ready_at"] = ready_at
+        sentence += f", ready at {for_people(ready_at)}"
+    sentence += f": {event['order_id']}."
+    if status in ("REJECTED", "CANCELLED") and (reason := event.get("status_reason")):
         message["status_reason"] = reason
         sentence += f" Reason: {reason}"
     for_machines = json.dumps(message, ensure_ascii=False, separators=(",", ":"))

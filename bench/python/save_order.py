@@ -15,6 +15,7 @@ TABLE = os.environ["ORDERS_TABLE"]
 RETENTION_DAYS = int(os.environ["ORDER_RETENTION_DAYS"])
 SUMMARY = ("order_id", "customer_id", "restaurant_id", "currency", "total_amount", "placed_at")
 MAX_UNIT_AMOUNT = 10_000_000_000
+NOT_IN_A_TAG = re.compile("[^A-Za-z0-9 _.:/=+@-]")
 NOT_IN_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 dynamodb = client("dynamodb")
@@ -24,6 +25,11 @@ serialize, deserialize = TypeSerializer().serialize, TypeDeserializer().deserial
 def identifier(value):
     if not is_order_id(value):
         return "must be a string of 1 to 80 characters out of A-Z a-z 0-9 - _"
+
+
+def restaurant(value):
+    if not (isinstance(value, str) and 1 <= len(value) <= 80 and not NOT_IN_A_TAG.search(value)):
+        return "must be a string of 1 to 80 characters out of A-Z a-z 0-9 space _ . : / = + - @"
 
 
 def text(minimum, maximum):
@@ -58,7 +64,7 @@ ORDER_RULES = {
     "items": None,
     "note": text(0, 500),
     "order_id": identifier,
-    "restaurant_id": text(1, 80),
+    "restaurant_id": restaurant,
 }
 
 

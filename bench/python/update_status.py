@@ -1,7 +1,9 @@
-"""`update-status`: decides why an order has its final status, and records both."""
+"""`update-status`: decides what there is to say of an order's final status, and records both."""
 
 import os
+import re
 import time
+from datetime import datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -9,20 +11,25 @@ from functions import Misconfigured, OrderNotFound, StatusConflict, StoreUnavail
 
 TABLE = os.environ["ORDERS_TABLE"]
 RETENTION_DAYS = int(os.environ["ORDER_RETENTION_DAYS"])
-MALFORMED = 'InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}'
+MALFORMED = (
+    'InvalidRestaurantResponse: the answer must be {"isAccepted": true}, {"isAccepted": false} or {"isCancelled": true}'
+)
 METRICS = {
     "ACCEPTED": "OrdersAccepted",
     "REJECTED": "OrdersRejected",
+    "CANCELLED": "OrdersCancelled",
     "TIMED_OUT": "OrdersTimedOut",
     "FAILED": "OrdersFailed",
 }
+
+RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})", re.I)
 
 dynamodb = client("dynamodb")
 
 
 def reason_of(status, event):
     """Why an order has a status: the restaurant's reason, as one line of at most 500 characters, or its failure, whole."""
-    if status == "REJECTED":
+    if status in ("REJECTED", "CANCELLED"):
         answer = event.get("notifyRestaurantResult")
         given = answer.get("reason") if isinstance(answer, dict) else None
         if not isinstance(given, str):
@@ -35,6 +42,19 @@ def reason_of(status, event):
         said = [failed.get("Error"), failed.get("Cause")]
         return ": ".join(part for part in said if isinstance(part, str) and part) or "The restaurant gave no reason"
     return None
+
+
+def ready_at_of(status, event):
+    """When an accepted order is ready, as the restaurant wrote it: from the answer on, within a day."""
+    answer = event.get("notifyRestaurantResult")
+    given = answer.get("ready_at") if status == "ACCEPTED" and isinstance(answer, dict) else None
+    if not (isinstance(given, str) and RFC_3339.fullmatch(given)):
+        return None
+    try:
+        until_ready = datetime.fromisoformat(given) - datetime.fromisoformat(event["updated_at"])
+    except ValueError:
+        return None
+    return given if timedelta() <= until_ready <= timedelta(days=1) else None
 
 
 @served
@@ -52,6 +72,9 @@ def handler(event, metrics):
     if (reason := reason_of(status, event)) is not None:
         update += ", status_reason = :status_reason"
         values[":status_reason"] = {"S": reason}
+    if (ready_at := ready_at_of(status, event)) is not None:
+        update += ", ready_at = :ready_at"
+        values[":ready_at"] = {"S": ready_at}
     if RETENTION_DAYS:
         update += ", expires_at = :expires_at"
         values[":expires_at"] = {"N": str(int(time.time()) + RETENTION_DAYS * 86400)}
@@ -75,10 +98,11 @@ def handler(event, metrics):
             raise StatusConflict(
                 f"order {order_id} is {stored['status']['S']} already and cannot become {status}"
             ) from None
-        return {"status": status, "status_reason": stored.get("status_reason", {}).get("S")}
+        details = {name: stored.get(name, {}).get("S") for name in ("status_reason", "ready_at")}
+        return {"status": status} | details
     except (ClientError, BotoCoreError) as error:
         raise failure("updating the order", error, StoreUnavailable) from None
     metrics[METRICS[status]] = 1
     if (response_ms := event.get("response_ms")) is not None:
         metrics["RestaurantResponseTime"] = response_ms
-    return {"status": status, "status_reason": reason}
+    return {"status": status, "status_reason": reason, "ready_at": ready_at}

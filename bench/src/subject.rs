@@ -140,7 +140,7 @@ impl Subject {
             }),
             Some("update-status") => json!({
                 "order_id": "ord-1001",
-                "notifyRestaurantResult": {"isAccepted": true},
+                "notifyRestaurantResult": {"isAccepted": true, "ready_at": "2026-01-01T13:25:00+01:00"},
                 "execution_arn": execution,
                 "status": "ACCEPTED",
                 "updated_at": at,
@@ -152,6 +152,7 @@ impl Subject {
                 "restaurant_id": "rest-7",
                 "status": "ACCEPTED",
                 "status_reason": null,
+                "ready_at": "2026-01-01T13:25:00+01:00",
                 "execution_arn": execution
             }),
             None => json!({}),

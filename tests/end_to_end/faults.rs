@@ -161,7 +161,7 @@ async fn resume(stack: &Stack, order: &TestOrder, execution: &str, step: &str) -
         "summary": summary,
         "status": "ACCEPTED",
         "response_ms": null,
-        "decision": { "status": "ACCEPTED", "status_reason": null },
+        "decision": { "status": "ACCEPTED", "status_reason": null, "ready_at": null },
     });
     let change = |definition: &str| {
         let in_its_name =

@@ -16,7 +16,7 @@ async fn the_largest_order_reaches_table_events_and_messages_unchanged() {
     let mut order = TestOrder::new(&stack).await.order;
     order.order_id = format!("{:-<80}", unique());
     order.customer_id = format!("{}{}", unique(), "ü".repeat(40));
-    order.restaurant_id = format!("{}{}", unique(), "天".repeat(40));
+    order.restaurant_id = format!("{:@<80}", format!("{} _.:/=+-", unique()));
     order.note = Some("🍕".repeat(500));
     let item = Item {
         name: "天".repeat(200),

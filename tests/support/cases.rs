@@ -45,19 +45,24 @@ pub async fn heard_from_the_topic(stack: &Stack, order: TestOrder) {
     let listener = Listener::to_orders(stack, &order.order.restaurant_id).await;
     let execution = order.place().await;
     let message = accepted(&order, &execution).await;
-    let mut heard = listener.restaurant_messages().await;
-    let begun = Instant::now();
-    while heard.is_empty() {
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "the restaurant's queue got nothing"
-        );
-        heard = listener.restaurant_messages().await;
-    }
     assert!(
-        heard == [message],
+        heard(&listener).await == message,
         "the restaurant's queue got another message than the table of open orders"
     );
+}
+
+/// What a queue on the topic hears first.
+pub async fn heard(listener: &Listener) -> RestaurantMessage {
+    let begun = Instant::now();
+    loop {
+        if let Some(message) = listener.restaurant_messages().await.pop() {
+            return message;
+        }
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "a queue on the restaurants' topic got nothing within {PATIENCE:?}"
+        );
+    }
 }
 
 /// The restaurant accepts; gives what it was sent.

@@ -7,6 +7,7 @@ import { WorkflowError, clientConfig, failure, invalidOrder, isOrderId, served }
 
 const MAX_UNIT_AMOUNT = 10_000_000_000;
 const IN_SQS = /^[\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]*$/u;
+const RESTAURANT = /^[A-Za-z0-9 _.:/=+@-]{1,80}$/;
 
 const TableName = process.env.ORDERS_TABLE;
 const retentionDays = Number(process.env.ORDER_RETENTION_DAYS);
@@ -14,6 +15,11 @@ const dynamodb = new DynamoDBClient(clientConfig);
 
 const identifier = (value) =>
   isOrderId(value) ? null : "must be a string of 1 to 80 characters out of A-Z a-z 0-9 - _";
+
+const restaurant = (value) =>
+  typeof value === "string" && RESTAURANT.test(value)
+    ? null
+    : "must be a string of 1 to 80 characters out of A-Z a-z 0-9 space _ . : / = + - @";
 
 const text = (minimum, maximum) => (value) => {
   const length = typeof value === "string" && IN_SQS.test(value) ? [...value].length : -1;
@@ -40,7 +46,7 @@ const ORDER_RULES = {
   items: null,
   note: text(0, 500),
   order_id: identifier,
-  restaurant_id: text(1, 80),
+  restaurant_id: restaurant,
 };
 
 // Every broken rule, each with the path of its field: the known fields by name, then the unknown ones.

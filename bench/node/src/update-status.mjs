@@ -1,4 +1,4 @@
-// `update-status`: decides why an order has its final status, and records both.
+// `update-status`: decides what there is to say of an order's final status, and records both.
 
 import { ConditionalCheckFailedException, DynamoDBClient, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
 import { WorkflowError, clientConfig, failure, served } from "./functions.mjs";
@@ -6,19 +6,22 @@ import { WorkflowError, clientConfig, failure, served } from "./functions.mjs";
 const METRICS = {
   ACCEPTED: "OrdersAccepted",
   REJECTED: "OrdersRejected",
+  CANCELLED: "OrdersCancelled",
   TIMED_OUT: "OrdersTimedOut",
   FAILED: "OrdersFailed",
 };
 
 const MALFORMED =
-  'InvalidRestaurantResponse: the answer must be {"isAccepted": true} or {"isAccepted": false}';
+  'InvalidRestaurantResponse: the answer must be {"isAccepted": true}, {"isAccepted": false} or {"isCancelled": true}';
+const RFC_3339 = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$/i;
+const DAY = 24 * 60 * 60 * 1000;
 const TableName = process.env.ORDERS_TABLE;
 const retentionDays = Number(process.env.ORDER_RETENTION_DAYS);
 const dynamodb = new DynamoDBClient(clientConfig);
 
 // Why an order has a status: the restaurant's reason, as one line of at most 500 characters, or its failure, whole.
 function reasonOf(status, { notifyRestaurantResult: answer, failure: failed }) {
-  if (status === "REJECTED" && typeof answer?.reason === "string") {
+  if (["REJECTED", "CANCELLED"].includes(status) && typeof answer?.reason === "string") {
     const printable = answer.reason.toWellFormed().replace(/[\p{Cc}\uFFFD-\uFFFF]/gu, " ");
     const line = printable.split(/\s+/).filter(Boolean).join(" ");
     return [...line].slice(0, 500).join("").trimEnd() || null;
@@ -29,6 +32,16 @@ function reasonOf(status, { notifyRestaurantResult: answer, failure: failed }) {
     return said.join(": ") || "The restaurant gave no reason";
   }
   return null;
+}
+
+// When an accepted order is ready, as the restaurant wrote it: from the answer on, within a day.
+function readyAtOf(status, { notifyRestaurantResult: answer, updated_at }) {
+  const given = status === "ACCEPTED" && answer?.ready_at;
+  if (typeof given !== "string" || !RFC_3339.test(given)) {
+    return null;
+  }
+  const untilReady = Date.parse(given) - Date.parse(updated_at);
+  return untilReady >= 0 && untilReady <= DAY ? given : null;
 }
 
 export const handler = served(async (event, metrics) => {
@@ -42,6 +55,11 @@ export const handler = served(async (event, metrics) => {
   if (status_reason !== null) {
     sets.push("status_reason = :status_reason");
     more[":status_reason"] = { S: status_reason };
+  }
+  const ready_at = readyAtOf(status, event);
+  if (ready_at !== null) {
+    sets.push("ready_at = :ready_at");
+    more[":ready_at"] = { S: ready_at };
   }
   if (retentionDays > 0) {
     sets.push("expires_at = :expires_at");
@@ -84,11 +102,12 @@ export const handler = served(async (event, metrics) => {
         `order ${order_id} is ${error.Item.status.S} already and cannot become ${status}`,
       );
     }
-    return { status, status_reason: error.Item.status_reason?.S ?? null };
+    const { status_reason, ready_at } = error.Item;
+    return { status, status_reason: status_reason?.S ?? null, ready_at: ready_at?.S ?? null };
   }
   metrics[METRICS[status]] = 1;
   if (response_ms != null) {
     metrics.RestaurantResponseTime = response_ms;
   }
-  return { status, status_reason };
+  return { status, status_reason, ready_at };
 });

@@ -1,6 +1,7 @@
 //! What happens before the first request of a function.
 #![allow(clippy::expect_used)] // also in the helpers of a test
 
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -92,6 +93,42 @@ async fn a_function_starts_where_aws_is_out_of_reach_and_works_once_it_is_back()
 
     answer(listen(&address).await.0);
     put_item(&config).await;
+}
+
+#[tokio::test]
+async fn the_log_says_why_aws_is_out_of_reach_and_no_secret() {
+    let (listener, address) = listen("127.0.0.1:0").await;
+    drop(listener);
+    let variable = |name: &str| match name {
+        "AWS_ENDPOINT_URL" => Some(format!("http://{address}")),
+        "AWS_REGION" => Some("eu-central-1".into()),
+        "SSL_CERT_FILE" => None,
+        _ => Some("s3cret".into()),
+    };
+
+    let (mut log, writer) = std::io::pipe().expect("a pipe");
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_writer(Arc::new(writer))
+        .finish();
+    let logged = tracing::subscriber::set_default(subscriber);
+    let config = connect_from("dynamodb", variable).await;
+    assert!(config.is_ok(), "{config:?}");
+    drop(logged);
+    let mut lines = String::new();
+    log.read_to_string(&mut lines).expect("the log");
+
+    assert!(!lines.contains("s3cret"), "a secret is logged: {lines}");
+    let line: serde_json::Value = serde_json::from_str(&lines).expect("one line of JSON");
+    assert_eq!(line["level"], "WARN", "{line}");
+    assert_eq!(line["service"], "dynamodb", "{line}");
+    let error = line["error"].as_str().unwrap_or_default();
+    let (outermost, causes) = error.split_once(": ").unwrap_or((error, ""));
+    assert!(
+        !outermost.is_empty() && causes.contains("Connection refused"),
+        "not the error and its last cause: {line}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

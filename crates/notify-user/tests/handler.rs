@@ -116,6 +116,38 @@ async fn the_customer_of_a_declined_order_reads_why() {
 }
 
 #[tokio::test]
+async fn the_customer_of_an_accepted_order_reads_when_it_is_ready() {
+    let aws = FakeAws::answering(&[(200, PUBLISHED)]);
+    let mut accepted = request(Status::Accepted);
+    accepted.decision.ready_at = Some("2026-01-31T13:30:00+01:00".into());
+    let notified = notify_user(&Client::new(&aws.config()), TOPIC, accepted).await;
+    assert!(notified.is_ok(), "{notified:?}");
+
+    let form = &aws.requests()[0];
+    assert_eq!(field(form, "Subject"), "Order confirmed");
+    let by_protocol: serde_json::Value =
+        serde_json::from_str(&field(form, "Message")).expect("JSON");
+    assert_eq!(
+        by_protocol["sms"],
+        "Order confirmed, ready at 2026-01-31 13:30 +01:00: ord-1001."
+    );
+    let for_machines: serde_json::Value =
+        serde_json::from_str(by_protocol["default"].as_str().expect("text")).expect("JSON");
+    assert_eq!(for_machines["ready_at"], "2026-01-31T13:30:00+01:00");
+}
+
+#[test]
+fn an_execution_that_knows_of_no_ready_at_goes_on() {
+    // Its decision was made before there was such a thing.
+    let decision = serde_json::json!({
+        "order_id": "ord-1001", "customer_id": "cust-42", "restaurant_id": "rest-7",
+        "status": "ACCEPTED", "status_reason": null, "execution_arn": "arn",
+    });
+    let request: NotifyUser = serde_json::from_value(decision).expect("a request");
+    assert_eq!(request.decision.ready_at, None);
+}
+
+#[tokio::test]
 async fn an_open_order_is_nothing_to_tell() {
     let aws = FakeAws::answering(&[]);
     let failed = notify_user(&Client::new(&aws.config()), TOPIC, request(Status::Placed)).await;

@@ -3,9 +3,11 @@
 //! Both come by one queue, which delivers in any order and more than once. The table is right all the same: each
 //! message says what it knows, and whether it may replace a row follows from the two of them.
 
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 use functions::{Error, aws};
@@ -179,7 +181,7 @@ async fn write(
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+                .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
         {
             Ok("known already")
         }
@@ -191,7 +193,7 @@ async fn write(
     }
 }
 
-fn item(row: &impl Serialize) -> Result<std::collections::HashMap<String, AttributeValue>, Error> {
+fn item(row: &impl Serialize) -> Result<HashMap<String, AttributeValue>, Error> {
     serde_dynamo::to_item(row)
         .map_err(|_| Error::Misconfigured("the order cannot be written as an item".into()))
 }

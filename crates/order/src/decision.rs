@@ -249,6 +249,85 @@ mod tests {
     }
 
     #[test]
+    fn a_cancellation_has_a_reason_as_a_rejection_has() {
+        let cancelled =
+            r#"{"notifyRestaurantResult": {"isCancelled": true, "reason": " Too\n late "}}"#;
+        assert_eq!(
+            reason(Status::Cancelled, cancelled).as_deref(),
+            Some("Too late")
+        );
+        let silent = r#"{"notifyRestaurantResult": {"isCancelled": true}}"#;
+        assert_eq!(reason(Status::Cancelled, silent), None);
+    }
+
+    /// When the order is ready, of an answer with this `ready_at`, given as JSON.
+    fn ready_at(status: Status, given: &str) -> Option<String> {
+        let answer = format!(r#"{{"isAccepted": true, "ready_at": {given}}}"#);
+        let answer = RawValue::from_string(answer).expect("JSON");
+        let decision = Decision::new(status, Some(&answer), None, NOW);
+        assert_eq!(decision.status, status, "{given}");
+        decision.ready_at
+    }
+
+    #[test]
+    fn ready_at_is_kept_as_it_is_written_if_it_is_within_a_day_of_the_answer() {
+        // The answer comes at 2026-01-31T12:00:00.500Z.
+        for kept in [
+            "2026-01-31T12:00:00.500Z",
+            "2026-01-31T12:00:00.500000001Z",
+            "2026-01-31T12:25:00Z",
+            "2026-01-31t12:25:00z",
+            "2026-01-31T14:25:00+02:00",
+            "2026-01-31T06:25:00.5-06:00",
+            "2026-02-01T11:59:59-00:00",
+            "2026-02-01T12:00:00.500Z",
+            "2026-02-01T12:00:00.500000000+00:00",
+        ] {
+            let given = format!("\"{kept}\"");
+            assert_eq!(ready_at(Status::Accepted, &given).as_deref(), Some(kept));
+        }
+        for left_out in [
+            r#""2026-01-31T12:00:00.499Z""#,
+            r#""2026-01-31T12:00:00Z""#,
+            r#""2026-01-31T12:25:00+02:00""#,
+            r#""2026-02-01T12:00:00.501Z""#,
+            r#""9999-12-31T23:59:59Z""#,
+            r#""0000-01-01T00:00:00Z""#,
+            // No time of RFC 3339.
+            r#""2026-01-31T12:25:00""#,
+            r#""2026-01-31T12:25Z""#,
+            r#""2026-01-31 12:25:00Z""#,
+            r#""2026-01-31x12:25:00Z""#,
+            r#""2026-01-31T24:00:00Z""#,
+            r#""2026-01-32T12:25:00Z""#,
+            r#""2026-01-31T12:25:00.Z""#,
+            r#""2026-01-31T12:25:00+0200""#,
+            r#""2026-01-31T12:25:00Z ""#,
+            r#"" 2026-01-31T12:25:00Z""#,
+            r#""2026-01-31T12:25:00Z\n""#,
+            r#""2026-01-31T12:25:00\ud83d""#,
+            r#""12:25""#,
+            r#""in 25 minutes""#,
+            r#""""#,
+            // More digits than a time needs.
+            r#""2026-01-31T12:25:00.0000000000+00:00""#,
+            "1769862300",
+            "null",
+            r#"["2026-01-31T12:25:00Z"]"#,
+        ] {
+            assert_eq!(ready_at(Status::Accepted, left_out), None, "{left_out}");
+        }
+    }
+
+    #[test]
+    fn only_an_accepted_order_is_ready_at_a_time() {
+        for status in Status::ALL {
+            let kept = ready_at(status, r#""2026-01-31T12:25:00Z""#);
+            assert_eq!(kept.is_some(), status == Status::Accepted, "{status}");
+        }
+    }
+
+    #[test]
     fn a_failure_is_kept_whole() {
         let cause = "quotes \" \\ 天".repeat(3_000);
         for (error, given, kept) in [

@@ -207,3 +207,49 @@ fn for_people(at: &str) -> String {
     };
     format!("{date} {time} {offset}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentence(status: Status, reason: Option<&str>, ready_at: Option<&str>) -> String {
+        let message = CustomerMessage {
+            order_id: "ord-1".into(),
+            customer_id: "c".into(),
+            restaurant_id: "r".into(),
+            status,
+            message: status.customer_message().unwrap_or_default().into(),
+            status_reason: reason.map(Into::into),
+            ready_at: ready_at.map(Into::into),
+        };
+        message.sentence()
+    }
+
+    #[test]
+    fn the_sentence_says_why_an_order_was_cancelled() {
+        let cancelled = sentence(Status::Cancelled, Some("You called us"), None);
+        assert_eq!(cancelled, "Order cancelled: ord-1. Reason: You called us");
+    }
+
+    #[test]
+    fn the_sentence_says_when_an_order_is_ready_with_the_offset_as_given() {
+        for (given, said) in [
+            ("2026-11-23T19:40:00Z", "2026-11-23 19:40 UTC"),
+            ("2026-11-23t19:40:59.999z", "2026-11-23 19:40 UTC"),
+            ("2026-11-23T19:40:00+02:00", "2026-11-23 19:40 +02:00"),
+            (
+                "2026-11-23T19:40:00.123456789-09:30",
+                "2026-11-23 19:40 -09:30",
+            ),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(
+                sentence(Status::Accepted, None, Some(given)),
+                format!("Order confirmed, ready at {said}: ord-1."),
+                "{given}"
+            );
+        }
+        let without = sentence(Status::Accepted, None, None);
+        assert_eq!(without, "Order confirmed: ord-1.");
+    }
+}

@@ -36,8 +36,11 @@ pub struct Order {
     /// Who ordered, 1–80 characters.
     #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 80), regex(pattern = TEXT)))]
     pub customer_id: String,
-    /// Who is asked to prepare it, 1–80 characters.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 80), regex(pattern = TEXT)))]
+    /// Who is asked to prepare it, 1–80 of `A-Z a-z 0-9 _ . : / = + - @` and spaces, so that it can also be an IAM tag.
+    #[cfg_attr(
+        feature = "schemas",
+        schemars(regex(pattern = "^[A-Za-z0-9 _.:/=+@-]{1,80}$"))
+    )]
     pub restaurant_id: String,
     /// ISO 4217 code, such as `EUR`.
     #[cfg_attr(feature = "schemas", schemars(schema_with = "currency_codes"))]

@@ -5,6 +5,7 @@
 mod check;
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use order::{Decision, Failure, MAX_REASON, Status};
 use proptest::collection::{btree_map, vec};
@@ -57,12 +58,13 @@ fn valid_order() -> impl Strategy<Value = Value> {
         .prop_map(|(name, quantity, amount)| json!({ "name": name, "quantity": quantity, "unit_amount": amount }));
     (
         "[A-Za-z0-9_-]{1,80}",
+        "[A-Za-z0-9 _.:/=+@-]{1,80}",
         vec(item, 1..10),
         proptest::sample::select(&["EUR", "JPY", "KWD"]),
     )
-        .prop_map(|(order_id, items, currency)| {
+        .prop_map(|(order_id, restaurant_id, items, currency)| {
             json!({
-                "order_id": order_id, "customer_id": "c", "restaurant_id": "r",
+                "order_id": order_id, "customer_id": "c", "restaurant_id": restaurant_id,
                 "currency": currency, "items": items, "note": "n",
             })
         })
@@ -110,14 +112,26 @@ fn any_answer() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Text, most of which looks like a time of the two days after [`NOW`].
+fn any_ready_at() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "2026-0[12]-[03][0-9][Tt x][012][0-9]:[0-9]{2}:[0-6][0-9](\\.[0-9]{0,12})?([Zz]|[+-][0-2][0-9]:[0-9]{2}|)",
+        1 => any::<String>(),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_reason_of_any_rejection_is_one_line_that_sns_and_sqs_accept(answer in any_answer()) {
+    fn the_reason_of_any_rejection_or_cancellation_is_one_line_that_sns_and_sqs_accept(
+        answer in any_answer(),
+        status in proptest::sample::select(&[Status::Rejected, Status::Cancelled]),
+    ) {
         let answer = RawValue::from_string(answer).expect("JSON");
-        let decision = Decision::new(Status::Rejected, Some(&answer), None, NOW);
-        prop_assert_eq!(decision.status, Status::Rejected);
+        let decision = Decision::new(status, Some(&answer), None, NOW);
+        prop_assert_eq!(decision.status, status);
+        prop_assert_eq!(decision.ready_at, None);
         if let Some(reason) = decision.status_reason {
             prop_assert!((1..=MAX_REASON).contains(&reason.chars().count()), "{:?}", reason);
             prop_assert_eq!(reason.split_whitespace().collect::<Vec<_>>().join(" "), reason.as_str());
@@ -125,7 +139,7 @@ proptest! {
             prop_assert!(!reason.contains(forbidden), "{:?}", reason);
             // What is a reason already stays as it is.
             let again = RawValue::from_string(json!({ "reason": reason }).to_string()).expect("JSON");
-            let again = Decision::new(Status::Rejected, Some(&again), None, NOW);
+            let again = Decision::new(status, Some(&again), None, NOW);
             prop_assert_eq!(again.status_reason, Some(reason));
         }
     }
@@ -136,6 +150,45 @@ proptest! {
         for status in [Status::Accepted, Status::TimedOut] {
             prop_assert_eq!(Decision::new(status, Some(&answer), None, NOW).status_reason, None);
         }
+    }
+
+    #[test]
+    fn any_ready_at_is_a_time_within_a_day_as_it_was_written_or_left_out(given in any_ready_at()) {
+        static DATE_TIME: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+            let format = json!({ "type": "string", "format": "date-time" });
+            let validator = jsonschema::options().should_validate_formats(true).build(&format);
+            validator.expect("a valid schema")
+        });
+        let answer = json!({ "isAccepted": true, "ready_at": given }).to_string();
+        let answer = RawValue::from_string(answer).expect("JSON");
+        let decision = Decision::new(Status::Accepted, Some(&answer), None, NOW);
+        prop_assert_eq!(decision.status, Status::Accepted);
+        if let Some(kept) = decision.ready_at {
+            prop_assert_eq!(&given, &kept);
+            prop_assert!(DATE_TIME.is_valid(&json!(kept)), "{:?}", kept);
+            prop_assert!(kept.len() <= 35, "{:?}", kept);
+        }
+    }
+
+    #[test]
+    fn a_time_in_any_offset_is_kept_if_it_is_within_a_day(seconds in -100_000..200_000_i64, offset in -1_439..1_440_i64) {
+        // NOW is half a second after noon, UTC.
+        let there = seconds + offset * 60;
+        let (day, second) = (there.div_euclid(86_400), there.rem_euclid(86_400));
+        let noon = second + 43_200;
+        let (day, second) = (day + noon.div_euclid(86_400), noon.rem_euclid(86_400));
+        let date = match day {
+            ..=0 => format!("2026-01-{:02}", 31 + day),
+            _ => format!("2026-02-{day:02}"),
+        };
+        let time = format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60);
+        let sign = if offset < 0 { '-' } else { '+' };
+        let given = format!("{date}T{time}{sign}{:02}:{:02}", offset.abs() / 60, offset.abs() % 60);
+        let answer = json!({ "isAccepted": true, "ready_at": given }).to_string();
+        let answer = RawValue::from_string(answer).expect("JSON");
+        let decision = Decision::new(Status::Accepted, Some(&answer), None, NOW);
+        let kept = (1..=86_400).contains(&seconds).then(|| given.clone());
+        prop_assert_eq!(decision.ready_at, kept, "{} is {} s after noon", given, seconds);
     }
 
     #[test]

@@ -41,6 +41,57 @@ fn the_schemas_in_the_repository_are_those_of_the_types() {
     }
 }
 
+#[test]
+fn each_answer_fits_its_schema_and_no_answer_with_both_fields_does() {
+    let schema = schema_for!(RestaurantAnswer);
+    let schema = jsonschema::options()
+        .should_validate_formats(true)
+        .build(schema.as_value())
+        .expect("a valid schema");
+    let ready = || Some("2026-11-23T19:40:00+02:00".to_owned());
+    let reason = || Some("why".to_owned());
+    for (answer, written) in [
+        (
+            RestaurantAnswer::accept(None),
+            json!({ "isAccepted": true }),
+        ),
+        (
+            RestaurantAnswer::accept(ready()),
+            json!({ "isAccepted": true, "ready_at": ready() }),
+        ),
+        (
+            RestaurantAnswer::reject(None),
+            json!({ "isAccepted": false }),
+        ),
+        (
+            RestaurantAnswer::reject(reason()),
+            json!({ "isAccepted": false, "reason": reason() }),
+        ),
+        (
+            RestaurantAnswer::cancel(None),
+            json!({ "isCancelled": true }),
+        ),
+        (
+            RestaurantAnswer::cancel(reason()),
+            json!({ "isCancelled": true, "reason": reason() }),
+        ),
+    ] {
+        assert_eq!(json!(answer), written);
+        assert!(schema.is_valid(&written), "{written}");
+    }
+    for malformed in [
+        json!({}),
+        json!({ "isAccepted": null }),
+        json!({ "isCancelled": false }),
+        json!({ "isCancelled": null }),
+        json!({ "isAccepted": true, "isCancelled": null }),
+        json!({ "isAccepted": false, "isCancelled": true }),
+        json!({ "isAccepted": true, "ready_at": "soon" }),
+    ] {
+        assert!(!schema.is_valid(&malformed), "{malformed}");
+    }
+}
+
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
@@ -49,6 +100,8 @@ fn value() -> impl Strategy<Value = Value> {
         (0..1_200_u64).prop_map(Value::from),
         any::<String>().prop_map(Value::from),
         "[A-Z]{3}".prop_map(Value::from),
+        "[ -~]{0,82}".prop_map(Value::from),
+        "[A-Za-z0-9 _.:/=+@-]{0,82}".prop_map(Value::from),
         (0..600_usize).prop_map(|length| "ü".repeat(length).into()),
         (0..120_usize).prop_map(|length| {
             json!(vec![

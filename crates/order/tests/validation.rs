@@ -61,7 +61,7 @@ fn every_limit_is_inclusive() {
     let largest = json!({
         "order_id": "i".repeat(80),
         "customer_id": "ü".repeat(80),
-        "restaurant_id": "r".repeat(80),
+        "restaurant_id": "Rest 7 _.:/=+-@".repeat(80 / 15 + 1).split_at(80).0,
         "currency": "JPY",
         "items": vec![item; 100],
         "note": "🍕".repeat(500),
@@ -88,6 +88,7 @@ fn one_wrong_field_is_one_problem_named_by_its_path() {
     const CURRENCY: &str = "currency must be a currency code of ISO 4217, such as EUR";
     const CUSTOMER: &str =
         "customer_id must be a string of 1 to 80 characters, each of which SQS accepts";
+    const RESTAURANT: &str = "restaurant_id must be a string of 1 to 80 characters out of A-Z a-z 0-9 space _ . : / = + - @";
     const NOTE: &str = "note must be a string of 0 to 500 characters, each of which SQS accepts";
     const NAME: &str =
         "items[0].name must be a string of 1 to 200 characters, each of which SQS accepts";
@@ -105,6 +106,12 @@ fn one_wrong_field_is_one_problem_named_by_its_path() {
         ("/customer_id", Some(json!("c".repeat(81))), CUSTOMER),
         ("/customer_id", Some(json!({})), CUSTOMER),
         ("/restaurant_id", None, "restaurant_id is required"),
+        ("/restaurant_id", Some(json!("")), RESTAURANT),
+        ("/restaurant_id", Some(json!("r".repeat(81))), RESTAURANT),
+        ("/restaurant_id", Some(json!("Café")), RESTAURANT),
+        ("/restaurant_id", Some(json!("rest-*")), RESTAURANT),
+        ("/restaurant_id", Some(json!("rest\t7")), RESTAURANT),
+        ("/restaurant_id", Some(json!(7)), RESTAURANT),
         ("/currency", None, "currency is required"),
         ("/currency", Some(json!("EURO")), CURRENCY),
         ("/currency", Some(json!("eur")), CURRENCY),

@@ -107,6 +107,55 @@ async fn the_reason_is_stored_with_the_status() {
 }
 
 #[tokio::test]
+async fn when_the_order_is_ready_is_stored_with_the_status() {
+    let aws = FakeAws::answering(&[(200, "{}")]);
+    let ready_at = "2026-01-31T13:30:00+01:00";
+    let answer = json!({ "isAccepted": true, "ready_at": ready_at });
+    let request = UpdateStatus {
+        answer: to_raw_value(&answer).ok(),
+        ..request(Status::Accepted)
+    };
+    let decision = update(&aws, request).await.expect("an update");
+    assert_eq!(decision.ready_at.as_deref(), Some(ready_at));
+    let sent: Value = serde_json::from_str(&aws.requests()[0]).expect("JSON");
+    assert_eq!(
+        sent["ExpressionAttributeValues"][":ready_at"],
+        json!({ "S": ready_at })
+    );
+    assert_eq!(
+        sent["UpdateExpression"],
+        "SET #status = :status, updated_at = :updated_at, ready_at = :ready_at"
+    );
+}
+
+#[tokio::test]
+async fn a_ready_at_that_cannot_be_kept_leaves_the_acceptance_as_it_is() {
+    for ready_at in [
+        json!("2026-01-31T12:00:59.999Z"),
+        json!("2026-02-02T12:00:00Z"),
+        json!("soon"),
+        json!(null),
+        json!(25),
+    ] {
+        let aws = FakeAws::answering(&[(200, "{}")]);
+        let answer = json!({ "isAccepted": true, "ready_at": ready_at });
+        let request = UpdateStatus {
+            answer: to_raw_value(&answer).ok(),
+            ..request(Status::Accepted)
+        };
+        let decision = update(&aws, request).await.expect("an update");
+        let accepted = Decision {
+            status: Status::Accepted,
+            status_reason: None,
+            ready_at: None,
+        };
+        assert_eq!(decision, accepted, "{ready_at}");
+        let sent = &aws.requests()[0];
+        assert!(!sent.contains("ready_at"), "{ready_at}: {sent}");
+    }
+}
+
+#[tokio::test]
 async fn a_repeat_by_the_same_execution_succeeds_like_the_first_time() {
     let aws = FakeAws::answering(&[(400, &refused(Some((Status::Accepted, EXECUTION))))]);
     let decision = update(&aws, request(Status::Accepted))
@@ -120,6 +169,22 @@ async fn a_repeat_by_the_same_execution_succeeds_like_the_first_time() {
             ready_at: None
         }
     );
+}
+
+#[tokio::test]
+async fn a_repeat_gets_the_ready_at_that_was_recorded_first() {
+    let recorded = "2026-01-31T12:10:00Z";
+    let mut stored: Value =
+        serde_json::from_str(&refused(Some((Status::Accepted, EXECUTION)))).expect("JSON");
+    stored["Item"]["ready_at"] = json!({ "S": recorded });
+    let aws = FakeAws::answering(&[(400, &stored.to_string())]);
+    let answer = json!({ "isAccepted": true, "ready_at": "2026-01-31T12:20:00Z" });
+    let request = UpdateStatus {
+        answer: to_raw_value(&answer).ok(),
+        ..request(Status::Accepted)
+    };
+    let decision = update(&aws, request).await.expect("a repeat");
+    assert_eq!(decision.ready_at.as_deref(), Some(recorded));
 }
 
 #[tokio::test]
