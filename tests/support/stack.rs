@@ -106,7 +106,9 @@ impl Stack {
         let from_environment = || {
             let variable = |name: &str| std::env::var(name).ok();
             let config = functions::aws::config_from(variable, functions::aws::http_client());
-            let config = config.expect("an environment for AWS clients").into_builder();
+            let config = config
+                .expect("an environment for AWS clients")
+                .into_builder();
             // A function gives up early, to be tried again; a test waits for a busy machine.
             let patient = TimeoutConfig::builder().operation_timeout(PATIENCE);
             config.timeout_config(patient.build()).build()
