@@ -59,7 +59,8 @@ lint: lint-code lint-template ## Check formatting, code, template, its security,
 .PHONY: lint-code
 lint-code:
 	cargo fmt --all --check
-	$(CARGO_TEST) --all-targets --no-run
+	$(CARGO_TEST) --no-run --all-targets
+	$(CARGO_TEST) --no-run --test command_line --test coverage --test end_to_end
 
 .PHONY: lint-template
 lint-template: $(TOOLS) $(NODE_TOOLS) $(CHECKOV)

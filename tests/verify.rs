@@ -231,7 +231,7 @@ fn say(text: &str) {
 
 /// What makes requests. Before the host of some calls the SDK puts `sync-`, a host that the local AWS has not.
 fn http_client() -> SharedHttpClient {
-    let client = functions::aws::http_client();
+    let client = support::http_client();
     if !is_local() {
         return client;
     }

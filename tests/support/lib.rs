@@ -10,7 +10,7 @@ mod terminal;
 pub use definition::{Definition, Transition};
 pub use proxy::{Call, Fault, Faults};
 pub use stack::{
-    Deployed, Listener, SHORT_TIMEOUT, Stack, TestOrder, assume, aws, output, seconds, unique,
-    use_deployed,
+    Deployed, Listener, SHORT_TIMEOUT, Stack, TestOrder, assume, aws, http_client, output, seconds,
+    unique, use_deployed,
 };
 pub use terminal::{Session, Terminal, orderctl_binary};

@@ -13,6 +13,11 @@ use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sfn::types::HistoryEvent;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use order::{Item, Order, RestaurantMessage, Status};
 
 use serde::de::DeserializeOwned;
@@ -62,6 +67,22 @@ pub fn use_deployed(stack: Deployed) {
     assert!(DEPLOYED.set(stack).is_ok(), "one process, one stack");
 }
 
+/// The HTTP client of a test. That of the functions would give up a slow answer, or ask a queue again that waits; this one
+/// goes by its caller's time limits, and by the proxies that the environment names.
+#[must_use]
+pub fn http_client() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector.build()
+    })
+}
+
 /// A name that nothing else has, by which it is seen who made what it names.
 fn named(kind: &str) -> String {
     let prefix = DEPLOYED.get().map_or("", |deployed| deployed.prefix);
@@ -105,7 +126,7 @@ impl Stack {
         }
         let from_environment = || {
             let variable = |name: &str| std::env::var(name).ok();
-            let config = functions::aws::config_from(variable, functions::aws::http_client());
+            let config = functions::aws::config_from(variable, http_client());
             let config = config
                 .expect("an environment for AWS clients")
                 .into_builder();
