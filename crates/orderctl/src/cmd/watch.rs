@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ratatui::crossterm::{cursor, queue, terminal};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::aws::executions::{Execution, execution_of, forgotten, timestamp, wait_of};
+use crate::aws::executions::{Execution, Visit, execution_of, forgotten, timestamp, wait_of};
 use crate::aws::orders::unknown;
 use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::{Perseverance, order_id};
@@ -35,6 +36,7 @@ impl Watch {
 const REST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 /// How often the countdown is drawn.
 const TICK: Duration = Duration::from_millis(250);
+
 /// Follows an order to its outcome: a line for each state, and the countdown while the restaurant is waited for.
 ///
 /// `execution` is the order's execution where it is known; otherwise it is the one that the table names.
@@ -113,18 +115,7 @@ pub async fn watch(
         let pause = rest.mul_f64(fastrand::f64().mul_add(0.4, 0.8));
         while looked.elapsed() < pause {
             if let Some(visit) = current.filter(|_| live) {
-                let left = deadline.map_or_else(String::new, |deadline| {
-                    format!("{} left", clock(left_until(deadline)))
-                });
-                clear(true)?;
-                let mut out = io::stdout();
-                write!(
-                    out,
-                    "{}  {:<28} {left:>8}",
-                    time_of_day(timestamp(visit.entered)),
-                    visit.state
-                )?;
-                out.flush()?;
+                count_down(visit, deadline)?;
             }
             sleep(TICK).await;
             // The table may be read more often than executions. A new status there means that something has happened.
@@ -156,6 +147,18 @@ pub async fn watch(
         };
         execution = now;
     }
+}
+
+/// Draws the line that shows the current state, and how much time is left.
+fn count_down(visit: &Visit, deadline: Option<Timestamp>) -> Result<(), Failure> {
+    let left = deadline.map(|deadline| format!("{} left", clock(left_until(deadline))));
+    let left = left.unwrap_or_default();
+    let entered = time_of_day(timestamp(visit.entered));
+    clear(true)?;
+    let mut out = io::stdout();
+    write!(out, "{entered}  {:<28} {left:>8}", visit.state)?;
+    out.flush()?;
+    Ok(())
 }
 
 /// Takes back the line that shows the current state.
