@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ratatui::crossterm::{cursor, queue, terminal};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::aws::executions::{Execution, execution_of, forgotten, timestamp, wait_of};
+use crate::aws::executions::{Execution, Visit, execution_of, forgotten, timestamp, wait_of};
 use crate::aws::orders::unknown;
 use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::{Perseverance, order_id};
@@ -89,23 +90,7 @@ pub async fn watch(
             && announced <= over
         {
             announced = over + 1;
-            let until = time_of_day(deadline);
-            output.line(
-                || {
-                    format!(
-                        "{}  {:<28} until {until}",
-                        time_of_day(timestamp(visit.entered)),
-                        visit.state
-                    )
-                },
-                || {
-                    let mut json = visit.json();
-                    if let Some(json) = json.as_object_mut() {
-                        json.insert("respond_by".into(), deadline.to_string().into());
-                    }
-                    json
-                },
-            )?;
+            announce(visit, deadline, output)?;
         }
         let looked = Instant::now();
         let mut read = looked;
@@ -113,18 +98,7 @@ pub async fn watch(
         let pause = rest.mul_f64(fastrand::f64().mul_add(0.4, 0.8));
         while looked.elapsed() < pause {
             if let Some(visit) = current.filter(|_| live) {
-                let left = deadline.map_or_else(String::new, |deadline| {
-                    format!("{} left", clock(left_until(deadline)))
-                });
-                clear(true)?;
-                let mut out = io::stdout();
-                write!(
-                    out,
-                    "{}  {:<28} {left:>8}",
-                    time_of_day(timestamp(visit.entered)),
-                    visit.state
-                )?;
-                out.flush()?;
+                draw(visit, deadline)?;
             }
             sleep(TICK).await;
             // The table may be read more often than executions. A new status there means that something has happened.
@@ -156,6 +130,43 @@ pub async fn watch(
         };
         execution = now;
     }
+}
+
+/// A line for the state that waits for the restaurant, where nothing counts down.
+fn announce(visit: &Visit, deadline: Timestamp, output: Output) -> Result<(), Failure> {
+    let until = time_of_day(deadline);
+    output.line(
+        || {
+            format!(
+                "{}  {:<28} until {until}",
+                time_of_day(timestamp(visit.entered)),
+                visit.state
+            )
+        },
+        || {
+            let mut json = visit.json();
+            if let Some(json) = json.as_object_mut() {
+                json.insert("respond_by".into(), deadline.to_string().into());
+            }
+            json
+        },
+    )
+}
+
+/// The line of the current state, with the time that is left.
+fn draw(visit: &Visit, deadline: Option<Timestamp>) -> Result<(), Failure> {
+    let left = deadline.map_or_else(String::new, |deadline| {
+        format!("{} left", clock(left_until(deadline)))
+    });
+    clear(true)?;
+    let mut out = io::stdout();
+    write!(
+        out,
+        "{}  {:<28} {left:>8}",
+        time_of_day(timestamp(visit.entered)),
+        visit.state
+    )?;
+    Ok(out.flush()?)
 }
 
 /// Takes back the line that shows the current state.
