@@ -36,6 +36,7 @@ impl Watch {
 const REST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 /// How often the countdown is drawn.
 const TICK: Duration = Duration::from_millis(250);
+
 /// Follows an order to its outcome: a line for each state, and the countdown while the restaurant is waited for.
 ///
 /// `execution` is the order's execution where it is known; otherwise it is the one that the table names.
