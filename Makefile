@@ -15,8 +15,10 @@ NODE_TOOLS := .local/node_modules/.installed
 # A failed test is read by its message; a backtrace of async code would bury it.
 export RUST_BACKTRACE := 0
 # Always the same packages and features, so that what they need is compiled once for all commands. Programs are built as
-# `cargo test` builds them beside the tests of their package: `cargo build` would choose other features again.
-EVERYTHING := --workspace --all-features --locked
+# `cargo test` builds them beside the tests of their package: `cargo build` would choose other features again. Clippy
+# compiles the code of this repository, and denies warnings: `cargo clippy` would have all that it needs checked once more.
+CARGO_TEST := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
+	cargo test --workspace --all-features --locked
 BIN := $(VENV)/bin
 BENCH := .local/bench/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -47,44 +49,63 @@ orderctl: ## Build orderctl into .local/bin (minutes the first time)
 	cargo install --locked --path crates/orderctl --root .local --no-track --force
 
 .PHONY: test
-test: lint unit end-to-end ## Run every check and test, on a local AWS of their own
+test: ## Run every check and test, on a local AWS of their own
+	@$(MAKE) --no-print-directory --jobs=3 lint release
+	@$(MAKE) --no-print-directory unit end-to-end
 
 .PHONY: lint
-lint: $(TOOLS) $(NODE_TOOLS) $(CHECKOV) ## Check formatting, code, template, its security, definition and README
+lint: lint-code lint-template ## Check formatting, code, template, its security, definition and README
+
+.PHONY: lint-code
+lint-code:
 	cargo fmt --all --check
-	cargo clippy $(EVERYTHING) --all-targets -- --deny warnings
+	$(CARGO_TEST) --no-run --all-targets
+	$(CARGO_TEST) --no-run --test command_line --test coverage --test end_to_end
+
+.PHONY: lint-template
+lint-template: $(TOOLS) $(NODE_TOOLS) $(CHECKOV)
 	cfn-lint template.yaml
 	sam validate --lint --region us-east-1
 	.local/checkov/bin/checkov --framework cloudformation --file template.yaml --compact --quiet --skip-download
 	$(BIN)/python local/definition.py --check
 
+# The functions as AWS gets them. The end-to-end tests build them, too: here, while other work leaves a core unused.
+.PHONY: release
+release: $(TOOLS)
+	@$(BIN)/python local/stack.py build
+
 .PHONY: unit
 unit:
-	cargo test $(EVERYTHING)
+	$(CARGO_TEST)
 
 .PHONY: end-to-end
 end-to-end: $(TOOLS)
 	$(BIN)/python local/stack.py test -- $(MAKE) --no-print-directory on-stack
-	$(BIN)/python tests/release.py
-	$(BIN)/python tests/runbook.py
+	$(BIN)/python local/stack.py run --auth -- $(MAKE) --no-print-directory in-operation
 
 # Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there.
 .PHONY: on-stack
 on-stack:
-	cargo test $(EVERYTHING) --no-run --test command_line
-	cargo test $(EVERYTHING) --test end_to_end -- --test-threads 32
-	cargo test $(EVERYTHING) --test coverage
+	$(CARGO_TEST) --no-run --test command_line
+	$(CARGO_TEST) --test end_to_end -- --test-threads 32
+	$(CARGO_TEST) --test coverage
 	FAILURES=1 target/debug/verify order-workflow
+
+# Needs a stack that `stack.py run --auth` starts.
+.PHONY: in-operation
+in-operation:
+	$(BIN)/python tests/release.py
+	$(BIN)/python tests/runbook.py
 
 STACK ?= order-workflow
 .PHONY: verify
 verify: $(TOOLS) ## Check the deployed STACK with your credentials: its contract, and what only AWS can answer
-	cargo test $(EVERYTHING) --no-run --test coverage
+	$(CARGO_TEST) --no-run --test coverage
 	target/debug/verify $(STACK)
 
 .PHONY: load
 load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, audit each of them
-	cargo test $(EVERYTHING) --no-run --test end_to_end
+	$(CARGO_TEST) --no-run --test end_to_end
 	$(BIN)/python local/stack.py run -- target/debug/load $(ORDERS)
 
 .PHONY: bench
@@ -102,11 +123,11 @@ cost: $(TOOLS) ## Write docs/cost.md: what orders cost on AWS, from real executi
 
 .PHONY: schemas
 schemas: ## Write the JSON Schemas of orders, events and messages anew from the Rust types
-	WRITE_SCHEMAS=1 cargo test $(EVERYTHING) --test schemas
+	WRITE_SCHEMAS=1 $(CARGO_TEST) --test schemas
 
 .PHONY: picture
 picture: $(TOOLS) ## Draw docs/desk.svg anew from a real desk
-	cargo test $(EVERYTHING) --no-run --test command_line --test end_to_end
+	$(CARGO_TEST) --no-run --test command_line --test end_to_end
 	$(BIN)/python local/stack.py run -- target/debug/picture
 
 .PHONY: fuzz

@@ -16,8 +16,10 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -346,6 +348,32 @@ def aws_cli(port, *arguments):
     return json.loads(done.stdout) if done.stdout.strip() else {}
 
 
+@cache
+def aws(service):
+    """A client of an AWS service, for a command that `stack.py run` runs. Tests make many calls: each as a process of the
+    AWS CLI would take minutes in sum."""
+    import boto3
+
+    return boto3.client(service)
+
+
+def until(look, what, seconds=60):
+    """Looks until there is something."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.2)
+    raise StackError(f"There was no {what} within {seconds} s")
+
+
+def port_in_use():
+    """The port of the local AWS on which `stack.py run` runs this command."""
+    if address := os.environ.get("AWS_ENDPOINT_URL"):
+        return urllib.parse.urlsplit(address).port
+    raise StackError("This needs a deployed stack: run it with `local/stack.py run --auth --`, as `make end-to-end` does")
+
+
 def outputs(port):
     """The deployed stack's outputs by name."""
     try:
@@ -388,9 +416,9 @@ def mocks():
     return {"StateMachines": {"mocked": {"TestCases": cases}}, "MockedResponses": responses}
 
 
-def run(argv):
-    """Runs a command with a stack of its own, named by its environment."""
-    with temporary_stack() as port:
+def run(argv, auth):
+    """Runs a command with a stack of its own, named by its environment. The local AWS enforces IAM if it is to."""
+    with temporary_stack({"AUTH": "true"} if auth else None) as port:
         return subprocess.run(argv, cwd=ROOT, env=environment_for(port) | outputs(port), check=False).returncode
 
 
@@ -429,8 +457,11 @@ def main():
     up.add_argument("--port", type=int, default=DEFAULT_PORT)
     commands.add_parser("deploy", help="build without optimization, and deploy to the running local AWS: a change in seconds")
     commands.add_parser("down", help="stop the local AWS; all that it holds is gone")
+    commands.add_parser("build", help="build the functions as AWS gets them")
     for name, what in (("run", "a command"), ("test", "tests")):
         command = commands.add_parser(name, help=f"run {what} against a stack of its own, and stop it afterwards")
+        if name == "run":
+            command.add_argument("--auth", action="store_true", help="enforce IAM")
         command.add_argument("argv", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
 
@@ -444,9 +475,11 @@ def main():
         usage(port)
     elif arguments.command == "down":
         aws.stop()
+    elif arguments.command == "build":
+        build()
     else:
         argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
-        return run_tests(argv) if arguments.command == "test" else run(argv)
+        return run_tests(argv) if arguments.command == "test" else run(argv, arguments.auth)
     return 0
 
 

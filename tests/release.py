@@ -15,7 +15,6 @@ enforces IAM here: an order in flight could not end without the role that was re
 import json
 import shutil
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,16 +25,15 @@ from stack import (
     ROOT,
     STACK_NAME,
     StackError,
-    aws_cli,
+    aws,
     deploy,
     outputs,
+    port_in_use,
     read_template,
     say,
-    temporary_stack,
+    until,
     write_template,
 )
-
-WAIT_SECONDS = 60
 
 
 class Stack:
@@ -43,36 +41,32 @@ class Stack:
         self.port = port
         self.outputs = outputs(port)
 
-    def aws(self, *arguments):
-        return aws_cli(self.port, *arguments)
-
     def place(self, order_id):
         order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"order_id": order_id}
         machine = self.outputs["StateMachineArn"]
-        start = ["stepfunctions", "start-execution", "--state-machine-arn", machine, "--name", order_id]
-        execution = self.aws(*start, "--input", json.dumps(order))["executionArn"]
+        started = aws("stepfunctions").start_execution(stateMachineArn=machine, name=order_id, input=json.dumps(order))
         key = {name: {"S": order[name]} for name in ("restaurant_id", "order_id")}
-        get = ["dynamodb", "get-item", "--table-name", self.outputs["OpenOrdersTableName"], "--key", json.dumps(key)]
 
         def token():
-            return self.aws(*get, "--query", "Item.task_token.S")
+            found = aws("dynamodb").get_item(TableName=self.outputs["OpenOrdersTableName"], Key=key)
+            return found.get("Item", {}).get("task_token", {}).get("S")
 
-        return Order(self, order_id, execution, until(token, f"task token of {order_id} in the table of open orders"))
+        token = until(token, f"task token of {order_id} in the table of open orders")
+        return Order(order_id, started["executionArn"], token)
 
 
 class Order:
     """An order that waits for its restaurant."""
 
-    def __init__(self, stack, order_id, execution, token):
-        self.stack, self.order_id, self.execution, self.token = stack, order_id, execution, token
+    def __init__(self, order_id, execution, token):
+        self.order_id, self.execution, self.token = order_id, execution, token
 
     def accept(self):
         """Gives the versions of the workflow's functions that served it, by function."""
-        answer = ["--task-output", json.dumps({"isAccepted": True})]
-        self.stack.aws("stepfunctions", "send-task-success", "--task-token", self.token, *answer)
+        aws("stepfunctions").send_task_success(taskToken=self.token, output=json.dumps({"isAccepted": True}))
 
         def ended():
-            found = self.stack.aws("stepfunctions", "describe-execution", "--execution-arn", self.execution)
+            found = aws("stepfunctions").describe_execution(executionArn=self.execution)
             return found if found["status"] != "RUNNING" else None
 
         end = until(ended, f"the end of {self.order_id}")
@@ -81,11 +75,10 @@ class Order:
         return {name: self.served_by(name) for name in FUNCTIONS if name != "open-orders"}
 
     def served_by(self, function):
-        events = ["logs", "filter-log-events", "--log-group-name", f"/aws/lambda/{STACK_NAME}/{function}"]
-        pattern = ["--filter-pattern", f'"{self.order_id}"']
+        group = f"/aws/lambda/{STACK_NAME}/{function}"
 
         def version():
-            for event in self.stack.aws(*events, *pattern)["events"]:
+            for event in aws("logs").filter_log_events(logGroupName=group, filterPattern=f'"{self.order_id}"')["events"]:
                 if event["message"].startswith("{"):
                     line = json.loads(event["message"])
                     if line.get("order_id") == self.order_id:
@@ -93,16 +86,6 @@ class Order:
             return None
 
         return until(version, f"the line of {self.order_id} in the log of {function}")
-
-
-def until(look, what):
-    """Looks until there is something, for some seconds."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.2)
-    raise StackError(f"There was no {what} within {WAIT_SECONDS} s")
 
 
 @contextmanager
@@ -147,8 +130,8 @@ def expect(changes, old, new):
 
 
 def main():
-    with temporary_stack({"AUTH": "true"}) as port, copy_of_the_build() as build:
-        stack = Stack(port)
+    with copy_of_the_build() as build:
+        stack = Stack(port_in_use())
         first = stack.place("ord-first")
         with (build / "NotifyUserFunction" / "bootstrap").open("ab") as bootstrap:
             bootstrap.write(b"\0")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs every command of docs/runbook.md, as it stands there, on the local AWS.
+"""Runs every command of docs/runbook.md, as it stands there, on the stack that `stack.py run` deployed.
 
 Before a section's commands run, a scenario makes what they are for: an order that failed, a dead letter. A command must
 succeed and print something. What the local AWS lacks is listed below, by name.
@@ -11,17 +11,12 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
-from functools import cache
 from pathlib import Path
 
-import boto3
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
-from stack import ROOT, STACK_NAME, StackError, environment_for, outputs, say, temporary_stack
+from stack import ROOT, STACK_NAME, StackError, aws, outputs, port_in_use, say, until
 
 PAGE = ROOT / "docs" / "runbook.md"
-WAIT_SECONDS = 60
 
 # Commands that are not run, by how they begin, and why.
 NOT_RUN = {
@@ -40,10 +35,8 @@ NOTHING = {"", "[]", "{}", "null", "None"}
 class Runbook:
     def __init__(self, port):
         self.outputs = outputs(port)
-        # For this test's own calls; the page's commands see the same.
-        os.environ.update(environment_for(port))
         # What the page's commands see, and leave behind for those after them.
-        self.environment = environment_for(port) | self.outputs
+        self.environment = os.environ | self.outputs
         self.environment["PATH"] = f"{ROOT / 'target' / 'debug'}{os.pathsep}{self.environment['PATH']}"
         self.events, self.customer = self.subscribe()
         # Of each order that was placed.
@@ -254,12 +247,6 @@ class Runbook:
         return found
 
 
-@cache
-def aws(service):
-    """A client of an AWS service; a process of the AWS CLI for each call would take minutes in sum."""
-    return boto3.client(service)
-
-
 def commands(page):
     """The commands in the page's bash blocks, each with its section and line. A command is as many lines as bash needs."""
     heading, block, begun, command = None, False, 0, ""
@@ -279,24 +266,8 @@ def commands(page):
                 command = ""
 
 
-def until(look, what):
-    """Looks until there is something, for some time."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.2)
-    raise StackError(f"There was no {what} within {WAIT_SECONDS} s")
-
-
-def check(port):
-    """Runs the page's commands against the stack that is deployed to the local AWS on this port."""
-    Runbook(port).check()
-
-
 def main():
-    with temporary_stack() as port:
-        check(port)
+    Runbook(port_in_use()).check()
     say(f"Every command of {PAGE.name} was run, but for those above")
 
 

@@ -32,9 +32,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use order::{MALFORMED_ANSWER, Status};
 use serde_json::{Value, json};
 use support::cases::{self, padded, seconds_from_now};
-use support::{
-    Deployed, Stack, TestOrder, output, patient_http_client, refusal, unique, use_deployed,
-};
+use support::{Deployed, Stack, TestOrder, output, refusal, unique, use_deployed};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
@@ -234,10 +232,10 @@ fn say(text: &str) {
 
 /// What makes requests. Before the host of some calls the SDK puts `sync-`, a host that the local AWS has not.
 fn http_client() -> SharedHttpClient {
+    let client = support::http_client();
     if !is_local() {
-        return functions::aws::http_client();
+        return client;
     }
-    let client = patient_http_client();
     http_client_fn(move |settings, components| {
         SharedHttpConnector::new(OneHost(client.http_connector(settings, components)))
     })

@@ -11,7 +11,7 @@ mod terminal;
 pub use definition::{Definition, Transition};
 pub use proxy::{Call, Fault, Faults};
 pub use stack::{
-    Deployed, Listener, SHORT_TIMEOUT, Stack, TestOrder, assume, aws, output, patient_http_client,
-    refusal, seconds, unique, use_deployed,
+    Deployed, Listener, SHORT_TIMEOUT, Stack, TestOrder, assume, aws, http_client, output, refusal,
+    seconds, unique, use_deployed,
 };
 pub use terminal::{Session, Terminal, orderctl_binary};

@@ -16,12 +16,11 @@ use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sfn::types::HistoryEvent;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
-use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::{
-    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use order::{Decision, Item, Order, RestaurantMessage, Status};
 
 use serde::de::DeserializeOwned;
@@ -73,19 +72,20 @@ pub fn use_deployed(stack: Deployed) {
     assert!(DEPLOYED.set(stack).is_ok(), "one process, one stack");
 }
 
-/// What makes requests to the local AWS, and waits for it on a busy machine, where a function would give up early to be
-/// tried again.
+/// The HTTP client of a test. That of the functions would give up a slow answer, or ask a queue again that waits; this one
+/// goes by its caller's time limits, and by the proxies that the environment names.
 #[must_use]
-pub fn patient_http_client() -> SharedHttpClient {
-    let settings = HttpConnectorSettings::builder()
-        .connect_timeout(PATIENCE)
-        .read_timeout(PATIENCE);
-    let connector = Connector::builder()
-        .connector_settings(settings.build())
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build();
-    let connector = SharedHttpConnector::new(connector);
-    http_client_fn(move |_, _| connector.clone())
+pub fn http_client() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector.build()
+    })
 }
 
 /// A name that nothing else has, by which it is seen who made what it names.
@@ -157,11 +157,14 @@ impl Stack {
         }
         let from_environment = || {
             let variable = |name: &str| std::env::var(name).ok();
-            let config = functions::aws::config_from(variable, patient_http_client());
+            let config = functions::aws::config_from(variable, http_client());
             let config = config
                 .expect("an environment for AWS clients")
                 .into_builder();
-            let patient = TimeoutConfig::builder().operation_timeout(PATIENCE);
+            // A function gives up early, to be tried again; a test waits for a busy machine.
+            let patient = TimeoutConfig::builder()
+                .connect_timeout(PATIENCE)
+                .operation_timeout(PATIENCE);
             config.timeout_config(patient.build()).build()
         };
         let config = DEPLOYED.get().map(|deployed| deployed.config.clone());

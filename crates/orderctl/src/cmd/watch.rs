@@ -91,7 +91,23 @@ pub async fn watch(
             && announced <= over
         {
             announced = over + 1;
-            announce(visit, deadline, output)?;
+            let until = time_of_day(deadline);
+            output.line(
+                || {
+                    format!(
+                        "{}  {:<28} until {until}",
+                        time_of_day(timestamp(visit.entered)),
+                        visit.state
+                    )
+                },
+                || {
+                    let mut json = visit.json();
+                    if let Some(json) = json.as_object_mut() {
+                        json.insert("respond_by".into(), deadline.to_string().into());
+                    }
+                    json
+                },
+            )?;
         }
         let looked = Instant::now();
         let mut read = looked;
@@ -99,7 +115,7 @@ pub async fn watch(
         let pause = rest.mul_f64(fastrand::f64().mul_add(0.4, 0.8));
         while looked.elapsed() < pause {
             if let Some(visit) = current.filter(|_| live) {
-                draw(visit, deadline)?;
+                count_down(visit, deadline)?;
             }
             sleep(TICK).await;
             // The table may be read more often than executions. A new status there means that something has happened.
@@ -133,41 +149,16 @@ pub async fn watch(
     }
 }
 
-/// A line for the state that waits for the restaurant, where nothing counts down.
-fn announce(visit: &Visit, deadline: Timestamp, output: Output) -> Result<(), Failure> {
-    let until = time_of_day(deadline);
-    output.line(
-        || {
-            format!(
-                "{}  {:<28} until {until}",
-                time_of_day(timestamp(visit.entered)),
-                visit.state
-            )
-        },
-        || {
-            let mut json = visit.json();
-            if let Some(json) = json.as_object_mut() {
-                json.insert("respond_by".into(), deadline.to_string().into());
-            }
-            json
-        },
-    )
-}
-
-/// The line of the current state, with the time that is left.
-fn draw(visit: &Visit, deadline: Option<Timestamp>) -> Result<(), Failure> {
-    let left = deadline.map_or_else(String::new, |deadline| {
-        format!("{} left", clock(left_until(deadline)))
-    });
+/// Draws the line that shows the current state, and how much time is left.
+fn count_down(visit: &Visit, deadline: Option<Timestamp>) -> Result<(), Failure> {
+    let left = deadline.map(|deadline| format!("{} left", clock(left_until(deadline))));
+    let left = left.unwrap_or_default();
+    let entered = time_of_day(timestamp(visit.entered));
     clear(true)?;
     let mut out = io::stdout();
-    write!(
-        out,
-        "{}  {:<28} {left:>8}",
-        time_of_day(timestamp(visit.entered)),
-        visit.state
-    )?;
-    Ok(out.flush()?)
+    write!(out, "{entered}  {:<28} {left:>8}", visit.state)?;
+    out.flush()?;
+    Ok(())
 }
 
 /// Takes back the line that shows the current state.
