@@ -117,6 +117,11 @@ bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and 
 		.local/bench/results.json $(ONLY)
 	$(BIN)/python bench/report.py .local/bench/results.json
 
+.PHONY: desks
+desks: $(TOOLS) ## Measure how a restaurant's view of its open orders scales
+	$(CARGO_TEST) --no-run --test command_line
+	$(BIN)/python local/stack.py run -- $(BIN)/python bench/desks.py
+
 .PHONY: cost
 cost: $(TOOLS) ## Write docs/cost.md: what orders cost on AWS, from real executions and what bench measured
 	$(BIN)/python local/stack.py run -- $(BIN)/python bench/cost.py

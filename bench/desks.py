@@ -61,14 +61,13 @@ def looks(table, machine):
     for number in range(100):
         fill(table, f"other-{number}", OTHERS // 100)
     took[f"with {OTHERS:,} open orders of others"] = [look("few") for _ in range(LOOKS)]
-    # Both kinds in turns again, since a machine is not as fast at one time as at another.
     took["beside 10 new orders a second"] = []
     with placing(machine, 10, "busy"):
         time.sleep(3)
         for _ in range(LOOKS):
             took["beside 10 new orders a second"].append(look("few"))
     base = statistics.median(took["of a restaurant with nothing else"])
-    rows = [[name, number(statistics.median(ms)), number(max(ms)), f"{statistics.median(ms) / base:.2f}"] for name, ms in took.items()]
+    rows = [[name, whole(statistics.median(ms)), whole(max(ms)), f"{statistics.median(ms) / base:.2f}"] for name, ms in took.items()]
     show(f"A look at {OPEN} open orders", ["a look", "median, ms", "longest, ms", "ratio"], rows)
 
 
@@ -204,7 +203,7 @@ def seconds(took):
     return [f"{value:.2f}" for value in (took[len(took) // 2], took[int(len(took) * 0.95)], took[-1])]
 
 
-def number(ms):
+def whole(ms):
     return f"{ms:.0f}"
 
 

@@ -226,7 +226,12 @@ class Runbook:
         for name in ("runbook-events", "runbook-customer"):
             url = aws("sqs").create_queue(QueueName=name)["QueueUrl"]
             found = aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-            queues.append((url, found["Attributes"]["QueueArn"]))
+            arn = found["Attributes"]["QueueArn"]
+            senders = {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}
+            allowed = {"Effect": "Allow", "Principal": senders, "Action": "sqs:SendMessage", "Resource": arn}
+            policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+            aws("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+            queues.append((url, arn))
         (events, events_arn), (customer, customer_arn) = queues
         bus = self.outputs["EventBusName"]
         pattern = json.dumps({"source": ["order-processing"], "detail-type": ["ORDER_REJECTED"]})
