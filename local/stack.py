@@ -418,7 +418,10 @@ def mocks():
 
 def run(argv, auth):
     """Runs a command with a stack of its own, named by its environment. The local AWS enforces IAM if it is to."""
-    with temporary_stack({"AUTH": "true"} if auth else None) as port:
+    # An account of AWS runs so many functions at once and refuses more, which the workflow then tries again. Without a limit
+    # that this machine can bear, a thousand orders at once would start a thousand processes.
+    extra = {"LAMBDA_ACCOUNT_CONCURRENCY": "32"}
+    with temporary_stack(extra | ({"AUTH": "true"} if auth else {})) as port:
         return subprocess.run(argv, cwd=ROOT, env=environment_for(port) | outputs(port), check=False).returncode
 
 
