@@ -37,7 +37,7 @@ NO_PROXY = ",".join(filter(None, [HOST, "localhost", os.environ.get("no_proxy") 
 STACK_NAME = "order-workflow"
 # How the homes of local AWSs begin that live as long as one command.
 TEMPORARY = "temporary-"
-FUNCTIONS = ["save-order", "update-status", "notify-user", "open-orders"]
+FUNCTIONS = ["save-order", "update-status", "notify-user", "open-orders", "web", "web-links"]
 START_SECONDS = 60
 STOP_SECONDS = 10
 
@@ -78,7 +78,8 @@ class LocalAws:
         say(f"Starting the local AWS on http://{HOST}:{port}")
         environment = environment_for(port) | {
             "BIND_HOST": HOST,
-            "MINISTACK_HOST": HOST,
+            # Part of the address of the pages, at <id>.execute-api.localhost.
+            "MINISTACK_HOST": "localhost",
             "GATEWAY_PORT": str(port),
             "IOT_MTLS_ENABLED": "false",
             "MINISTACK_REGION": REGION,
@@ -318,16 +319,26 @@ def take_out_what_is_lacking(resources):
             document["Statement"] = [each for each in document["Statement"] if each.get("Sid") != "OnlyOverTls"]
 
 
+def adapt(folder):
+    """Writes a built template and those nested in it as the local AWS needs them; gives the path of the outer one."""
+    template = read_template(folder / "template.yaml")
+    take_out_what_is_lacking(template["Resources"])
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Application":
+            nested = folder / resource["Properties"]["Location"]
+            resource["Properties"]["Location"] = str(adapt(nested.parent).relative_to(folder))
+    adapted = folder / "local.yaml"
+    write_template(adapted, template)
+    return adapted
+
+
 def deploy(port, build=BUILD, *parameters):
     """Deploys what was built, but for what the local AWS lacks."""
-    template = read_template(build / "template.yaml")
-    take_out_what_is_lacking(template["Resources"])
-    adapted = build / "local.yaml"
-    write_template(adapted, template)
+    adapted = adapt(build)
     run_step(
         f"Deploying the stack {STACK_NAME} to the local AWS with SAM",
         ["sam", "deploy", "--config-file", ROOT / "samconfig.toml", "--config-env", "local", "--template-file", adapted]
-        + ["--parameter-overrides", f"Architecture={architecture()}", *parameters],
+        + ["--parameter-overrides", f"Architecture={architecture()}", "Web=true", *parameters],
         environment_for(port),
         STATE / "sam-deploy.log",
     )

@@ -125,6 +125,8 @@ pub fn init_logs() {
                 .with_default(LevelFilter::WARN)
                 .with_target("functions", LevelFilter::INFO)
                 .with_target("open_orders", LevelFilter::INFO)
+                // And `web_links`.
+                .with_target("web", LevelFilter::INFO)
                 // Repeats every error that `run` logs.
                 .with_target("lambda_runtime::layers::panic", LevelFilter::OFF),
         )

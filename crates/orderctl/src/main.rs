@@ -17,6 +17,7 @@ use crate::cmd::cancel::Cancel;
 use crate::cmd::desk::Desk;
 use crate::cmd::events::Events;
 use crate::cmd::inbox::Inbox;
+use crate::cmd::link::Link;
 use crate::cmd::place::Place;
 use crate::cmd::retry::Retry;
 use crate::cmd::show::Show;
@@ -60,6 +61,7 @@ enum Command {
     Reject(Reject),
     Fail(Fail),
     Cancel(Cancel),
+    Link(Link),
     Events(Events),
     Retry(Retry),
     Desk(Desk),
@@ -108,6 +110,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Reject(reject) => reject.run(&stack, output).await,
         Command::Fail(fail) => fail.run(&stack, output).await,
         Command::Cancel(cancel) => cancel.run(&stack, output).await,
+        Command::Link(link) => link.run(&stack, output).await,
         Command::Events(events) => events.run(&stack, output).await,
         Command::Retry(retry) => retry.run(&stack, output).await,
         Command::Desk(desk) => desk.run(&stack).await,

@@ -34,6 +34,16 @@ pub struct StackArgs {
     pub region: Option<String>,
 }
 
+/// The web pages, where the stack has them.
+#[derive(Clone, Debug)]
+pub struct Web {
+    pub url: String,
+    pub epoch: String,
+    pub restaurants_key: String,
+    pub customers_key: String,
+    pub revocations: String,
+}
+
 /// The stack's resources and the clients of the services that they belong to.
 #[derive(Clone, Debug)]
 pub struct Stack {
@@ -42,10 +52,12 @@ pub struct Stack {
     pub table: String,
     pub bus: String,
     pub open_orders: String,
+    web: Option<Web>,
     pub sfn: aws_sdk_sfn::Client,
     pub dynamodb: aws_sdk_dynamodb::Client,
     pub sqs: aws_sdk_sqs::Client,
     pub events: aws_sdk_eventbridge::Client,
+    pub kms: aws_sdk_kms::Client,
 }
 
 impl Stack {
@@ -88,10 +100,35 @@ impl Stack {
             table: output("OrdersTableName")?,
             bus: output("EventBusName")?,
             open_orders: output("OpenOrdersTableName")?,
+            web: outputs
+                .get("WebUrl")
+                .map(|url| {
+                    Ok::<_, Failure>(Web {
+                        url: url.clone(),
+                        epoch: output("LinkEpoch")?,
+                        restaurants_key: output("RestaurantLinksKeyArn")?,
+                        customers_key: output("CustomerLinksKeyArn")?,
+                        revocations: output("RevocationsTableName")?,
+                    })
+                })
+                .transpose()?,
             sfn: aws_sdk_sfn::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
             events: aws_sdk_eventbridge::Client::new(&config),
+            kms: aws_sdk_kms::Client::new(&config),
+        })
+    }
+}
+
+impl Stack {
+    /// The stack's web pages.
+    pub fn web(&self) -> Result<&Web, Failure> {
+        self.web.as_ref().ok_or_else(|| {
+            Failure::other(format!(
+                "the stack {} has no web pages: it was deployed without Web=true",
+                self.name
+            ))
         })
     }
 }

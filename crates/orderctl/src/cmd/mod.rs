@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod desk;
 pub mod events;
 pub mod inbox;
+pub mod link;
 pub mod place;
 pub mod retry;
 pub mod show;

@@ -4,12 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_sdk_sfn::error::ProvideErrorMetadata;
+use links::Kind;
 use order::Order;
 use serde_json::json;
 
 use crate::aws::stack::{Stack, StackArgs};
+use crate::cmd::link::make;
 use crate::cmd::watch::watch;
-use crate::failure::{Failure, Kind, aws};
+use crate::failure::{Failure, Kind as Exit, aws};
 use crate::render::Output;
 
 /// Place an order
@@ -21,6 +23,7 @@ use crate::render::Output;
 Examples:
   orderctl place order.json
   orderctl place order.json --watch
+  orderctl place order.json --link
   jq '.order_id = \"ord-2002\"' order.json | orderctl place -")]
 pub struct Place {
     /// File with the order as JSON; - for standard input
@@ -29,6 +32,9 @@ pub struct Place {
     /// Follow the order to its outcome
     #[arg(long)]
     watch: bool,
+    /// Print a link with which its customer follows and cancels the order
+    #[arg(long)]
+    link: bool,
 }
 
 impl Place {
@@ -36,11 +42,26 @@ impl Place {
         // Whatever can be said without AWS is said without it.
         let order = read(&self.file)?;
         let stack = Stack::find(stack).await?;
+        if self.link {
+            stack.web()?;
+        }
         let execution = place(&stack, &order).await?;
         let id = &order.order_id;
+        let link = if self.link {
+            let valid = Kind::Customer.usual_validity();
+            Some(make(&stack, Kind::Customer, id, Some(valid)).await?.0)
+        } else {
+            None
+        };
         output.line(
-            || format!("{id}  placed: {execution}"),
-            || json!({ "order_id": id, "execution_arn": execution }),
+            || match &link {
+                None => format!("{id}  placed: {execution}"),
+                Some(link) => format!("{id}  placed: {execution}\n{link}"),
+            },
+            || match &link {
+                None => json!({ "order_id": id, "execution_arn": execution }),
+                Some(link) => json!({ "order_id": id, "execution_arn": execution, "link": link }),
+            },
         )?;
         if self.watch {
             watch(&stack, id, Some(&execution), output).await?;
@@ -61,7 +82,7 @@ fn read(file: &Path) -> Result<Order, Failure> {
         let problems: Vec<_> = invalid.problems.iter().map(ToString::to_string).collect();
         let problems = problems.join("\n  ");
         Failure::new(
-            Kind::Invalid,
+            Exit::Invalid,
             format!("{name} is not a valid order, and nothing was sent:\n  {problems}"),
         )
     })
@@ -81,7 +102,7 @@ async fn place(stack: &Stack, order: &Order) -> Result<String, Failure> {
     match started {
         Ok(started) => Ok(started.execution_arn),
         Err(error) if error.code() == Some("ExecutionAlreadyExists") => Err(Failure::new(
-            Kind::PlacedAlready,
+            Exit::PlacedAlready,
             format!(
                 "an order {id} was placed before, and nothing was changed: see `orderctl show {id}`"
             ),

@@ -1,0 +1,169 @@
+//! `web-links`: signs a link for each order that waits for its restaurant, and publishes it on the topic of links.
+//!
+//! The messages are those that restaurants are sent, by a queue. One may come twice: then there are two links, and both
+//! hold.
+
+use std::time::SystemTime;
+
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
+use aws_sdk_sns::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_sns::types::MessageAttributeValue;
+use functions::{Error, aws};
+use futures_util::future::join_all;
+use links::{Claim, Kind, SHOWN_AFTER_DEADLINE};
+use serde::{Deserialize, Serialize};
+
+/// What Lambda brings from the queue.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
+#[derive(Deserialize)]
+pub struct Batch {
+    /// The messages.
+    #[serde(rename = "Records")]
+    pub messages: Vec<Message>,
+}
+
+/// One message of the queue. Its body holds a task token, so it cannot be printed.
+#[derive(Deserialize)]
+pub struct Message {
+    /// By which a failure of this message alone is reported.
+    #[serde(rename = "messageId")]
+    pub id: String,
+    /// What the restaurant is sent, as JSON.
+    pub body: String,
+}
+
+/// The messages that are to come again. All others are done.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Failures {
+    #[serde(rename = "batchItemFailures")]
+    items: Vec<Failed>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Failed {
+    #[serde(rename = "itemIdentifier")]
+    id: String,
+}
+
+/// What a link needs of an order. The rest of the message, and the token, is not kept.
+#[derive(Deserialize)]
+struct Offer {
+    order_id: String,
+    restaurant_id: String,
+    respond_by: String,
+}
+
+/// What links are made with.
+pub struct Links {
+    /// Signs them.
+    pub kms: aws_sdk_kms::Client,
+    /// The key that signs.
+    pub key: String,
+    /// Publishes them.
+    pub sns: aws_sdk_sns::Client,
+    /// The topic of links.
+    pub topic: String,
+    /// The address of the pages.
+    pub site: String,
+    /// The stack's link epoch.
+    pub epoch: String,
+}
+
+impl Links {
+    /// Publishes a link for each message of a batch, all at once, and logs one line for each: what came of it, for which
+    /// order. The line holds nothing else.
+    pub async fn publish(&self, now: SystemTime, batch: Batch) -> Failures {
+        let one = async |message: Message| {
+            let offer: Option<Offer> = serde_json::from_str(&message.body).ok();
+            let order_id = offer.as_ref().map(|offer| offer.order_id.clone());
+            let result = match offer {
+                Some(offer) => self.publish_one(now, &offer).await,
+                None => Err(Error::Misconfigured(
+                    "the message is no order for a restaurant".into(),
+                )),
+            };
+            let message_id = message.id;
+            match result {
+                Ok(outcome) => {
+                    tracing::info!(order_id, message_id, outcome, "link made");
+                    None
+                }
+                Err(error) => {
+                    let outcome = error.name();
+                    let error = error.to_string();
+                    tracing::error!(order_id, message_id, outcome, error, "link not made");
+                    Some(Failed { id: message_id })
+                }
+            }
+        };
+        let results = join_all(batch.messages.into_iter().map(one)).await;
+        Failures {
+            items: results.into_iter().flatten().collect(),
+        }
+    }
+
+    /// Gives what was done, in a word for the log.
+    async fn publish_one(&self, now: SystemTime, offer: &Offer) -> Result<&'static str, Error> {
+        let Some((issued, deadline)) = times(now, &offer.respond_by) else {
+            return Err(Error::Misconfigured(
+                "the order's deadline cannot be read".into(),
+            ));
+        };
+        if deadline <= issued {
+            return Ok("too late");
+        }
+        let claim = Claim {
+            kind: Kind::Order,
+            id: offer.order_id.clone(),
+            issued,
+            expires: deadline + SHOWN_AFTER_DEADLINE,
+        };
+        let signed = self
+            .kms
+            .sign()
+            .key_id(&self.key)
+            .message(Blob::new(claim.signed_text(&self.epoch)))
+            .message_type(MessageType::Raw)
+            .signing_algorithm(SigningAlgorithmSpec::EcdsaSha256)
+            .send()
+            .await
+            .map_err(|error| {
+                aws::failure("signing the link", &error, Error::NotificationUnavailable)
+            })?;
+        let signature = signed.signature.unwrap_or_else(|| Blob::new([]));
+        let url = claim.url(&self.site, signature.as_ref());
+        let order_id = &offer.order_id;
+        let until = offer.respond_by.get(11..16).unwrap_or_default();
+        let restaurant = MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(&offer.restaurant_id)
+            .build()
+            .map_err(|_| Error::Misconfigured("the message cannot be made".into()))?;
+        self.sns
+            .publish()
+            .topic_arn(&self.topic)
+            .subject(format!("Order {order_id}"))
+            .message(format!(
+                "Order {order_id} waits for your answer until {until} UTC.\nSee and answer it: {url}"
+            ))
+            .message_attributes("restaurant_id", restaurant)
+            .send()
+            .await
+            .map_err(|error| {
+                aws::failure("publishing the link", &error, Error::NotificationUnavailable)
+            })?;
+        Ok("published")
+    }
+}
+
+/// Now, and a deadline in RFC 3339: both in seconds since 1970.
+fn times(now: SystemTime, respond_by: &str) -> Option<(u64, u64)> {
+    let deadline = DateTime::from_str(respond_by, DateTimeFormat::DateTime).ok()?;
+    let now = DateTime::from(now);
+    Some((
+        now.secs().try_into().ok()?,
+        deadline.secs().try_into().ok()?,
+    ))
+}

@@ -1,0 +1,282 @@
+//! `web`: the pages on which restaurants answer orders, and customers follow and cancel them. docs/web.md has what they
+//! promise.
+//!
+//! A request is taken in this order: its link is verified, without AWS; its sender, where it is to change anything; then
+//! whether the link was revoked. Only then are orders read.
+
+pub mod access;
+pub mod http;
+mod marks;
+pub mod orders;
+mod pages;
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use functions::Error;
+use links::{Claim, Kind};
+use order::{MAX_REASON, Status, is_order_id};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::access::{Revocations, Verifier};
+use crate::http::{Request, Response};
+use crate::marks::{Choice, Mark, Marks};
+use crate::orders::{Answer, Orders, Sent, rfc_3339};
+use crate::pages::Notice;
+pub use crate::pages::View;
+
+/// How long a request may take. Below the function's `Timeout` in `web/template.yaml`, so that there is a page in any case.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+/// In how many minutes an accepted order may be ready at the latest: what the workflow takes is a day.
+const LONGEST: u64 = 24 * 60 - 1;
+
+/// What the pages are made with.
+pub struct Site {
+    /// The address of the pages, such as `https://orders.example.com`: the `Origin` of their own forms.
+    pub origin: String,
+    /// Verifies links.
+    pub verifier: Verifier,
+    /// Which links are void.
+    pub revocations: Revocations,
+    /// The orders.
+    pub orders: Orders,
+}
+
+/// Which page of a link.
+struct Address {
+    kind: Kind,
+    marks: Marks,
+}
+
+impl Address {
+    /// `/<kind>`, and `/<kind>/sent/<marks>` after answers.
+    fn of(path: &str) -> Option<Self> {
+        let mut parts = path.strip_prefix('/')?.split('/');
+        let kind = Kind::named(parts.next()?)?;
+        let marks = match (parts.next(), parts.next(), parts.next()) {
+            (None, _, _) => Marks::default(),
+            (Some("sent"), Some(marks), None) => Marks::read(marks)?,
+            _ => return None,
+        };
+        Some(Self { kind, marks })
+    }
+}
+
+impl Site {
+    /// Answers a request at a time (seconds since 1970).
+    pub async fn serve(&self, request: &Request, now: u64) -> Response {
+        let response = match request.method() {
+            "GET" | "HEAD" | "POST" => timeout(PATIENCE, self.respond(request, now))
+                .await
+                .unwrap_or_else(|_| {
+                    tracing::error!(method = request.method(), "page not served in time");
+                    let sent = request.method() == "POST";
+                    let notice = if sent {
+                        Notice::PerhapsSent
+                    } else {
+                        Notice::Unavailable
+                    };
+                    pages::notice(request, notice)
+                }),
+            // Nobody else's page may do anything here: no CORS.
+            "OPTIONS" => Response::html(204, String::new()),
+            _ => pages::notice(request, Notice::NoSuchMethod),
+        };
+        let mut response = response
+            .with("allow", "GET, HEAD, OPTIONS, POST")
+            .with("x-now", now.to_string());
+        if request.method() == "HEAD" {
+            response.body.clear();
+        }
+        response
+    }
+
+    async fn respond(&self, request: &Request, now: u64) -> Response {
+        let posted = request.method() == "POST";
+        match request.raw_path.as_str() {
+            "/page.css" if !posted => return pages::style(),
+            "/page.js" if !posted => return pages::script(),
+            _ => {}
+        }
+        let Some(address) = Address::of(&request.raw_path) else {
+            return pages::notice(request, Notice::NoSuchPage);
+        };
+        let claim = self
+            .verifier
+            .verify(address.kind, &request.raw_query_string, now);
+        let Some(claim) = claim else {
+            return pages::notice(request, Notice::Refused);
+        };
+        if posted && request.is_from_elsewhere(&self.origin) {
+            return pages::notice(request, Notice::FromElsewhere);
+        }
+        let result = match self.revocations.has(&claim, now).await {
+            Ok(true) => Ok(pages::notice(request, Notice::Refused)),
+            Ok(false) if posted => self.act(request, &claim, address.marks, now).await,
+            Ok(false) => self.view(request, &claim, &address.marks, now).await,
+            Err(error) => Err(error),
+        };
+        result.unwrap_or_else(|error| {
+            tracing::error!(kind = claim.kind.as_str(), posted, %error, "page not served");
+            let notice = if posted {
+                Notice::NotSent
+            } else {
+                Notice::Unavailable
+            };
+            pages::notice(request, notice)
+        })
+    }
+
+    /// Shows what the link shows, and changes nothing.
+    async fn view(
+        &self,
+        request: &Request,
+        claim: &Claim,
+        marks: &Marks,
+        now: u64,
+    ) -> Result<Response, Error> {
+        let view = match claim.kind {
+            Kind::Restaurant => {
+                let lists = self.orders.lists(&claim.id, now).await?;
+                View::restaurant(&claim.id, lists, marks, now)
+            }
+            Kind::Order => match self.orders.read(&claim.id).await? {
+                Some(order) => View::order(order, claim.deadline(), marks, now),
+                None => View::NotYet,
+            },
+            Kind::Customer => match self.orders.read(&claim.id).await? {
+                Some(order) => View::customer(order, marks),
+                None => View::NotYet,
+            },
+        };
+        if request.wants_json() {
+            return Ok(Response::json(200, &json!(view)));
+        }
+        let page = pages::page(&view, now);
+        // What a page says changes seldom between two looks of its script, which then need not be sent it.
+        let mut hasher = DefaultHasher::new();
+        page.main.hash(&mut hasher);
+        let tag = format!("\"{:016x}\"", hasher.finish());
+        if request.header("if-none-match") == Some(tag.as_str()) {
+            return Ok(Response::html(304, String::new()).with("etag", tag));
+        }
+        Ok(Response::html(200, page.whole(now)).with("etag", tag))
+    }
+
+    /// Takes an answer, and leads on to what became of it.
+    async fn act(
+        &self,
+        request: &Request,
+        claim: &Claim,
+        mut marks: Marks,
+        now: u64,
+    ) -> Result<Response, Error> {
+        let notice = |notice| Ok(pages::notice(request, notice));
+        let Some(form) = request.form() else {
+            return notice(Notice::Unreadable);
+        };
+        let order_id = match (claim.kind, form.get("order")) {
+            (Kind::Restaurant, Some(order_id)) if is_order_id(order_id) => order_id.as_str(),
+            (Kind::Order | Kind::Customer, None) => claim.id.as_str(),
+            _ => return notice(Notice::Unreadable),
+        };
+        let (choice, answer) = match answer(claim.kind, &form, now) {
+            Ok(answer) => answer,
+            Err(said) => return notice(said),
+        };
+        if claim.kind == Kind::Order && now >= claim.deadline() {
+            return notice(Notice::TooLate);
+        }
+        // Who opens a link in an e-mail or a message may be no person: one question more.
+        if claim.kind != Kind::Restaurant && form.get("sure").map(String::as_str) != Some("yes") {
+            let view = View::confirm(claim, &answer, now);
+            return Ok(if request.wants_json() {
+                Response::json(422, &json!({ "error": "the form has no field sure=yes" }))
+            } else {
+                Response::html(200, pages::page(&view, now).whole(now))
+            });
+        }
+        let restaurant_id = match claim.kind {
+            Kind::Restaurant => claim.id.clone(),
+            Kind::Order | Kind::Customer => match self.orders.read(order_id).await? {
+                None => return notice(Notice::NotOpen),
+                Some(order) if order.status == Status::Placed => order.restaurant_id,
+                Some(_) => {
+                    marks.add(Mark::new(order_id, choice, false));
+                    return Ok(see_other(claim, &marks, request));
+                }
+            },
+        };
+        let sent = self
+            .orders
+            .answer(&restaurant_id, order_id, &answer, now)
+            .await?;
+        tracing::info!(
+            kind = claim.kind.as_str(),
+            order_id,
+            ?choice,
+            ?sent,
+            "answer given"
+        );
+        match sent {
+            Sent::NotOpen => notice(Notice::NotOpen),
+            Sent::Unheard => notice(Notice::PerhapsSent),
+            Sent::Taken | Sent::Refused => {
+                marks.add(Mark::new(order_id, choice, sent == Sent::Taken));
+                Ok(see_other(claim, &marks, request))
+            }
+        }
+    }
+}
+
+/// On to what became of the answers that were given with a link.
+fn see_other(claim: &Claim, marks: &Marks, request: &Request) -> Response {
+    Response::see_other(format!(
+        "/{}/sent/{}?{}",
+        claim.kind,
+        marks.written(),
+        request.raw_query_string
+    ))
+}
+
+/// The answer that a form gives, or what it lacks. Nothing is preset: an empty form says nothing.
+fn answer(
+    kind: Kind,
+    form: &HashMap<String, String>,
+    now: u64,
+) -> Result<(Choice, Answer), Notice> {
+    let text = |name: &str| {
+        let text = form.get(name).map(|text| text.trim()).unwrap_or_default();
+        match text.chars().count() {
+            0 => Ok(None),
+            count if count > MAX_REASON => Err(Notice::TooLong),
+            _ => Ok(Some(text.to_owned())),
+        }
+    };
+    match (kind, form.get("do").map(String::as_str)) {
+        (Kind::Restaurant | Kind::Order, Some("accept")) => {
+            let minutes = form.get("minutes").and_then(|minutes| minutes.parse().ok());
+            let minutes = minutes.filter(|minutes| (1..=LONGEST).contains(minutes));
+            let ready_at = rfc_3339(now + 60 * minutes.ok_or(Notice::NoMinutes)?);
+            Ok((Choice::Accept, Answer::Accept { ready_at }))
+        }
+        (Kind::Restaurant | Kind::Order, Some("decline")) => {
+            let reason = match text("other")? {
+                Some(other) => other,
+                None => text("reason")?.ok_or(Notice::NoReason)?,
+            };
+            Ok((Choice::Decline, Answer::Decline { reason }))
+        }
+        (Kind::Restaurant | Kind::Order, Some("problem")) => {
+            let cause = text("problem")?.ok_or(Notice::NoProblem)?;
+            Ok((Choice::Problem, Answer::Problem { cause }))
+        }
+        (Kind::Customer, Some("cancel")) => {
+            let reason = text("reason")?;
+            Ok((Choice::Cancel, Answer::Cancel { reason }))
+        }
+        _ => Err(Notice::Unreadable),
+    }
+}

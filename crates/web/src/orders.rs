@@ -1,0 +1,292 @@
+//! What the pages read of orders, and how they answer them.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sfn::config::http::HttpResponse;
+use aws_sdk_sfn::config::retry::RetryConfig;
+use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
+use functions::{Error, aws};
+use futures_util::future::try_join;
+use order::{Item, RestaurantAnswer, Status, StoredOrder, indexes};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// How many orders a list shows.
+const PAGE: usize = 100;
+
+/// What a restaurant's page shows of an order that waits. The task token is not read.
+#[derive(Deserialize)]
+pub struct Waiting {
+    /// Which order.
+    pub order_id: String,
+    /// What was ordered.
+    pub items: Vec<Item>,
+    /// ISO 4217 code.
+    pub currency: iso_currency::Currency,
+    /// The price of all items, in the currency's minor unit.
+    pub total_amount: u64,
+    /// What the customer wants the restaurant to know.
+    pub note: Option<String>,
+    /// Until when an answer counts (RFC 3339, UTC).
+    pub respond_by: String,
+}
+
+/// What a restaurant's page shows of an order that has ended.
+#[derive(Deserialize)]
+pub struct Closed {
+    /// Which order.
+    pub order_id: String,
+    /// How it ended.
+    pub status: Status,
+    /// When (RFC 3339, UTC).
+    pub closed_at: String,
+}
+
+/// A restaurant's orders.
+pub struct Lists {
+    /// Those that wait, the most urgent first.
+    pub open: Vec<Waiting>,
+    /// Whether more wait than are listed.
+    pub more: bool,
+    /// Those that ended in the last hour, the latest first.
+    pub closed: Vec<Closed>,
+}
+
+/// An order's row in the table of open orders, as far as an answer needs it. Holds the task token, so it cannot be printed.
+#[derive(Deserialize)]
+struct Row {
+    task_token: Option<String>,
+    expires_at: u64,
+}
+
+/// What is said of an order.
+pub enum Answer {
+    /// The restaurant takes it.
+    Accept {
+        /// When it is ready (RFC 3339).
+        ready_at: String,
+    },
+    /// The restaurant declines it.
+    Decline {
+        /// Why, for the customer.
+        reason: String,
+    },
+    /// The restaurant can do neither.
+    Problem {
+        /// Why, for operations.
+        cause: String,
+    },
+    /// The customer wants it no more.
+    Cancel {
+        /// Why, if the customer says it.
+        reason: Option<String>,
+    },
+}
+
+/// What came of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Step Functions took it.
+    Taken,
+    /// The order was answered before, or its time is over.
+    Refused,
+    /// It is not known whether it arrived.
+    Unheard,
+    /// The order's restaurant is not asked at the moment, or there is no such order of that restaurant. Nothing was sent.
+    NotOpen,
+}
+
+/// The tables and the workflow.
+pub struct Orders {
+    /// The client of the tables.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// The client of the workflow.
+    pub sfn: aws_sdk_sfn::Client,
+    /// The table of orders.
+    pub orders: String,
+    /// The table of open orders.
+    pub open_orders: String,
+}
+
+impl Orders {
+    /// An order as it is now, if it is stored.
+    pub async fn read(&self, order_id: &str) -> Result<Option<StoredOrder>, Error> {
+        let read = self
+            .dynamodb
+            .get_item()
+            .table_name(&self.orders)
+            .key("order_id", AttributeValue::S(order_id.into()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| aws::failure("reading the order", &error, Error::StoreUnavailable))?;
+        let unreadable = |_| Error::unreadable_item(order_id);
+        read.item
+            .map(serde_dynamo::from_item)
+            .transpose()
+            .map_err(unreadable)
+    }
+
+    /// A restaurant's open orders, and those that ended in the last hour.
+    pub async fn lists(&self, restaurant_id: &str, now: u64) -> Result<Lists, Error> {
+        // As the table has them, so that they compare as text.
+        let due = format!("{}.000Z", rfc_3339(now).trim_end_matches('Z'));
+        let ended = rfc_3339(now.saturating_sub(order::KEPT));
+        let open = self
+            .dynamodb
+            .query()
+            .table_name(&self.open_orders)
+            .index_name(indexes::OPEN)
+            .key_condition_expression("restaurant_id = :r AND respond_by > :t")
+            .projection_expression("order_id, #items, currency, total_amount, note, respond_by")
+            .expression_attribute_names("#items", "items")
+            .expression_attribute_values(":r", AttributeValue::S(restaurant_id.into()))
+            .expression_attribute_values(":t", AttributeValue::S(due))
+            .limit(101)
+            .send();
+        let closed = self
+            .dynamodb
+            .query()
+            .table_name(&self.open_orders)
+            .index_name(indexes::CLOSED)
+            .key_condition_expression("restaurant_id = :r AND closed_at > :t")
+            .projection_expression("order_id, #status, closed_at")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":r", AttributeValue::S(restaurant_id.into()))
+            .expression_attribute_values(":t", AttributeValue::S(ended))
+            .scan_index_forward(false)
+            .limit(100)
+            .send();
+        let (open, closed) = try_join(open, closed).await.map_err(|error| {
+            aws::failure("reading the open orders", &error, Error::StoreUnavailable)
+        })?;
+        let cut = open.last_evaluated_key.is_some();
+        let mut open: Vec<Waiting> = rows(open.items);
+        let more = cut || open.len() > PAGE;
+        open.truncate(PAGE);
+        Ok(Lists {
+            open,
+            more,
+            closed: rows(closed.items),
+        })
+    }
+
+    /// Answers an order of a restaurant: the first answer counts, whoever gives it.
+    pub async fn answer(
+        &self,
+        restaurant_id: &str,
+        order_id: &str,
+        answer: &Answer,
+        now: u64,
+    ) -> Result<Sent, Error> {
+        let read = self
+            .dynamodb
+            .get_item()
+            .table_name(&self.open_orders)
+            .key("restaurant_id", AttributeValue::S(restaurant_id.into()))
+            .key("order_id", AttributeValue::S(order_id.into()))
+            .projection_expression("task_token, expires_at")
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| {
+                aws::failure("reading the open order", &error, Error::StoreUnavailable)
+            })?;
+        let row = read
+            .item
+            .and_then(|item| serde_dynamo::from_item(item).ok());
+        match row.filter(|row: &Row| row.expires_at > now) {
+            None => Ok(Sent::NotOpen),
+            Some(Row {
+                task_token: None, ..
+            }) => Ok(Sent::Refused),
+            Some(Row {
+                task_token: Some(token),
+                ..
+            }) => self.send(&token, answer).await,
+        }
+    }
+
+    /// One call and no more: a second one could be refused because the first one arrived.
+    async fn send(&self, token: &str, answer: &Answer) -> Result<Sent, Error> {
+        let once = aws_sdk_sfn::config::Builder::default().retry_config(RetryConfig::disabled());
+        let success = match answer {
+            Answer::Accept { ready_at } => RestaurantAnswer::accept(Some(ready_at.clone())),
+            Answer::Decline { reason } => RestaurantAnswer::reject(Some(reason.clone())),
+            Answer::Cancel { reason } => RestaurantAnswer::cancel(reason.clone()),
+            Answer::Problem { cause } => {
+                let sent = self
+                    .sfn
+                    .send_task_failure()
+                    .task_token(token)
+                    .error("RestaurantProblem")
+                    .cause(cause)
+                    .customize()
+                    .config_override(once)
+                    .send()
+                    .await;
+                return outcome(sent.map(drop));
+            }
+        };
+        let sent = self
+            .sfn
+            .send_task_success()
+            .task_token(token)
+            .output(serde_json::json!(success).to_string())
+            .customize()
+            .config_override(once)
+            .send()
+            .await;
+        outcome(sent.map(drop))
+    }
+}
+
+fn outcome<E: ProvideErrorMetadata>(
+    sent: Result<(), SdkError<E, HttpResponse>>,
+) -> Result<Sent, Error> {
+    let Err(error) = sent else {
+        return Ok(Sent::Taken);
+    };
+    match (error.code(), &error) {
+        (Some("TaskTimedOut" | "TaskDoesNotExist" | "InvalidToken"), _) => Ok(Sent::Refused),
+        // What AWS says of a call that it refused may repeat the token.
+        (Some(code), SdkError::ServiceError(service)) if service.raw().status().as_u16() < 500 => {
+            Err(Error::StoreUnavailable(format!(
+                "answering the order failed with {code}"
+            )))
+        }
+        (_, SdkError::ConstructionFailure(_)) => Err(Error::Misconfigured(
+            "answering the order: the call could not be made".into(),
+        )),
+        _ => {
+            tracing::warn!("it is not known whether an answer arrived");
+            Ok(Sent::Unheard)
+        }
+    }
+}
+
+/// The rows that can be read.
+fn rows<T: DeserializeOwned>(items: Option<Vec<HashMap<String, AttributeValue>>>) -> Vec<T> {
+    let items = items.unwrap_or_default().into_iter();
+    items
+        .filter_map(|item| serde_dynamo::from_item(item).ok())
+        .collect()
+}
+
+/// Seconds since 1970 as RFC 3339.
+#[must_use]
+pub fn rfc_3339(seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).unwrap_or_default();
+    DateTime::from_secs(seconds)
+        .fmt(DateTimeFormat::DateTime)
+        .unwrap_or_default()
+}
+
+/// A time of RFC 3339, with any offset, as seconds since 1970.
+#[must_use]
+pub fn seconds(text: &str) -> Option<u64> {
+    let time = DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).ok()?;
+    time.secs().try_into().ok()
+}

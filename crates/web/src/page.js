@@ -1,0 +1,238 @@
+"use strict";
+// Without this script all can be done. With it, the page looks again by itself, counts down and sounds. It makes nothing
+// itself: what it shows is what the server rendered.
+(() => {
+  const LOST_AFTER = 15000;
+  const main = () => document.querySelector("main");
+  const source = new WeakMap(); // how the server rendered what is shown
+  let etag, timer, audio, looks = 0;
+  let heard = ticks(), heardAt = new Date();
+  let server = Number(document.body.dataset.now || 0) * 1000, at = ticks();
+
+  // Both clocks: one may stop while a tablet sleeps, the other may be set.
+  function ticks() { return { run: performance.now(), wall: Date.now() }; }
+  function since(then) {
+    const now = ticks();
+    return Math.max(now.run - then.run, now.wall - then.wall, 0);
+  }
+  const now = () => server + since(at);
+
+  const parts = (box) => [...box.children];
+  function remember(part) {
+    if (part.dataset && "list" in part.dataset) parts(part).forEach(remember);
+    else source.set(part, part.outerHTML);
+  }
+
+  function inUse(part) {
+    const fields = [...part.querySelectorAll("input:not([type=hidden]),select,textarea")];
+    return fields.some((f) => f === document.activeElement || (f.type === "checkbox" ? f.checked : f.value));
+  }
+
+  function say(part, text, dismiss) {
+    let said = part.querySelector(":scope > [role=alert]");
+    if (!said) {
+      said = document.createElement("p");
+      said.setAttribute("role", "alert");
+      part.append(said);
+    }
+    said.textContent = text;
+    if (dismiss) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = "Show it";
+      button.addEventListener("click", dismiss);
+      said.append(" ", button);
+    }
+  }
+
+  // Brings what is shown to what the server says, part by part. What somebody is filling in stays.
+  function bring(box, next, force) {
+    const shown = new Map(parts(box).map((part) => [part.id, part]));
+    let place = box.firstElementChild;
+    for (const part of parts(next)) {
+      const old = shown.get(part.id);
+      shown.delete(part.id);
+      let put = part;
+      if (old && "list" in part.dataset) {
+        bring(old, part, force);
+        put = old;
+      } else if (old && old !== force && source.get(old) === part.outerHTML) {
+        put = old;
+      } else if (old && old !== force && inUse(old)) {
+        const html = part.outerHTML;
+        if (old.dataset.next !== html) {
+          old.dataset.next = html;
+          say(old, "This order changed while you were writing.", () => { remember(part); old.replaceWith(part); tick(); });
+        }
+        put = old;
+      } else {
+        remember(part);
+        if (old) { if (place === old) place = part; old.replaceWith(part); }
+      }
+      if (put === place) place = place.nextElementSibling;
+      else if (put !== old || !inUse(put)) box.insertBefore(put, place);
+    }
+    for (const old of shown.values()) {
+      if (old !== force && inUse(old)) {
+        if (!old.dataset.gone) {
+          old.dataset.gone = "1";
+          say(old, "This order waits no more: see below.", () => old.remove());
+        }
+      } else old.remove();
+    }
+  }
+
+  function show(text, force) {
+    const page = new DOMParser().parseFromString(text, "text/html");
+    const next = page.querySelector("main");
+    if (!next) return;
+    const waiting = new Set([...document.querySelectorAll("#open > *")].map((card) => card.id));
+    const old = main();
+    const fresh = [...next.querySelectorAll("#open > *")].some((card) => !waiting.has(card.id));
+    document.title = page.title;
+    if (old.querySelector("#open") && next.querySelector("#open")) {
+      for (const name of ["poll", "alert", "hold"]) {
+        if (name in next.dataset) old.dataset[name] = next.dataset[name];
+        else delete old.dataset[name];
+      }
+      bring(old, next, force);
+    } else if (force || !inUse(old) || old.outerHTML === next.outerHTML) {
+      remember(next);
+      const same = source.get(old) === source.get(next);
+      if (force || !same) { old.replaceWith(next); parts(next).forEach(remember); }
+    } else {
+      bring(old, next, force);
+    }
+    tick();
+    if (fresh) sound();
+  }
+
+  function success(response) {
+    heard = ticks();
+    heardAt = new Date();
+    const told = Number(response.headers.get("x-now"));
+    if (told) { server = told * 1000; at = heard; }
+    document.getElementById("lost")?.remove();
+    const clock = document.querySelector("[data-clock]");
+    if (clock) clock.dateTime = new Date(server).toISOString();
+  }
+
+  async function look() {
+    clearTimeout(timer);
+    const mine = ++looks;
+    const stop = new AbortController();
+    const patience = setTimeout(() => stop.abort(), 5000);
+    try {
+      const headers = etag ? { "if-none-match": etag } : {};
+      const response = await fetch(location.href, { headers, signal: stop.signal, cache: "no-store" });
+      const text = await response.text();
+      if (mine !== looks) return;
+      if (response.status < 500 && response.status !== 429) {
+        success(response);
+        if (response.status !== 304 && !("hold" in main().dataset)) {
+          etag = response.headers.get("etag");
+          show(text);
+        }
+      }
+    } catch { /* tried again */ } finally { clearTimeout(patience); }
+    if (mine === looks) plan();
+    tick();
+  }
+  function plan() {
+    clearTimeout(timer);
+    timer = setTimeout(look, Number(main().dataset.poll) || 10000);
+  }
+
+  const time = (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  function tick() {
+    for (const each of document.querySelectorAll("time")) {
+      const moment = new Date(each.dateTime);
+      if (isNaN(moment)) continue;
+      if ("left" in each.dataset) {
+        const left = Math.max(0, Math.floor((moment - now()) / 1000));
+        each.textContent = Math.floor(left / 60) + ":" + String(left % 60).padStart(2, "0");
+        each.classList.toggle("late", left < 120);
+      } else {
+        const day = Math.abs(moment - now()) > 43200000 ? moment.toLocaleDateString() + " " : "";
+        each.textContent = "at " + day + time(moment);
+      }
+    }
+    if (since(heard) > LOST_AFTER && !document.getElementById("lost")) {
+      const lost = document.createElement("div");
+      lost.id = "lost";
+      lost.setAttribute("role", "alert");
+      lost.textContent = "Not connected since " + time(heardAt) + ".";
+      const again = document.createElement("button");
+      again.type = "button";
+      again.textContent = "Try again";
+      again.addEventListener("click", look);
+      lost.append(again);
+      document.body.append(lost);
+    }
+  }
+
+  document.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const form = event.target;
+    const card = form.closest("main > *, [data-list] > *");
+    const body = new URLSearchParams(new FormData(form, event.submitter));
+    const buttons = [...card.querySelectorAll("button")];
+    buttons.forEach((button) => { button.disabled = true; });
+    looks++;
+    try {
+      const response = await fetch(location.href, { method: "POST", body });
+      const text = await response.text();
+      if (response.ok) {
+        success(response);
+        if (response.url !== location.href) history.replaceState(null, "", response.url);
+        etag = null;
+        show(text, card);
+      } else {
+        const said = new DOMParser().parseFromString(text, "text/html").querySelector("main");
+        say(card, said ? [...said.querySelectorAll("h1,#then")].map((part) => part.textContent).join(" ") : "Nothing was sent. Try again.");
+      }
+    } catch {
+      say(card, "Not connected: it is not known whether this arrived. Look at the order before you answer again.");
+    }
+    buttons.forEach((button) => { button.disabled = false; });
+    plan();
+  });
+
+  // Browsers let a page sound only after somebody touched it.
+  function sound() {
+    if (!audio || !("alert" in main().dataset)) return;
+    for (const [start, pitch] of [[0, 880], [0.25, 1175]]) {
+      const tone = audio.createOscillator(), level = audio.createGain();
+      tone.frequency.value = pitch;
+      tone.connect(level).connect(audio.destination);
+      level.gain.setValueAtTime(0.4, audio.currentTime + start);
+      level.gain.exponentialRampToValueAtTime(0.001, audio.currentTime + start + 0.22);
+      tone.start(audio.currentTime + start);
+      tone.stop(audio.currentTime + start + 0.25);
+    }
+  }
+  const awake = () => navigator.wakeLock?.request("screen").catch(() => {});
+  if (document.getElementById("open")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.id = "sound";
+    const label = () => { button.textContent = audio ? "Sound is on" : "Sound is off: turn it on"; button.setAttribute("aria-pressed", String(!!audio)); };
+    button.addEventListener("click", () => {
+      if (audio) { audio.close(); audio = null; } else { audio = new AudioContext(); awake(); sound(); }
+      label();
+    });
+    label();
+    document.querySelector("footer")?.prepend(button);
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState !== "visible") return;
+    if (audio) awake();
+    look();
+  });
+  remember(main());
+  parts(main()).forEach(remember);
+  tick();
+  setInterval(tick, 1000);
+  plan();
+})();

@@ -1,0 +1,1077 @@
+//! The pages against the real AWS clients, answered at the HTTP boundary. The tests are named after what docs/web.md
+//! promises.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // also in the helpers of a test
+
+use std::sync::{Arc, Mutex};
+
+use functions::testing::{answered_by, outages};
+use links::{Claim, Kind};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use serde_json::{Value, json};
+use web::Site;
+use web::access::{PublicKey, REMEMBERED, Revocations, Verifier};
+use web::http::{Request, Response};
+use web::orders::{Orders, rfc_3339};
+
+/// 2026-01-31T12:00:00Z
+const NOON: u64 = 1_769_860_800;
+const ORIGIN: &str = "https://orders.example.com";
+/// What stands before the point of a key on P-256.
+const PREFIX: &str = "3059301306072a8648ce3d020106082a8648ce3d030107034200";
+
+/// What DynamoDB and Step Functions hold and do.
+#[derive(Clone, Default)]
+struct World {
+    order: Option<Value>,
+    open: Vec<Value>,
+    closed: Vec<Value>,
+    row: Option<Value>,
+    revoked_until: Option<u64>,
+    /// What Step Functions answers instead of taking an answer.
+    refusal: Option<(u16, &'static str)>,
+}
+
+struct Test {
+    site: Site,
+    restaurants: EcdsaKeyPair,
+    customers: EcdsaKeyPair,
+    requests: Arc<Mutex<Vec<Value>>>,
+}
+
+fn key() -> EcdsaKeyPair {
+    let random = SystemRandom::new();
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random);
+    let pkcs8 = pkcs8.expect("a key");
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref(), &random)
+        .expect("a key")
+}
+
+fn public(key: &EcdsaKeyPair) -> PublicKey {
+    let mut der: Vec<u8> = (0..PREFIX.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&PREFIX[at..at + 2], 16).expect("hex"))
+        .collect();
+    der.extend_from_slice(key.public_key().as_ref());
+    PublicKey::from_der(&der).expect("a key on P-256")
+}
+
+fn site(
+    config: &aws_types::SdkConfig,
+    restaurants: &EcdsaKeyPair,
+    customers: &EcdsaKeyPair,
+) -> Site {
+    let dynamodb = aws_sdk_dynamodb::Client::new(config);
+    Site {
+        origin: ORIGIN.into(),
+        verifier: Verifier {
+            epoch: "1".into(),
+            restaurants: public(restaurants),
+            customers: public(customers),
+        },
+        revocations: Revocations::new(dynamodb.clone(), "revocations".into()),
+        orders: Orders {
+            dynamodb,
+            sfn: aws_sdk_sfn::Client::new(config),
+            orders: "orders".into(),
+            open_orders: "open-orders".into(),
+        },
+    }
+}
+
+impl Test {
+    fn new(world: World) -> Self {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        let config = answered_by(move |body| {
+            let request: Value = serde_json::from_str(body).expect("JSON");
+            let answer = world.answer(&request);
+            kept.lock().expect("no panic").push(request);
+            answer
+        });
+        let (restaurants, customers) = (key(), key());
+        Self {
+            site: site(&config, &restaurants, &customers),
+            restaurants,
+            customers,
+            requests,
+        }
+    }
+
+    fn signed(&self, claim: &Claim) -> String {
+        let key = match claim.kind {
+            Kind::Customer => &self.customers,
+            _ => &self.restaurants,
+        };
+        sign(key, claim, "1")
+    }
+
+    fn link(&self, kind: Kind, id: &str) -> String {
+        self.signed(&claim(kind, id))
+    }
+
+    async fn get(&self, path: &str, query: &str) -> Response {
+        self.site
+            .serve(&request("GET", path, query, &[], None), NOON)
+            .await
+    }
+
+    async fn post(&self, path: &str, query: &str, body: &str) -> Response {
+        self.site
+            .serve(&request("POST", path, query, &[], Some(body)), NOON)
+            .await
+    }
+
+    fn calls(&self) -> Vec<Value> {
+        std::mem::take(&mut self.requests.lock().expect("no panic"))
+    }
+
+    /// What was sent to the workflow.
+    fn sent(&self) -> Vec<Value> {
+        let calls = self.calls().into_iter();
+        calls
+            .filter(|call| call.get("taskToken").is_some())
+            .collect()
+    }
+}
+
+impl World {
+    fn answer(&self, request: &Value) -> (u16, String) {
+        let table = request["TableName"].as_str();
+        let answer = match (table, request["IndexName"].as_str()) {
+            (Some("revocations"), _) => match self.revoked_until {
+                Some(until) => json!({ "Item": { "revoked_until": { "N": until.to_string() } } }),
+                None => json!({}),
+            },
+            (Some("orders"), _) => match &self.order {
+                Some(order) => json!({ "Item": order }),
+                None => json!({}),
+            },
+            (Some("open-orders"), Some("open")) => json!({ "Items": self.open }),
+            (Some("open-orders"), Some("closed")) => json!({ "Items": self.closed }),
+            (Some("open-orders"), _) => match &self.row {
+                Some(row) => json!({ "Item": row }),
+                None => json!({}),
+            },
+            _ => match self.refusal {
+                Some((status, code)) => {
+                    return (
+                        status,
+                        json!({ "__type": code, "message": "secret-token" }).to_string(),
+                    );
+                }
+                None => json!({}),
+            },
+        };
+        (200, answer.to_string())
+    }
+}
+
+fn sign(key: &EcdsaKeyPair, claim: &Claim, epoch: &str) -> String {
+    let text = claim.signed_text(epoch);
+    let signature = key.sign(&SystemRandom::new(), text.as_bytes());
+    claim.query(signature.expect("a signature").as_ref())
+}
+
+fn claim(kind: Kind, id: &str) -> Claim {
+    Claim {
+        kind,
+        id: id.into(),
+        issued: NOON - 60,
+        // The link to one order: its deadline is in 8 minutes.
+        expires: NOON + 8 * 60 + 3600,
+    }
+}
+
+fn request(
+    method: &str,
+    path: &str,
+    query: &str,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> Request {
+    let headers: Value = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), json!(value)))
+        .collect();
+    serde_json::from_value(json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": headers,
+        "requestContext": { "http": { "method": method, "path": path } }, "body": body, "isBase64Encoded": false,
+    }))
+    .expect("a request as the API sends it")
+}
+
+fn stored(status: &str) -> Value {
+    json!({
+        "order_id": { "S": "ord-1001" }, "status": { "S": status }, "customer_id": { "S": "cust-42" },
+        "restaurant_id": { "S": "rest-7" }, "currency": { "S": "EUR" }, "total_amount": { "N": "2500" },
+        "items": { "L": [{ "M": { "name": { "S": "Margherita" }, "quantity": { "N": "2" }, "unit_amount": { "N": "1250" } } }] },
+        "note": { "S": "No basil, please" }, "placed_at": { "S": "2026-01-31T11:58:00.000Z" },
+        "updated_at": { "S": "2026-01-31T11:59:30.000Z" }, "execution_arn": { "S": "an ARN" },
+    })
+}
+
+fn waiting(order_id: &str) -> Value {
+    json!({
+        "order_id": { "S": order_id }, "currency": { "S": "EUR" }, "total_amount": { "N": "2500" },
+        "items": { "L": [{ "M": { "name": { "S": "Margherita" }, "quantity": { "N": "2" }, "unit_amount": { "N": "1250" } } }] },
+        "note": { "S": "No basil, please" }, "respond_by": { "S": "2026-01-31T12:08:00.000Z" },
+    })
+}
+
+fn closed(order_id: &str, status: &str) -> Value {
+    json!({ "order_id": { "S": order_id }, "status": { "S": status }, "closed_at": { "S": "2026-01-31T11:55:00Z" } })
+}
+
+fn open_row() -> Value {
+    json!({ "task_token": { "S": "secret-token" }, "expires_at": { "N": (NOON + 600).to_string() } })
+}
+
+/// An order that waits.
+fn placed() -> World {
+    World {
+        order: Some(stored("PLACED")),
+        open: vec![waiting("ord-1001")],
+        row: Some(open_row()),
+        ..World::default()
+    }
+}
+
+const HEADERS: [&str; 5] = [
+    "content-security-policy",
+    "referrer-policy",
+    "cache-control",
+    "x-content-type-options",
+    "strict-transport-security",
+];
+
+#[tokio::test]
+async fn a_link_does_nothing_beyond_its_kind_its_id_and_its_time() {
+    let test = Test::new(placed());
+    for kind in Kind::ALL {
+        let id = if kind == Kind::Restaurant {
+            "rest-7"
+        } else {
+            "ord-1001"
+        };
+        let path = format!("/{kind}");
+        let good = test.link(kind, id);
+        assert_eq!(test.get(&path, &good).await.status_code, 200, "{kind}");
+        test.calls();
+
+        let mut bad: Vec<(String, String)> = Vec::new();
+        // Another kind's page, and another kind's key.
+        for other in Kind::ALL.into_iter().filter(|other| *other != kind) {
+            bad.push((format!("/{other}"), good.clone()));
+            bad.push((path.clone(), test.link(other, id)));
+        }
+        let key = if kind == Kind::Customer {
+            &test.restaurants
+        } else {
+            &test.customers
+        };
+        bad.push((path.clone(), sign(key, &claim(kind, id), "1")));
+        // Another epoch, another id, other times.
+        bad.push((path.clone(), sign(&test.restaurants, &claim(kind, id), "2")));
+        let changed = |change: fn(&mut Claim)| {
+            let mut changed = claim(kind, id);
+            change(&mut changed);
+            changed
+        };
+        for claim in [
+            changed(|claim| claim.expires = NOON),
+            changed(|claim| claim.issued = NOON + 61),
+            changed(|claim| claim.expires = claim.issued + claim.kind.longest_validity() + 1),
+        ] {
+            bad.push((path.clone(), test.signed(&claim)));
+        }
+        // Cut, doubled, reordered, in another encoding, each byte changed.
+        for cut in 0..good.len() {
+            bad.push((path.clone(), good[..cut].to_owned()));
+        }
+        for at in 0..good.len() {
+            let mut bytes = good.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
+            bad.push((path.clone(), String::from_utf8(bytes).expect("ASCII")));
+        }
+        let parts: Vec<_> = good.split('&').collect();
+        for at in 0..parts.len() {
+            bad.push((path.clone(), format!("{good}&{}", parts[at])));
+            let mut turned = parts.clone();
+            turned.swap(at, (at + 1) % parts.len());
+            bad.push((path.clone(), turned.join("&")));
+        }
+        bad.push((
+            path.clone(),
+            good.replace("id=", "id=%6")
+                .replace("%6r", "%72")
+                .replace("%6o", "%6F"),
+        ));
+        bad.push((path.clone(), good.replace("&i=", "&i=0")));
+        bad.push((path.clone(), format!("{good}=")));
+        bad.push((path.clone(), format!("{good}&utm_source=mail")));
+
+        let mut said: Option<String> = None;
+        for (path, query) in bad {
+            for method in ["GET", "POST"] {
+                let response = test
+                    .site
+                    .serve(
+                        &request(method, &path, &query, &[], Some("do=cancel&sure=yes")),
+                        NOON,
+                    )
+                    .await;
+                assert_eq!(response.status_code, 403, "{method} {path}?{query}");
+                let first = said.get_or_insert_with(|| response.body.clone());
+                assert_eq!(
+                    *first, response.body,
+                    "{path}?{query} is told something else"
+                );
+            }
+        }
+        assert_eq!(test.calls(), [json!(null); 0], "a forged link calls AWS");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_link_is_refused_and_a_later_one_is_not() {
+    let test = Test::new(World {
+        revoked_until: Some(NOON - 60),
+        ..placed()
+    });
+    let refused = test
+        .get("/restaurant", &test.link(Kind::Restaurant, "rest-7"))
+        .await;
+    assert_eq!(refused.status_code, 403);
+    assert_eq!(refused.body, test.get("/restaurant", "").await.body);
+    let later = Claim {
+        issued: NOON - 59,
+        ..claim(Kind::Restaurant, "rest-7")
+    };
+    assert_eq!(
+        test.get("/restaurant", &test.signed(&later))
+            .await
+            .status_code,
+        200
+    );
+    // What cannot be read voids everything.
+    let test = Test::new(World {
+        revoked_until: Some(u64::MAX),
+        ..placed()
+    });
+    assert_eq!(
+        test.get("/order", &test.link(Kind::Order, "ord-1001"))
+            .await
+            .status_code,
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_view_makes_two_calls_of_aws_and_asks_for_revocations_once_in_a_while() {
+    let test = Test::new(placed());
+    for (kind, id, reads) in [
+        (Kind::Restaurant, "rest-7", 2),
+        (Kind::Order, "ord-1001", 1),
+        (Kind::Customer, "ord-1001", 1),
+    ] {
+        let query = test.link(kind, id);
+        let path = format!("/{kind}");
+        assert_eq!(test.get(&path, &query).await.status_code, 200);
+        assert_eq!(test.calls().len(), reads + 1, "the first view of {kind}");
+        let later = NOON + REMEMBERED - 1;
+        test.site
+            .serve(&request("GET", &path, &query, &[], None), later)
+            .await;
+        assert_eq!(test.calls().len(), reads, "a later view of {kind}");
+        test.site
+            .serve(&request("GET", &path, &query, &[], None), later + 1)
+            .await;
+        assert_eq!(
+            test.calls().len(),
+            reads + 1,
+            "a view of {kind} after {REMEMBERED} s"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_get_head_or_options_changes_nothing_and_reads_no_token() {
+    let test = Test::new(placed());
+    for (kind, id) in [
+        (Kind::Restaurant, "rest-7"),
+        (Kind::Order, "ord-1001"),
+        (Kind::Customer, "ord-1001"),
+    ] {
+        let query = test.link(kind, id);
+        for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"] {
+            for path in [format!("/{kind}"), format!("/{kind}/sent/aord-1001")] {
+                let body = Some("do=accept&minutes=5&sure=yes&order=ord-1001");
+                let response = test
+                    .site
+                    .serve(&request(method, &path, &query, &[], body), NOON)
+                    .await;
+                assert!(response.status_code < 500, "{method} {path}");
+                if method != "GET" && response.status_code < 300 {
+                    assert_eq!(response.body, "", "{method} {path}");
+                }
+            }
+        }
+    }
+    for call in test.calls() {
+        assert_eq!(call.get("taskToken"), None);
+        let reads_token = call["TableName"] == "open-orders"
+            && call["ProjectionExpression"]
+                .as_str()
+                .is_none_or(|named| named.contains("token"));
+        assert!(!reads_token, "a view reads task tokens: {call}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_post_from_our_own_page_or_from_a_program_decides() {
+    let body = "do=accept&minutes=20&order=ord-1001";
+    for (headers, status) in [
+        (vec![], 303),
+        (vec![("origin", ORIGIN)], 303),
+        (
+            vec![("origin", ORIGIN), ("sec-fetch-site", "same-origin")],
+            303,
+        ),
+        (vec![("sec-fetch-site", "same-origin")], 303),
+        (vec![("origin", "null")], 403),
+        (vec![("origin", "")], 403),
+        (vec![("origin", "http://orders.example.com")], 403),
+        (
+            vec![("origin", "https://orders.example.com.evil.example")],
+            403,
+        ),
+        (vec![("origin", "https://ORDERS.example.com")], 403),
+        (
+            vec![("origin", "https://orders.example.com, https://evil.example")],
+            403,
+        ),
+        (vec![("sec-fetch-site", "cross-site")], 403),
+        (vec![("sec-fetch-site", "same-site")], 403),
+        (vec![("sec-fetch-site", "none")], 403),
+        (
+            vec![("origin", ORIGIN), ("sec-fetch-site", "cross-site")],
+            403,
+        ),
+        (
+            vec![("origin", "null"), ("sec-fetch-site", "same-origin")],
+            403,
+        ),
+    ] {
+        let test = Test::new(placed());
+        let query = test.link(Kind::Restaurant, "rest-7");
+        let response = test
+            .site
+            .serve(
+                &request("POST", "/restaurant", &query, &headers, Some(body)),
+                NOON,
+            )
+            .await;
+        assert_eq!(response.status_code, status, "{headers:?}");
+        assert_eq!(test.sent().len(), usize::from(status == 303), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_scanner_that_submits_forms_blindly_decides_nothing() {
+    let test = Test::new(placed());
+    for (kind, id) in [
+        (Kind::Restaurant, "rest-7"),
+        (Kind::Order, "ord-1001"),
+        (Kind::Customer, "ord-1001"),
+    ] {
+        let query = test.link(kind, id);
+        let path = format!("/{kind}");
+        let page = test.get(&path, &query).await.body;
+        // Every form as it is, with each of its buttons.
+        let forms: Vec<_> = page.split("<form").skip(1).collect();
+        assert!(!forms.is_empty(), "{kind} has no form");
+        for form in forms {
+            let body = preset(form);
+            let asked = test.post(&path, &query, &body).await;
+            assert!(
+                matches!(asked.status_code, 200 | 422),
+                "{kind} {body}: {}",
+                asked.status_code
+            );
+            // And the second page, the same way.
+            for form in asked.body.split("<form").skip(1) {
+                let again = test.post(&path, &query, &preset(form)).await;
+                assert!(
+                    matches!(again.status_code, 200 | 422),
+                    "{kind}: {}",
+                    again.status_code
+                );
+            }
+        }
+        assert_eq!(
+            test.sent(),
+            [json!(null); 0],
+            "{kind} decides without anybody"
+        );
+    }
+}
+
+/// What a form sends that nobody filled in.
+fn preset(form: &str) -> String {
+    let form = form.split("</form>").next().unwrap_or_default();
+    let mut fields = form_urlencoded::Serializer::new(String::new());
+    for tag in form.split('<') {
+        let attribute = |name: &str| {
+            let from = tag.split(&format!("{name}=\"")).nth(1)?;
+            from.split('"').next()
+        };
+        if let Some(name) = attribute("name") {
+            let value = attribute("value").unwrap_or_default();
+            if !tag.contains("checkbox") {
+                fields.append_pair(name, value);
+            }
+        }
+    }
+    fields.finish()
+}
+
+#[tokio::test]
+async fn each_answer_reaches_the_workflow_as_it_was_given() {
+    let accepted = json!({ "isAccepted": true, "ready_at": rfc_3339(NOON + 20 * 60) });
+    for (kind, body, output) in [
+        (
+            Kind::Restaurant,
+            "order=ord-1001&do=accept&minutes=20",
+            accepted.clone(),
+        ),
+        (
+            Kind::Restaurant,
+            "order=ord-1001&do=decline&reason=Too+busy+now",
+            json!({ "isAccepted": false, "reason": "Too busy now" }),
+        ),
+        (
+            Kind::Restaurant,
+            "order=ord-1001&do=decline&reason=Too+busy+now&other=+Oven+",
+            json!({ "isAccepted": false, "reason": "Oven" }),
+        ),
+        (Kind::Order, "do=accept&minutes=20&sure=yes", accepted),
+        (
+            Kind::Customer,
+            "do=cancel&sure=yes",
+            json!({ "isCancelled": true }),
+        ),
+        (
+            Kind::Customer,
+            "do=cancel&sure=yes&reason=Ordered+twice",
+            json!({ "isCancelled": true, "reason": "Ordered twice" }),
+        ),
+    ] {
+        let test = Test::new(placed());
+        let id = if kind == Kind::Restaurant {
+            "rest-7"
+        } else {
+            "ord-1001"
+        };
+        let query = test.link(kind, id);
+        let response = test.post(&format!("/{kind}"), &query, body).await;
+        assert_eq!(
+            response.status_code, 303,
+            "{kind} {body}: {}",
+            response.body
+        );
+        let sent = test.sent();
+        assert_eq!(sent.len(), 1, "{kind} {body}");
+        assert_eq!(sent[0]["taskToken"], "secret-token");
+        let said: Value =
+            serde_json::from_str(sent[0]["output"].as_str().expect("text")).expect("JSON");
+        assert_eq!(said, output, "{kind} {body}");
+    }
+    let test = Test::new(placed());
+    let query = test.link(Kind::Order, "ord-1001");
+    assert_eq!(
+        test.post(
+            "/order",
+            &query,
+            "do=problem&problem=The+oven+is+broken&sure=yes"
+        )
+        .await
+        .status_code,
+        303
+    );
+    let sent = test.sent();
+    assert_eq!(
+        (&sent[0]["error"], &sent[0]["cause"]),
+        (&json!("RestaurantProblem"), &json!("The oven is broken"))
+    );
+}
+
+#[tokio::test]
+async fn no_link_answers_what_is_not_its_own() {
+    // A restaurant's link reads the row of that restaurant: another's order is one that is not there.
+    let test = Test::new(World {
+        row: None,
+        ..placed()
+    });
+    let query = test.link(Kind::Restaurant, "rest-7");
+    let not_there = test
+        .post("/restaurant", &query, "order=ord-9&do=accept&minutes=20")
+        .await;
+    let calls = test.calls();
+    assert_eq!(not_there.status_code, 409);
+    let row = calls
+        .iter()
+        .find(|call| call["TableName"] == "open-orders")
+        .expect("a read");
+    assert_eq!(row["Key"]["restaurant_id"]["S"], "rest-7");
+    assert_eq!(row["ConsistentRead"], true);
+    // No kind takes another's choice or another's field.
+    let test = Test::new(placed());
+    for (kind, body) in [
+        (Kind::Customer, "do=accept&minutes=20&sure=yes"),
+        (Kind::Customer, "do=decline&reason=x&sure=yes"),
+        (Kind::Customer, "do=problem&problem=x&sure=yes"),
+        (Kind::Customer, "do=cancel&sure=yes&order=ord-2"),
+        (Kind::Order, "do=cancel&sure=yes"),
+        (Kind::Order, "do=accept&minutes=20&sure=yes&order=ord-2"),
+        (Kind::Restaurant, "do=cancel&order=ord-1001&sure=yes"),
+        (Kind::Restaurant, "do=accept&minutes=20"),
+        (Kind::Restaurant, "do=accept&minutes=20&order=../x"),
+        (Kind::Restaurant, "do=accept&minutes=20&order=a&order=b"),
+        (Kind::Restaurant, "do=accept&minutes=0&order=ord-1001"),
+        (Kind::Restaurant, "do=accept&minutes=1440&order=ord-1001"),
+        (Kind::Restaurant, "do=accept&minutes=soon&order=ord-1001"),
+        (Kind::Restaurant, "do=decline&reason=&order=ord-1001"),
+        (
+            Kind::Restaurant,
+            "do=decline&reason=+++&other=++&order=ord-1001",
+        ),
+    ] {
+        let id = if kind == Kind::Restaurant {
+            "rest-7"
+        } else {
+            "ord-1001"
+        };
+        let response = test
+            .post(&format!("/{kind}"), &test.link(kind, id), body)
+            .await;
+        assert!(
+            matches!(response.status_code, 400 | 422),
+            "{kind} {body}: {}",
+            response.status_code
+        );
+    }
+    let long = format!("do=decline&order=ord-1001&reason={}", "x".repeat(501));
+    assert_eq!(
+        test.post("/restaurant", &test.link(Kind::Restaurant, "rest-7"), &long)
+            .await
+            .status_code,
+        422
+    );
+    let huge = format!("do=decline&order=ord-1001&reason={}", "x".repeat(20_000));
+    assert_eq!(
+        test.post("/restaurant", &test.link(Kind::Restaurant, "rest-7"), &huge)
+            .await
+            .status_code,
+        400
+    );
+    assert_eq!(test.sent(), [json!(null); 0]);
+}
+
+#[tokio::test]
+async fn one_order_is_answered_until_its_deadline_and_shown_for_an_hour_after() {
+    let test = Test::new(placed());
+    let query = test.link(Kind::Order, "ord-1001");
+    let deadline = NOON + 8 * 60;
+    for (now, status, shown) in [
+        (deadline - 1, 303, 200),
+        (deadline, 409, 200),
+        (deadline + 3599, 409, 200),
+        (deadline + 3600, 403, 403),
+    ] {
+        let body = Some("do=accept&minutes=20&sure=yes");
+        let posted = test
+            .site
+            .serve(&request("POST", "/order", &query, &[], body), now)
+            .await;
+        assert_eq!(
+            posted.status_code,
+            status,
+            "{} s after the deadline",
+            now.cast_signed() - deadline.cast_signed()
+        );
+        let page = test
+            .site
+            .serve(&request("GET", "/order", &query, &[], None), now)
+            .await;
+        assert_eq!(page.status_code, shown);
+        assert_eq!(page.body.contains("<form"), now < deadline);
+    }
+}
+
+#[tokio::test]
+async fn after_an_answer_there_are_no_buttons_until_the_outcome_is_there() {
+    let test = Test::new(placed());
+    let query = test.link(Kind::Restaurant, "rest-7");
+    let response = test
+        .post("/restaurant", &query, "order=ord-1001&do=accept&minutes=20")
+        .await;
+    let location = response.headers["location"].clone();
+    assert_eq!(location, format!("/restaurant/sent/aord-1001?{query}"));
+    let page = test.get("/restaurant/sent/aord-1001", &query).await.body;
+    assert!(
+        page.contains("Sent, being recorded") && !page.contains("<form"),
+        "{page}"
+    );
+    // A second answer on that page keeps the first one in mind.
+    let second = test
+        .post(
+            "/restaurant/sent/aord-1001",
+            &query,
+            "order=ord-1002&do=decline&reason=Oven",
+        )
+        .await;
+    assert_eq!(
+        second.headers["location"],
+        format!("/restaurant/sent/aord-1001.dord-1002?{query}")
+    );
+    for (kind, letter) in [(Kind::Order, 'a'), (Kind::Customer, 'c')] {
+        let query = test.link(kind, "ord-1001");
+        let page = test
+            .get(&format!("/{kind}/sent/{letter}ord-1001"), &query)
+            .await
+            .body;
+        assert!(
+            page.contains("Sent, being recorded") && !page.contains("<form"),
+            "{page}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_loser_the_late_and_the_second_are_shown_what_was_recorded() {
+    // AWS says TaskTimedOut; the local AWS TaskDoesNotExist.
+    for code in ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"] {
+        let test = Test::new(World {
+            refusal: Some((400, code)),
+            ..placed()
+        });
+        let query = test.link(Kind::Restaurant, "rest-7");
+        let response = test
+            .post("/restaurant", &query, "order=ord-1001&do=accept&minutes=20")
+            .await;
+        assert_eq!(
+            response.headers["location"],
+            format!("/restaurant/sent/Aord-1001?{query}"),
+            "{code}"
+        );
+    }
+    let test = Test::new(placed());
+    let page = test
+        .get(
+            "/restaurant/sent/Aord-1001",
+            &test.link(Kind::Restaurant, "rest-7"),
+        )
+        .await
+        .body;
+    assert!(page.contains("Answered already, or its time is over") && !page.contains("<form"));
+    for (status, mark, said) in [
+        ("ACCEPTED", "a", "Accepted <time"),
+        ("ACCEPTED", "A", "Accepted <time"),
+        ("ACCEPTED", "d", "Already accepted by someone else"),
+        ("REJECTED", "A", "Already declined by someone else"),
+        ("REJECTED", "D", "Declined <time"),
+        ("CANCELLED", "A", "The customer cancelled <time"),
+        ("TIMED_OUT", "A", "Not answered in time: it expired <time"),
+        ("FAILED", "a", "Already given up by someone else"),
+        ("FAILED", "p", "Could not be processed <time"),
+    ] {
+        let test = Test::new(World {
+            order: Some(stored(status)),
+            closed: vec![closed("ord-1001", status)],
+            ..World::default()
+        });
+        for (kind, id) in [(Kind::Restaurant, "rest-7"), (Kind::Order, "ord-1001")] {
+            let path = format!("/{kind}/sent/{mark}ord-1001");
+            let page = test.get(&path, &test.link(kind, id)).await.body;
+            assert!(
+                page.contains(said) && !page.contains("<form"),
+                "{kind} {status} {mark}: {page}"
+            );
+        }
+    }
+    for (status, said) in [
+        ("ACCEPTED", "Accepted <time"),
+        ("CANCELLED", "Cancelled <time"),
+    ] {
+        let test = Test::new(World {
+            order: Some(stored(status)),
+            ..World::default()
+        });
+        // Nothing is sent for an order that has ended.
+        let query = test.link(Kind::Customer, "ord-1001");
+        let response = test.post("/customer", &query, "do=cancel&sure=yes").await;
+        assert_eq!(
+            response.headers["location"],
+            format!("/customer/sent/Cord-1001?{query}")
+        );
+        assert_eq!(test.sent(), [json!(null); 0]);
+        let page = test.get("/customer/sent/Cord-1001", &query).await.body;
+        assert!(page.contains(said), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_valid_link_whose_order_is_not_stored_yet_says_one_moment() {
+    let test = Test::new(World::default());
+    for kind in [Kind::Order, Kind::Customer] {
+        let query = test.link(kind, "ord-1001");
+        let page = test.get(&format!("/{kind}"), &query).await;
+        assert_eq!(page.status_code, 200);
+        assert!(page.body.contains("One moment") && page.body.contains("data-poll=\"3000\""));
+        let body = "do=cancel&sure=yes&minutes=1";
+        assert!(
+            test.post(&format!("/{kind}"), &query, body)
+                .await
+                .status_code
+                >= 400
+        );
+    }
+}
+
+#[tokio::test]
+async fn it_fails_softly() {
+    fn error(code: &str) -> String {
+        json!({ "__type": code, "message": "secret-token" }).to_string()
+    }
+    tokio::time::pause();
+    let (restaurants, customers) = (key(), key());
+    for (name, config) in outages(error) {
+        if name == "unreachable" {
+            continue; // needs a clock that runs
+        }
+        let site = site(&config, &restaurants, &customers);
+        let claim = claim(Kind::Restaurant, "rest-7");
+        let query = sign(&restaurants, &claim, "1");
+        for method in ["GET", "POST"] {
+            let body = Some("order=ord-1001&do=accept&minutes=20");
+            let response = site
+                .serve(&request(method, "/restaurant", &query, &[], body), NOON)
+                .await;
+            assert_eq!(response.status_code, 503, "{name} {method}");
+            assert_eq!(response.headers["retry-after"], "5");
+            assert!(
+                !response.body.contains("secret-token")
+                    && !response.body.contains("Sent, being recorded")
+            );
+            for header in HEADERS {
+                assert!(
+                    response.headers.contains_key(header),
+                    "{name} {method}: no {header}"
+                );
+            }
+        }
+    }
+    tokio::time::resume();
+    for (status, code, said) in [
+        (400, "ThrottlingException", "Nothing was sent."),
+        (400, "AccessDeniedException", "Nothing was sent."),
+        (
+            500,
+            "InternalFailure",
+            "It is not known whether your answer arrived.",
+        ),
+    ] {
+        let test = Test::new(World {
+            refusal: Some((status, code)),
+            ..placed()
+        });
+        let query = test.link(Kind::Restaurant, "rest-7");
+        let response = test
+            .post("/restaurant", &query, "order=ord-1001&do=accept&minutes=20")
+            .await;
+        assert_eq!(response.status_code, 503, "{code}");
+        assert!(response.body.contains(said), "{code}: {}", response.body);
+        assert_eq!(test.sent().len(), 1, "{code}: an answer is sent once");
+    }
+}
+
+#[tokio::test]
+async fn hostile_text_is_text() {
+    let evil = "<img src=x onerror=alert(1)>\u{202e}\"'&<script>";
+    let mut order = stored("REJECTED");
+    order["items"]["L"][0]["M"]["name"]["S"] = json!(evil);
+    order["note"]["S"] = json!(evil);
+    order["status_reason"] = json!({ "S": evil });
+    let mut open = waiting("ord-1001");
+    open["items"]["L"][0]["M"]["name"]["S"] = json!(evil);
+    open["note"]["S"] = json!(evil);
+    let test = Test::new(World {
+        order: Some(order),
+        open: vec![open],
+        ..World::default()
+    });
+    for (kind, id) in [
+        (Kind::Restaurant, evil),
+        (Kind::Order, "ord-1001"),
+        (Kind::Customer, "ord-1001"),
+    ] {
+        let page = test.get(&format!("/{kind}"), &test.link(kind, id)).await;
+        assert_eq!(page.status_code, 200);
+        assert!(page.body.contains("&lt;img src=x"), "{kind}: {}", page.body);
+        assert!(
+            !page.body.contains("<img") && page.body.matches("<script").count() == 1,
+            "{kind}: {}",
+            page.body
+        );
+        assert_eq!(
+            page.body.matches("\u{202e}").count(),
+            page.body.matches("<bdi>").count() + usize::from(kind == Kind::Restaurant),
+            "{kind}: text outside of bdi"
+        );
+    }
+    // What is typed is shown once more before it is sent.
+    let test = Test::new(placed());
+    let mut body = form_urlencoded::Serializer::new(String::new());
+    body.append_pair("do", "decline").append_pair("other", evil);
+    let page = test
+        .post(
+            "/order",
+            &test.link(Kind::Order, "ord-1001"),
+            &body.finish(),
+        )
+        .await
+        .body;
+    assert!(
+        page.contains("value=\"&lt;img src=x onerror=alert(1)&gt;\u{202e}&quot;"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers_errors_included() {
+    let test = Test::new(placed());
+    let query = test.link(Kind::Restaurant, "rest-7");
+    for (method, path, query) in [
+        ("GET", "/restaurant", query.as_str()),
+        ("HEAD", "/restaurant", query.as_str()),
+        ("OPTIONS", "/restaurant", query.as_str()),
+        ("POST", "/restaurant", query.as_str()),
+        ("BREW", "/restaurant", query.as_str()),
+        ("GET", "/restaurant", ""),
+        ("GET", "/", ""),
+        ("GET", "", ""),
+        ("GET", "/restaurant?id=x", ""),
+        ("GET", "/ \u{0}é#%", "a b\u{0}é#%"),
+        ("GET", "/restaurant/sent/", query.as_str()),
+        ("GET", "/restaurant/sent/aord-1/x", query.as_str()),
+        ("GET", "/page.css", ""),
+        ("GET", "/page.js", ""),
+    ] {
+        let response = test
+            .site
+            .serve(&request(method, path, query, &[], None), NOON)
+            .await;
+        for header in HEADERS {
+            assert!(
+                response.headers.contains_key(header),
+                "{method} {path}: no {header}"
+            );
+        }
+        assert!(response.status_code < 500, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn no_task_token_and_no_customer_leaves_by_a_page() {
+    let test = Test::new(World {
+        closed: vec![closed("ord-1", "ACCEPTED")],
+        ..placed()
+    });
+    for (kind, id) in [
+        (Kind::Restaurant, "rest-7"),
+        (Kind::Order, "ord-1001"),
+        (Kind::Customer, "ord-1001"),
+    ] {
+        for accept in ["text/html", "application/json"] {
+            let request = request(
+                "GET",
+                &format!("/{kind}"),
+                &test.link(kind, id),
+                &[("accept", accept)],
+                None,
+            );
+            let response = test.site.serve(&request, NOON).await;
+            assert_eq!(response.status_code, 200);
+            let whole = json!(response).to_string();
+            assert!(
+                !whole.contains("secret")
+                    && !whole.contains("cust-42")
+                    && !whole.contains("an ARN"),
+                "{whole}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_customer_is_not_told_of_technical_problems() {
+    let mut order = stored("FAILED");
+    order["status_reason"] = json!({ "S": "RestaurantProblem: the oven" });
+    let test = Test::new(World {
+        order: Some(order),
+        ..World::default()
+    });
+    let page = test
+        .get("/customer", &test.link(Kind::Customer, "ord-1001"))
+        .await
+        .body;
+    assert!(
+        page.contains("Could not be processed") && !page.contains("oven"),
+        "{page}"
+    );
+    let page = test
+        .get("/order", &test.link(Kind::Order, "ord-1001"))
+        .await
+        .body;
+    assert!(page.contains("RestaurantProblem: the oven"), "{page}");
+}
+
+#[tokio::test]
+async fn a_page_that_did_not_change_is_not_sent_again() {
+    let test = Test::new(placed());
+    let query = test.link(Kind::Restaurant, "rest-7");
+    let tag = test.get("/restaurant", &query).await.headers["etag"].clone();
+    let headers = [("if-none-match", tag.as_str())];
+    let again = request("GET", "/restaurant", &query, &headers, None);
+    let response = test.site.serve(&again, NOON + 1).await;
+    assert_eq!((response.status_code, response.body.as_str()), (304, ""));
+    assert_eq!(response.headers["x-now"], (NOON + 1).to_string());
+}
+
+#[tokio::test]
+async fn a_page_of_twenty_orders_is_twenty_kilobytes_at_most() {
+    let open = (0..20)
+        .map(|n| waiting(&format!("ord-{}", 1000 + n)))
+        .collect();
+    let test = Test::new(World { open, ..placed() });
+    let page = test
+        .get("/restaurant", &test.link(Kind::Restaurant, "rest-7"))
+        .await
+        .body;
+    assert!(page.len() <= 20 * 1024, "{} bytes", page.len());
+    assert_eq!(page.matches("class=\"card\"").count(), 20);
+}
+
+#[tokio::test]
+async fn a_list_has_a_hundred_orders_and_says_that_more_wait() {
+    let open = (0..101)
+        .map(|n| waiting(&format!("ord-{}", 1000 + n)))
+        .collect();
+    let test = Test::new(World { open, ..placed() });
+    let page = test
+        .get("/restaurant", &test.link(Kind::Restaurant, "rest-7"))
+        .await
+        .body;
+    assert!(page.contains("More wait") && page.matches("class=\"card\"").count() == 100);
+}
