@@ -1132,6 +1132,7 @@ fn a_restaurant_answers_and_sees_where_an_order_stands() {
         "status",
         "restaurant_id",
         "status_reason",
+        "ready_at",
         "updated_at",
     ];
     for (what, call, expected) in [
