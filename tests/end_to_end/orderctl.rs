@@ -475,9 +475,10 @@ async fn each_group_of_commands_may_do_its_own_and_no_more() {
         order.order.order_id.as_str(),
         json!(order.order).to_string(),
     );
-    let (customer, restaurant, support, engineer) = (
+    let (customer, restaurant, shop, support, engineer) = (
         documented("customer").await,
         restaurant().await,
+        documented("shop").await,
         documented("support").await,
         documented("events").await,
     );
@@ -492,6 +493,7 @@ async fn each_group_of_commands_may_do_its_own_and_no_more() {
             &restaurant,
             [vec!["inbox", "--all"], vec!["events"]],
         ),
+        ("a shop", &shop, [vec!["inbox", "--all"], vec!["show", id]]),
         ("support", &support, [vec!["show", id], vec!["events"]]),
         (
             "a restaurant",
@@ -601,7 +603,7 @@ async fn support_sees_the_orders_of_all_restaurants_and_cancels() {
 #[tokio::test]
 async fn an_acceptance_and_a_cancellation_at_once_have_one_winner() {
     let stack = Stack::connect();
-    let (restaurant, support) = (restaurant().await, documented("support").await);
+    let (restaurant, shop) = (restaurant().await, documented("shop").await);
     for _ in 0..3 {
         let order = TestOrder::new(&stack).await;
         let execution = order.place().await;
@@ -609,7 +611,7 @@ async fn an_acceptance_and_a_cancellation_at_once_have_one_winner() {
         let id = order.order.order_id.as_str();
         let (accept, cancel) = (["accept", id], ["cancel", id]);
         let (accepted, cancelled) =
-            tokio::join!(orderctl(&restaurant, &accept), orderctl(&support, &cancel));
+            tokio::join!(orderctl(&restaurant, &accept), orderctl(&shop, &cancel));
         let status = match (accepted.code, cancelled.code) {
             (Some(0), Some(3)) => Status::Accepted,
             (Some(3), Some(0)) => Status::Cancelled,
