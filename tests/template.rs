@@ -238,6 +238,7 @@ fn every_alarm_says_why_reaches_operations_and_is_in_the_runbook() {
             "FunctionDurationAlarm",
             "FunctionErrorsAlarm",
             "FunctionThrottlesAlarm",
+            "OpenOrdersFailedAlarm",
             "OpenOrdersLateAlarm",
             "RefusedOrdersAlarm",
             "RuleDeliveriesAlarm",
