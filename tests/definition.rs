@@ -69,6 +69,36 @@ fn at_most_one_task_in_a_hundred_gives_up_before_an_outage_of_15_minutes_ends() 
     assert_eq!(checked, 6, "retriers, one for each task");
 }
 
+/// The longest that an order waits because of a fault of AWS that three attempts met, and after one that has passed; and how
+/// long an outage may last before a person is told. In seconds.
+const SHORT_FAULT: u32 = 10;
+const AFTER_AN_OUTAGE: u32 = 120;
+const UNTOLD: u32 = 3600;
+
+#[test]
+fn retries_come_soon_enough_and_end() {
+    for (name, state) in Definition::read().states() {
+        for retrier in state["Retry"].as_array().into_iter().flatten() {
+            let waits = longest_waits(retrier);
+            let first: u32 = waits.iter().take(3).sum();
+            assert!(
+                first <= SHORT_FAULT,
+                "{name}: a short fault delays an order by {first} s"
+            );
+            let longest = waits.iter().max().copied().expect("a wait");
+            assert!(
+                longest <= AFTER_AN_OUTAGE,
+                "{name}: an order waits for {longest} s after an outage"
+            );
+            let all: u32 = waits.iter().sum();
+            assert!(
+                all <= UNTOLD,
+                "{name}: nobody is told of an outage for {all} s"
+            );
+        }
+    }
+}
+
 /// What Lambda and its integration report where a retry may help.
 const LAMBDA: &[(&str, &str)] = &[
     // The function's client, or Lambda itself, failed.
