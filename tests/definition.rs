@@ -120,6 +120,36 @@ fn one_order_that_is_stuck_raises_an_alarm_before_it_gives_up() {
     }
 }
 
+/// The longest that an order waits because of a fault of AWS that three attempts met, and after one that has passed; and how
+/// long an outage may last before a person is told. In seconds.
+const SHORT_FAULT: u32 = 10;
+const AFTER_AN_OUTAGE: u32 = 120;
+const UNTOLD: u32 = 3600;
+
+#[test]
+fn retries_come_soon_enough_and_end() {
+    for (name, state) in Definition::read().states() {
+        for retrier in state["Retry"].as_array().into_iter().flatten() {
+            let waits = longest_waits(retrier);
+            let first: u32 = waits.iter().take(3).sum();
+            assert!(
+                first <= SHORT_FAULT,
+                "{name}: a short fault delays an order by {first} s"
+            );
+            let longest = waits.iter().max().copied().expect("a wait");
+            assert!(
+                longest <= AFTER_AN_OUTAGE,
+                "{name}: an order waits for {longest} s after an outage"
+            );
+            let all: u32 = waits.iter().sum();
+            assert!(
+                all <= UNTOLD,
+                "{name}: nobody is told of an outage for {all} s"
+            );
+        }
+    }
+}
+
 /// What Lambda and its integration report where a retry may help.
 const LAMBDA: &[(&str, &str)] = &[
     // The function's client, or Lambda itself, failed.
