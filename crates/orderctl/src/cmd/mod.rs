@@ -1,4 +1,4 @@
-//! The commands, a file for each, and the arguments that several of them take.
+//! The commands, one file for each, and the arguments that several of them take.
 
 pub mod answer;
 pub mod cancel;
@@ -79,8 +79,8 @@ fn length_of_time(text: &str) -> Result<SignedDuration, String> {
         .ok_or_else(|| "must be a length of time, such as 25m, 2h or 3d".into())
 }
 
-/// How a command that goes on for long meets failures of AWS: the first call must succeed, and whatever fails later is
-/// told once and tried again.
+/// How a long-running command handles failures of AWS: its first call must succeed. A later failure is reported once, and the
+/// call is tried again.
 #[derive(Default)]
 struct Perseverance {
     has_succeeded: bool,
