@@ -68,6 +68,21 @@ impl Terminal {
         Self::start(command)
     }
 
+    /// Starts a shell in it that finds `orderctl`, in the folder of this repository.
+    #[must_use]
+    pub fn shell() -> Self {
+        let mut command = CommandBuilder::new("bash");
+        command.args(["--norc", "--noprofile"]);
+        command.env("PS1", "$ ");
+        command.env("HISTFILE", "/dev/null");
+        let programs = orderctl_binary();
+        let programs = programs.parent().expect("its folder").display();
+        let path = std::env::var("PATH").expect("a PATH");
+        command.env("PATH", format!("{programs}:{path}"));
+        command.cwd(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        Self::start(command)
+    }
+
     fn start(mut command: CommandBuilder) -> Self {
         let size = PtySize {
             rows: 30,

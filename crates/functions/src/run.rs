@@ -80,14 +80,18 @@ pub async fn run<R: Request, A: Serialize>(
             } else {
                 log!(info);
             }
-            // One line in CloudWatch's embedded metric format, where the handler counted anything.
-            if let Err(error) = metrics.flush(std::io::stdout()) {
-                tracing::warn!(%error, "metrics are lost");
-            }
+            flush(metrics);
             result
         },
     ))
     .await
+}
+
+/// Writes one line in CloudWatch's embedded metric format, where the handler counted anything.
+pub fn flush(metrics: &Collector) {
+    if let Err(error) = metrics.flush(std::io::stdout()) {
+        tracing::warn!(%error, "metrics are lost");
+    }
 }
 
 /// A variable of the function's environment that `template.yaml` sets.

@@ -263,14 +263,11 @@ fn answer(
             Ok((Choice::Accept, Answer::Accept { ready_at }))
         }
         (Kind::Restaurant | Kind::Order, Some("decline")) => {
-            let reason = match text("other")? {
-                Some(other) => other,
-                None => text("reason")?.ok_or(Notice::NoReason)?,
-            };
+            let reason = text("reason")?.ok_or(Notice::NoReason)?;
             Ok((Choice::Decline, Answer::Decline { reason }))
         }
         (Kind::Restaurant | Kind::Order, Some("problem")) => {
-            let cause = text("problem")?.ok_or(Notice::NoProblem)?;
+            let cause = text("reason")?.ok_or(Notice::NoReason)?;
             Ok((Choice::Problem, Answer::Problem { cause }))
         }
         (Kind::Customer, Some("cancel")) => {

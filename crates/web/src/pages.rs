@@ -18,7 +18,7 @@ const SOON: u32 = 3_000;
 const LATER: u32 = 10_000;
 
 /// What a restaurant can choose from, in minutes.
-const MINUTES: [u32; 8] = [5, 10, 15, 20, 30, 45, 60, 90];
+const MINUTES: [u32; 6] = [10, 15, 20, 30, 45, 60];
 /// What a restaurant can choose from to say why it declines.
 const REASONS: [&str; 4] = [
     "Too busy now",
@@ -55,7 +55,6 @@ pub enum Notice {
     TooLong,
     NoMinutes,
     NoReason,
-    NoProblem,
 }
 
 impl Notice {
@@ -115,8 +114,7 @@ impl Notice {
                 "Nothing was sent.",
                 "Choose in how many minutes the order is ready.",
             ),
-            Self::NoReason => (422, "Nothing was sent.", "Say why the order is declined."),
-            Self::NoProblem => (422, "Nothing was sent.", "Say what the problem is."),
+            Self::NoReason => (422, "Nothing was sent.", "Say why."),
         }
     }
 }
@@ -348,7 +346,7 @@ impl View {
             Answer::Problem { cause } => (
                 format!("Report a problem with this order? {cause}"),
                 "Report it",
-                vec![("do", "problem".into()), ("problem", cause.clone())],
+                vec![("do", "problem".into()), ("reason", cause.clone())],
             ),
             Answer::Cancel { reason } => (
                 "Cancel your order?".into(),
@@ -457,6 +455,7 @@ fn restaurant(view: &RestaurantView, now: u64) -> Markup {
                     }
                 }
             }
+            (reasons())
             section id="closed" {
                 @if !view.closed.is_empty() {
                     h2 { "The last hour" }
@@ -483,6 +482,7 @@ fn order(view: &OrderView, now: u64) -> Markup {
                 @if view.can_answer { (left(deadline, now)) }
                 (content(&view.items, view.note.as_deref(), view.currency, view.total_amount))
                 @if view.can_answer {
+                    (reasons())
                     (answers(None))
                 } @else if let (Status::Placed, Some(mark)) = (view.status, &view.mark) {
                     (recording(mark))
@@ -506,7 +506,10 @@ fn customer(view: &OrderView, now: u64) -> Markup {
                         "Placed " (when(&view.placed_at, now)) ". The restaurant has not answered yet."
                     } }
                     (Status::Placed, Some(mark)) => (recording(mark)),
-                    _ => (ended(view, now)),
+                    (status, mark) => {
+                        @if mark.is_some() && status != Status::Cancelled { p.said { "It could not be cancelled any more." } }
+                        (ended(view, now))
+                    }
                 }
                 (content(&view.items, view.note.as_deref(), view.currency, view.total_amount))
                 @if view.can_answer {
@@ -601,20 +604,17 @@ fn answers(order_id: Option<&str>) -> Markup {
             summary { "Decline, or report a problem" }
             form method="post" {
                 (which)
-                label { "Why" select name="reason" {
-                    option value="" { "reason" }
-                    @for reason in REASONS { option { (reason) } }
-                } }
-                label { "or in your words" input name="other" maxlength="500"; }
+                label { "Why" input name="reason" list="why" maxlength="500" required; }
                 button name="do" value="decline" { "Decline" }
-            }
-            form method="post" {
-                (which)
-                label { "Problem" input name="problem" maxlength="500" required; }
                 button name="do" value="problem" { "Report problem" }
             }
         }
     }
+}
+
+/// What a browser proposes as reasons.
+fn reasons() -> Markup {
+    html! { datalist id="why" { @for reason in REASONS { option { (reason) } } } }
 }
 
 fn recording(mark: &Mark) -> Markup {
@@ -628,9 +628,11 @@ fn recording(mark: &Mark) -> Markup {
 
 /// How one order ended, with all that was said of it.
 fn ended(view: &OrderView, now: u64) -> Markup {
+    let is_restaurant = view.respond_by.is_some();
     html! {
         p.said role="status" {
-            (outcome(view.status, view.mark.as_ref(), &view.updated_at, view.ready_at.as_deref(), now))
+            @if !is_restaurant && view.status == Status::Cancelled { "Cancelled " (when(&view.updated_at, now)) }
+            @else { (outcome(view.status, view.mark.as_ref().filter(|_| is_restaurant), &view.updated_at, view.ready_at.as_deref(), now)) }
         }
         @if let Some(reason) = &view.status_reason { p.note { bdi { (reason) } } }
     }
@@ -659,7 +661,6 @@ fn outcome(
             Status::Accepted | Status::Rejected | Status::Failed if lost => {
                 "Already " (verb.to_lowercase().replace("could not be processed", "given up")) " by someone else, " (when(at, now))
             }
-            Status::Cancelled if mark.is_some_and(|mark| mark.choice == Choice::Cancel) => { "Cancelled " (when(at, now)) }
             _ => { (verb) " " (when(at, now)) }
         }
         @if let Some(ready_at) = ready_at { ", ready " (when(ready_at, now)) }

@@ -552,7 +552,7 @@ async fn each_answer_reaches_the_workflow_as_it_was_given() {
         ),
         (
             Kind::Restaurant,
-            "order=ord-1001&do=decline&reason=Too+busy+now&other=+Oven+",
+            "order=ord-1001&do=decline&reason=+Oven+",
             json!({ "isAccepted": false, "reason": "Oven" }),
         ),
         (Kind::Order, "do=accept&minutes=20&sure=yes", accepted),
@@ -593,7 +593,7 @@ async fn each_answer_reaches_the_workflow_as_it_was_given() {
         test.post(
             "/order",
             &query,
-            "do=problem&problem=The+oven+is+broken&sure=yes"
+            "do=problem&reason=The+oven+is+broken&sure=yes"
         )
         .await
         .status_code,
@@ -630,7 +630,7 @@ async fn no_link_answers_what_is_not_its_own() {
     for (kind, body) in [
         (Kind::Customer, "do=accept&minutes=20&sure=yes"),
         (Kind::Customer, "do=decline&reason=x&sure=yes"),
-        (Kind::Customer, "do=problem&problem=x&sure=yes"),
+        (Kind::Customer, "do=problem&reason=x&sure=yes"),
         (Kind::Customer, "do=cancel&sure=yes&order=ord-2"),
         (Kind::Order, "do=cancel&sure=yes"),
         (Kind::Order, "do=accept&minutes=20&sure=yes&order=ord-2"),
@@ -642,10 +642,7 @@ async fn no_link_answers_what_is_not_its_own() {
         (Kind::Restaurant, "do=accept&minutes=1440&order=ord-1001"),
         (Kind::Restaurant, "do=accept&minutes=soon&order=ord-1001"),
         (Kind::Restaurant, "do=decline&reason=&order=ord-1001"),
-        (
-            Kind::Restaurant,
-            "do=decline&reason=+++&other=++&order=ord-1001",
-        ),
+        (Kind::Restaurant, "do=decline&reason=+++&order=ord-1001"),
     ] {
         let id = if kind == Kind::Restaurant {
             "rest-7"
@@ -933,7 +930,8 @@ async fn hostile_text_is_text() {
     // What is typed is shown once more before it is sent.
     let test = Test::new(placed());
     let mut body = form_urlencoded::Serializer::new(String::new());
-    body.append_pair("do", "decline").append_pair("other", evil);
+    body.append_pair("do", "decline")
+        .append_pair("reason", evil);
     let page = test
         .post(
             "/order",
@@ -1044,9 +1042,9 @@ async fn a_page_that_did_not_change_is_not_sent_again() {
     let tag = test.get("/restaurant", &query).await.headers["etag"].clone();
     let headers = [("if-none-match", tag.as_str())];
     let again = request("GET", "/restaurant", &query, &headers, None);
-    let response = test.site.serve(&again, NOON + 1).await;
+    let response = test.site.serve(&again, NOON).await;
     assert_eq!((response.status_code, response.body.as_str()), (304, ""));
-    assert_eq!(response.headers["x-now"], (NOON + 1).to_string());
+    assert_eq!(response.headers["x-now"], NOON.to_string());
 }
 
 #[tokio::test]
