@@ -319,17 +319,45 @@ def take_out_what_is_lacking(resources):
             document["Statement"] = [each for each in document["Statement"] if each.get("Sid") != "OnlyOverTls"]
 
 
-def adapt(folder):
+def adapt(folder, nested=False):
     """Writes a built template and those nested in it as the local AWS needs them; gives the path of the outer one."""
     template = read_template(folder / "template.yaml")
     take_out_what_is_lacking(template["Resources"])
+    if nested:
+        template = transform(template)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Application":
-            nested = folder / resource["Properties"]["Location"]
-            resource["Properties"]["Location"] = str(adapt(nested.parent).relative_to(folder))
+            inner = folder / resource["Properties"]["Location"]
+            resource["Properties"]["Location"] = str(adapt(inner.parent, nested=True).relative_to(folder))
     adapted = folder / "local.yaml"
     write_template(adapted, template)
     return adapted
+
+
+def transform(template):
+    """A template without SAM's forms: the local AWS applies the transform to the outer template and to none within it."""
+    from samtranslator.translator.transform import transform as of_sam
+
+    code = {}
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            # The transform takes nothing that is not in S3 yet; `sam deploy` brings it there.
+            code[name] = resource["Properties"].pop("CodeUri")
+            resource["Properties"]["CodeUri"] = "s3://bucket/key"
+            resource.pop("Metadata", None)
+    os.environ["AWS_DEFAULT_REGION"] = REGION
+    plain = of_sam(template, {}, Policies)
+    for name, path in code.items():
+        plain["Resources"][name]["Properties"]["Code"] = path
+    return plain
+
+
+class Policies:
+    """No managed policies: the templates name none."""
+
+    @staticmethod
+    def load():
+        return {}
 
 
 def deploy(port, build=BUILD, *parameters):

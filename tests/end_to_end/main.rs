@@ -19,3 +19,4 @@ mod orderctl;
 mod outcomes;
 mod permissions;
 mod retry;
+mod web;
