@@ -148,11 +148,11 @@ impl Waiting {
         );
         restaurant.says(&format!("o-{id}")).await;
         Self {
+            order,
             execution,
             restaurant,
             one,
             customer,
-            order,
         }
     }
 

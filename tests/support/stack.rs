@@ -48,6 +48,7 @@ pub struct Stack {
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// `EventBridge`, which carries the events.
     pub events: aws_sdk_eventbridge::Client,
+    /// The client of SNS.
     pub sns: aws_sdk_sns::Client,
     /// SQS, on whose queues tests hear what is said.
     pub sqs: aws_sdk_sqs::Client,
