@@ -72,7 +72,7 @@ lint-code:
 
 .PHONY: lint-template
 lint-template: $(TOOLS) $(NODE_TOOLS) $(CHECKOV)
-	cfn-lint template.yaml
+	cfn-lint template.yaml web/template.yaml
 	sam validate --lint --region us-east-1
 	.local/checkov/bin/checkov --config-file local/checkov.yaml
 	$(BIN)/python local/definition.py --check

@@ -9,6 +9,7 @@ mod restaurants;
 mod storage;
 mod timeouts;
 mod versions;
+mod web;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,0 +1,165 @@
+//! The web pages' template: what they may do, and what is said of a request.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_norway::Value;
+
+use crate::{one_or_many, resources, role_statements, statements, template};
+
+fn web() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/template.yaml");
+    let text = std::fs::read_to_string(path).expect("the pages' template");
+    serde_norway::from_str(&text).expect("a template that is YAML")
+}
+
+/// Each action that statements allow, and on what.
+fn allowed(statements: &[&Value]) -> BTreeSet<String> {
+    let mut allowed = BTreeSet::new();
+    for statement in statements {
+        assert_eq!(statement["Effect"], "Allow");
+        for action in one_or_many(&statement["Action"]) {
+            for resource in one_or_many(&statement["Resource"]) {
+                let (action, resource) =
+                    (action.as_str().expect("an action"), format!("{resource:?}"));
+                let names = resource.split('"').nth(1).unwrap_or_default();
+                allowed.insert(format!("{action} {names}"));
+            }
+        }
+    }
+    allowed
+}
+
+fn set(allowed: &[&str]) -> BTreeSet<String> {
+    allowed.iter().map(|each| (*each).to_owned()).collect()
+}
+
+#[test]
+fn the_pages_are_off_unless_somebody_wants_them() {
+    let template = template();
+    assert_eq!(template["Parameters"]["Web"]["Default"], "false");
+    assert_eq!(template["Resources"]["WebPages"]["Condition"], "HasWeb");
+}
+
+#[test]
+fn the_pages_show_and_answer_and_can_sign_nothing() {
+    let web = web();
+    assert_eq!(
+        allowed(&role_statements(&web, "WebFunctionRole")),
+        set(&[
+            "dynamodb:GetItem OpenOrdersTableArn",
+            "dynamodb:GetItem OrdersTableArn",
+            "dynamodb:GetItem RevocationsTable.Arn",
+            "dynamodb:Query ${OpenOrdersTableArn}/index/*",
+            "kms:Decrypt EncryptionKeyArn",
+            "kms:DescribeKey EncryptionKeyArn",
+            "kms:GetPublicKey CustomerLinksKey.Arn",
+            "kms:GetPublicKey RestaurantLinksKey.Arn",
+            "logs:CreateLogStream WebLogs.Arn",
+            "logs:PutLogEvents WebLogs.Arn",
+            "states:SendTaskFailure StateMachineArn",
+            "states:SendTaskSuccess StateMachineArn",
+        ])
+    );
+}
+
+#[test]
+fn what_makes_links_has_no_address_and_answers_nothing() {
+    let web = web();
+    assert_eq!(
+        allowed(&role_statements(&web, "WebLinksFunctionRole")),
+        set(&[
+            "kms:Decrypt EncryptionKeyArn",
+            "kms:GenerateDataKey EncryptionKeyArn",
+            "kms:Sign RestaurantLinksKey.Arn",
+            "logs:CreateLogStream WebLinksLogs.Arn",
+            "logs:PutLogEvents WebLinksLogs.Arn",
+            "sns:Publish LinksTopic",
+            "sqs:DeleteMessage LinksQueue.Arn",
+            "sqs:GetQueueAttributes LinksQueue.Arn",
+            "sqs:ReceiveMessage LinksQueue.Arn",
+        ])
+    );
+    let integrations = resources(&web, "AWS::ApiGatewayV2::Integration");
+    assert_eq!(integrations.len(), 1);
+    assert!(format!("{:?}", integrations[0].1["IntegrationUri"]).contains("WebFunction.Arn"));
+}
+
+#[test]
+fn who_makes_customers_links_can_make_no_restaurants_link() {
+    let web = web();
+    let policy = |name: &str| {
+        let policy = &web["Resources"][name]["Properties"];
+        let statements: Vec<_> = statements(policy, "PolicyDocument").iter().collect();
+        allowed(&statements)
+    };
+    let customers = policy("CustomerLinksPolicy");
+    let signs: Vec<_> = customers
+        .iter()
+        .filter(|each| each.contains("kms:"))
+        .collect();
+    assert_eq!(signs, ["kms:Sign CustomerLinksKey.Arn"]);
+    assert!(policy("RestaurantLinksPolicy").contains("kms:Sign RestaurantLinksKey.Arn"));
+    assert!(!policy("RestaurantLinksPolicy").contains("kms:Sign CustomerLinksKey.Arn"));
+    for (name, key) in resources(&web, "AWS::KMS::Key") {
+        assert_eq!(key["KeySpec"], "ECC_NIST_P256", "{name}");
+        assert_eq!(key["KeyUsage"], "SIGN_VERIFY", "{name}");
+    }
+}
+
+#[test]
+fn no_log_and_no_trace_holds_a_link_or_who_opened_it() {
+    let web = web();
+    for (name, stage) in resources(&web, "AWS::ApiGatewayV2::Stage") {
+        let format = stage["AccessLogSettings"]["Format"]
+            .as_str()
+            .expect("a format");
+        let said: BTreeSet<_> = format.split("$context.").skip(1).collect();
+        assert!(!said.is_empty(), "{name} logs nothing");
+        for variable in said {
+            let variable = variable.split('"').next().unwrap_or_default();
+            let known = [
+                "requestId",
+                "requestTime",
+                "httpMethod",
+                "status",
+                "responseLatency",
+                "integrationErrorMessage",
+            ];
+            assert!(known.contains(&variable), "{name} logs {variable}");
+        }
+        let limits = &stage["DefaultRouteSettings"];
+        assert!(format!("{:?}", limits["ThrottlingRateLimit"]).contains("WebRate"));
+        assert!(format!("{:?}", limits["ThrottlingBurstLimit"]).contains("WebBurst"));
+    }
+    for (name, function) in resources(&web, "AWS::Serverless::Function") {
+        assert_eq!(function["Tracing"], "PassThrough", "{name} is traced");
+    }
+    for role in ["WebFunctionRole", "WebLinksFunctionRole"] {
+        let traces = allowed(&role_statements(&web, role));
+        assert!(
+            !traces.iter().any(|each| each.starts_with("xray:")),
+            "{role}"
+        );
+    }
+}
+
+#[test]
+fn every_parameter_of_the_pages_is_given_and_every_output_handed_on() {
+    let (template, web) = (template(), web());
+    let names = |value: &Value| -> BTreeSet<String> {
+        let names = value.as_mapping().expect("a mapping").keys();
+        names
+            .map(|name| name.as_str().expect("a name").to_owned())
+            .collect()
+    };
+    let pages = &template["Resources"]["WebPages"]["Properties"];
+    assert_eq!(names(&pages["Parameters"]), names(&web["Parameters"]));
+    for output in names(&web["Outputs"]) {
+        let handed_on = format!("WebPages.Outputs.{output}");
+        assert!(
+            format!("{:?}", template["Outputs"]).contains(&handed_on),
+            "{handed_on}"
+        );
+    }
+}
