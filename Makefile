@@ -33,6 +33,10 @@ help: ## List the commands
 demo: $(TOOLS) ## Run five orders to their five outcomes on a local AWS of their own
 	@$(BIN)/python local/demo.py
 
+.PHONY: web
+web: $(TOOLS) ## Show the web pages on a local AWS of their own, with orders that keep coming
+	@$(BIN)/python local/web.py
+
 .PHONY: up
 up: $(TOOLS) ## Start the local AWS on PORT (4566) and deploy the stack to it
 	@$(BIN)/python local/stack.py up --port $(PORT)
@@ -104,6 +108,8 @@ on-stack:
 in-operation:
 	$(BIN)/python tests/release.py
 	$(BIN)/python tests/runbook.py
+	$(CARGO_TEST) --no-run --test command_line
+	$(BIN)/python tests/browser.py
 
 .PHONY: upgrade-test
 upgrade-test: $(TOOLS) ## Deploy over the stack of an earlier release, FROM, while orders wait there

@@ -6,6 +6,7 @@ Exits 0 only if tables, events, customer message and execution of every order sa
 
 import json
 import shlex
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ class Scenario:
     status: str
     message: str
     reason: str | None = None
+    # The answer by the web page of the order, as the fields of its form.
+    form: list[str] | None = None
 
 
 SCENARIOS = [
@@ -39,10 +42,12 @@ SCENARIOS = [
     ),
     Scenario(
         "rejected",
-        "the restaurant declines",
-        ["send-task-success", "--task-output", '{"isAccepted": false}'],
+        "the restaurant declines, by the link that it was sent",
+        None,
         "REJECTED",
         "Order declined",
+        "Out of dough",
+        ["do=decline", "reason=Out of dough", "sure=yes"],
     ),
     Scenario(
         "cancelled",
@@ -94,15 +99,27 @@ class Shell:
             shown = True
         raise StackError(f"Nothing that was expected arrived in {queue} within {WAIT_SECONDS} s")
 
+    def curl(self, address, *fields):
+        """Sends a form to a web page, and follows to what became of it; gives that as JSON."""
+        data = [each for field in fields for each in ("--data-urlencode", field)]
+        command = ["curl", "--silent", "--show-error", "--location", "--header", "Accept: application/json"]
+        shown = " ".join([*map(shlex.quote, command), f'"{address}"', *map(shlex.quote, data)])
+        print(f"    $ {shown}", flush=True)
+        command += ["--noproxy", "*", self.variables[address], *data]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise StackError(f"curl failed: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
     def drop(self, queue, receipt):
         self.aws("sqs", "delete-message", "--queue-url", queue, "--receipt-handle", receipt, quiet=True)
 
 
 def subscribed_queues(shell):
-    """Queues of the demo's own, which hear the restaurants' messages, the events and the customers' messages."""
-    say("Subscribing queues: one as a restaurant's own system would, and two to show events and customers' messages here")
+    """Queues of the demo's own, which hear the restaurants' messages, the events, the customers' messages and the links."""
+    say("Subscribing queues: one as a restaurant's own system would, and three to show events, customers' messages and links here")
     queues = {}
-    for name in ("restaurants", "customers", "events"):
+    for name in ("restaurants", "customers", "events", "links"):
         url = shell.aws("sqs", "create-queue", "--queue-name", f"demo-{name}")["QueueUrl"]
         queues[name] = shell.set(name.upper(), url)
         attributes = shell.aws(
@@ -114,6 +131,10 @@ def subscribed_queues(shell):
             *("sns", "subscribe", "--topic-arn", topic, "--protocol", "sqs"),
             *("--notification-endpoint", f"${name}_ARN", "--attributes", "RawMessageDelivery=true"),
         )
+    shell.aws(
+        *("sns", "subscribe", "--topic-arn", "$LinksTopicArn", "--protocol", "sqs"),
+        *("--notification-endpoint", "$LINKS_ARN"),
+    )
     pattern = json.dumps({"source": ["order-processing"]})
     rule = ["--event-bus-name", "$EventBusName"]
     shell.aws("events", "put-rule", "--name", "demo-events", *rule, "--event-pattern", pattern)
@@ -160,7 +181,8 @@ def run(shell, scenario, queues):
     order_id = order["order_id"]
     print()
     say(f"Order {order_id}: {scenario.happens}")
-    machine = "$StateMachineArn" if scenario.answer else "$ImpatientStateMachineArn"
+    answered = scenario.answer or scenario.form
+    machine = "$StateMachineArn" if answered else "$ImpatientStateMachineArn"
     started = shell.aws(
         *("stepfunctions", "start-execution", "--state-machine-arn", machine),
         *("--name", order_id, "--input", f"file://{file}"),
@@ -177,6 +199,12 @@ def run(shell, scenario, queues):
             raise StackError(f"The table of open orders has another task token of {order_id} than its restaurant got")
         command, *details = scenario.answer
         shell.aws("stepfunctions", command, "--task-token", token, *details)
+    elif scenario.form:
+        told, receipt = shell.receive(queues["links"], lambda body: order_id in body.get("Message", ""))
+        shell.drop(queues["links"], receipt)
+        print(f"      by e-mail or SMS: {told['Message'].splitlines()[0]}")
+        shown = shell.curl(shell.set("LINK", told["Message"].split()[-1]), *scenario.form)
+        print(f"      the page says: {json.dumps(shown, ensure_ascii=False)}")
     else:
         print(f"      (no answer for {SHORT_TIMEOUT} s)")
 

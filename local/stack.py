@@ -37,7 +37,8 @@ NO_PROXY = ",".join(filter(None, [HOST, "localhost", os.environ.get("no_proxy") 
 STACK_NAME = "order-workflow"
 # How the homes of local AWSs begin that live as long as one command.
 TEMPORARY = "temporary-"
-FUNCTIONS = ["save-order", "update-status", "notify-user", "open-orders", "web", "web-links"]
+FUNCTIONS = ["save-order", "update-status", "notify-user", "open-orders"]
+WEB_FUNCTIONS = ["web", "web-links"]
 START_SECONDS = 60
 STOP_SECONDS = 10
 
@@ -270,7 +271,7 @@ def build(quick=False):
     if quick:
         environment["SAM_BUILD_MODE"] = "debug"
     flags = [*([] if quick else ["--release"]), *(["--arm64"] if architecture() == "arm64" else [])]
-    binaries = [flag for name in FUNCTIONS for flag in ("--bin", name)]
+    binaries = [flag for name in FUNCTIONS + WEB_FUNCTIONS for flag in ("--bin", name)]
     how = "without optimization (a minute" if quick else "(minutes"
     run_step(
         f"Building the functions {how} the first time, seconds when little changed)",

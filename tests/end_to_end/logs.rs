@@ -7,7 +7,7 @@ use serde_json::Value;
 use support::{Stack, TestOrder, aws, output, unique};
 
 /// What a function has logged.
-async fn lines(function: &str) -> Vec<String> {
+pub(super) async fn lines(function: &str) -> Vec<String> {
     let group = format!("/aws/lambda/order-workflow/{function}");
     let logged = aws(&["logs", "filter-log-events", "--log-group-name", &group]).await;
     let events = logged["events"].as_array().expect("log events");

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use support::{Stack, TestOrder, orderctl_binary, output};
+use support::{Stack, TestOrder, orderctl_binary, output, unique};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
@@ -296,11 +296,10 @@ async fn a_get_head_or_options_changes_nothing() {
             // And whatever a page leads to.
             for method in ["GET", "HEAD", "OPTIONS"] {
                 let response = link.ask(method, &[], "").await;
-                assert!(
-                    response.status().is_success(),
-                    "{method} {} in round {round}",
-                    link.path
-                );
+                let status = response.status();
+                // The local AWS answers OPTIONS itself.
+                let shown = status.is_success() || method == "OPTIONS" && status.as_u16() < 500;
+                assert!(shown, "{method} {} in round {round}: {status}", link.path);
             }
             if round == 0 {
                 let page = link.page().await;
@@ -415,31 +414,12 @@ async fn a_link_for_each_order_is_published_for_its_restaurant() {
     let stack = Stack::connect();
     let order = TestOrder::new(&stack).await;
     let restaurant = order.order.restaurant_id.as_str();
-    let queue = format!("links-{}", order.order.order_id);
-    let queue = stack
-        .sqs
-        .create_queue()
-        .queue_name(&queue)
-        .send()
-        .await
-        .expect("a queue");
-    let queue = queue.queue_url.expect("a queue's URL");
-    let name = queue.rsplit('/').next().expect("a name");
+    let (queue, arn) = stack.queue(&format!("links-{}", unique())).await;
+    let filter = serde_json::json!({ "restaurant_id": [restaurant] });
     let topic = output("LinksTopicArn");
-    let account: Vec<_> = topic.split(':').collect();
-    let arn = format!("arn:aws:sqs:{}:{}:{name}", account[3], account[4]);
-    let filter = serde_json::json!({ "restaurant_id": [restaurant] }).to_string();
     stack
-        .sns
-        .subscribe()
-        .topic_arn(&topic)
-        .protocol("sqs")
-        .endpoint(&arn)
-        .attributes("RawMessageDelivery", "true")
-        .attributes("FilterPolicy", filter)
-        .send()
-        .await
-        .expect("a subscription");
+        .subscribe(&topic, &arn, "MessageAttributes", filter)
+        .await;
     order.place().await;
     let begun = Instant::now();
     let text = loop {
@@ -456,13 +436,6 @@ async fn a_link_for_each_order_is_published_for_its_restaurant() {
         }
         assert!(begun.elapsed() < PATIENCE, "no link was published");
     };
-    stack
-        .sqs
-        .delete_queue()
-        .queue_url(&queue)
-        .send()
-        .await
-        .expect("no queue");
     let url = text.split_whitespace().last().expect("a link");
     let link = Link::of(url);
     assert_eq!(link.path, "/order");
@@ -510,4 +483,37 @@ async fn every_answer_has_the_headers() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn no_link_and_no_task_token_is_logged() {
+    let stack = Stack::connect();
+    let waiting = Waiting::new(&stack).await;
+    let message = waiting.order.restaurant_message().await;
+    let refused = waiting.one.query.replace("&s=", "&s=x");
+    ask("GET", "/order", &refused, &[], "").await;
+    let form = format!("order={}&do=decline&reason=A+secret+reason", waiting.id());
+    waiting.restaurant.answer(&form).await;
+    stack.end_of(&waiting.execution).await;
+    let mut told = 0;
+    for function in ["web", "web-links"] {
+        let lines = crate::logs::lines(function).await;
+        told += lines.len();
+        for line in &lines {
+            for secret in [
+                &message.task_token,
+                &waiting.restaurant.query,
+                &waiting.one.query,
+                &waiting.customer.query,
+            ] {
+                // The signature of a link is the credential in it.
+                let secret = secret.rsplit("&s=").next().expect("a part");
+                assert!(!line.contains(secret), "{function} logs {line}");
+            }
+            for text in ["&s=", "A secret reason", "Margherita"] {
+                assert!(!line.contains(text), "{function} logs {line}");
+            }
+        }
+    }
+    assert!(told > 0, "nothing was logged");
 }

@@ -48,8 +48,7 @@ pub struct Stack {
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// `EventBridge`, which carries the events.
     pub events: aws_sdk_eventbridge::Client,
-    /// The client of SNS.
-    pub sns: aws_sdk_sns::Client,
+    sns: aws_sdk_sns::Client,
     /// SQS, on whose queues tests hear what is said.
     pub sqs: aws_sdk_sqs::Client,
 }
@@ -407,7 +406,8 @@ impl Stack {
         found.item.map(value)
     }
 
-    async fn queue(&self, name: &str) -> (String, String) {
+    /// Makes a queue to which SNS and `EventBridge` may send; gives its URL and ARN.
+    pub async fn queue(&self, name: &str) -> (String, String) {
         let create = self.sqs.create_queue().queue_name(name);
         let url = async {
             let created = create.send().await.expect("a queue");
@@ -446,7 +446,7 @@ impl Stack {
     }
 
     /// Subscribes a queue to the messages of a topic whose attributes, or whose body, have a value.
-    async fn subscribe(&self, topic: &str, queue_arn: &str, scope: &str, filter: Value) {
+    pub async fn subscribe(&self, topic: &str, queue_arn: &str, scope: &str, filter: Value) {
         let subscribe = self
             .sns
             .subscribe()
