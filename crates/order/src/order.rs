@@ -10,6 +10,19 @@ use crate::messages::OrderSummary;
 use crate::status::Status;
 use crate::validation::{InvalidOrder, is_order_id, validate};
 
+/// The longest id of an order, a customer or a restaurant, in characters. The name of an execution may be as long.
+pub const MAX_ID: usize = 80;
+/// The most items of an order.
+pub const MAX_ITEMS: usize = 100;
+/// The longest name of an item, in characters (Unicode scalar values).
+pub const MAX_NAME: usize = 200;
+/// The longest note, in characters (Unicode scalar values).
+pub const MAX_NOTE: usize = 500;
+/// The largest quantity of an item.
+pub const MAX_QUANTITY: u64 = 999;
+/// The largest `unit_amount`. With the most items of the largest quantity, the total stays below 2^53.
+pub const MAX_UNIT_AMOUNT: u64 = 10_000_000_000;
+
 /// The characters that text may hold, as a pattern of JSON Schema.
 #[cfg(feature = "schemas")]
 const TEXT: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\uFFFE\uFFFF]*$";
@@ -27,30 +40,24 @@ pub(crate) fn currency_codes(_: &mut schemars::SchemaGenerator) -> schemars::Sch
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// 1–80 of `A-Z a-z 0-9 - _`, so that it can also be the name of the execution.
-    #[cfg_attr(
-        feature = "schemas",
-        schemars(regex(pattern = "^[A-Za-z0-9_-]{1,80}$"))
-    )]
+    /// Letters and digits of ASCII, `-` and `_`, so that it can also be the name of the execution.
+    #[cfg_attr(feature = "schemas", schemars(regex(pattern = format!("^[A-Za-z0-9_-]{{1,{MAX_ID}}}$"))))]
     pub order_id: String,
-    /// Who ordered, 1–80 characters.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 80), regex(pattern = TEXT)))]
+    /// Who ordered.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_ID), regex(pattern = TEXT)))]
     pub customer_id: String,
-    /// Who is asked to prepare it, 1–80 of `A-Z a-z 0-9 _ . : / = + - @` and spaces, so that it can also be an IAM tag.
-    #[cfg_attr(
-        feature = "schemas",
-        schemars(regex(pattern = "^[A-Za-z0-9 _.:/=+@-]{1,80}$"))
-    )]
+    /// Who is asked to prepare it: letters and digits of ASCII, spaces and `_ . : / = + - @`, as in a tag of IAM.
+    #[cfg_attr(feature = "schemas", schemars(regex(pattern = format!("^[A-Za-z0-9 _.:/=+@-]{{1,{MAX_ID}}}$"))))]
     pub restaurant_id: String,
     /// ISO 4217 code, such as `EUR`.
     #[cfg_attr(feature = "schemas", schemars(schema_with = "currency_codes"))]
     pub currency: Currency,
-    /// 1–100 items.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100)))]
+    /// What is ordered.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_ITEMS)))]
     pub items: Vec<Item>,
-    /// What the restaurant should know, up to 500 characters.
+    /// What the restaurant should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schemas", schemars(length(max = 500), regex(pattern = TEXT)))]
+    #[cfg_attr(feature = "schemas", schemars(length(max = MAX_NOTE), regex(pattern = TEXT)))]
     pub note: Option<String>,
 }
 
@@ -59,14 +66,14 @@ pub struct Order {
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Item {
-    /// What it is, 1–200 characters.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = TEXT)))]
+    /// What it is.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_NAME), regex(pattern = TEXT)))]
     pub name: String,
-    /// How many, 1–999.
-    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 999)))]
+    /// How many.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = MAX_QUANTITY)))]
     pub quantity: u64,
-    /// The price of one, in the currency's minor unit, up to [`MAX_UNIT_AMOUNT`](crate::MAX_UNIT_AMOUNT).
-    #[cfg_attr(feature = "schemas", schemars(range(max = 10_000_000_000_u64)))]
+    /// The price of one, in the currency's minor unit.
+    #[cfg_attr(feature = "schemas", schemars(range(max = MAX_UNIT_AMOUNT)))]
     pub unit_amount: u64,
 }
 
