@@ -66,7 +66,7 @@ lint-code:
 lint-template: $(TOOLS) $(NODE_TOOLS) $(CHECKOV)
 	cfn-lint template.yaml
 	sam validate --lint --region us-east-1
-	.local/checkov/bin/checkov --framework cloudformation --file template.yaml --compact --quiet --skip-download
+	.local/checkov/bin/checkov --config-file local/checkov.yaml
 	$(BIN)/python local/definition.py --check
 
 # The functions as AWS gets them. The end-to-end tests build them, too: here, while other work leaves a core unused.

@@ -213,7 +213,7 @@ def main():
         results |= dated(new) if "subjects" in new else new
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     subjects = results["subjects"]
-    share = f"{results['cores_when_limited']:.3f} of a core, the share of a function with {results['memory_mb']} MB"
+    share = f"{results['cores_when_limited']:.3f} of a core, the share of a function with {results['memory_mb']:,} MB"
     text = [
         f"Measured on {results['date']} with {results['machine']}.",
         f"### At full speed\n\n{table(subjects, 'full')}",
@@ -241,18 +241,18 @@ def main():
     ]
     if "limited" in speeds:
         sentences.append(
-            f"; with the share of a processor that {results['memory_mb']} MB get, 1/{int(least['limited', 'Python'])} and"
+            f"; with the share of a processor that {results['memory_mb']:,} MB get, 1/{int(least['limited', 'Python'])} and"
             f" 1/{int(least['limited', 'Node'])}"
         )
     ours = [subject for subject in subjects if subject["variant"] == "rust"]
     peak, zipped = max(s["full"]["peak_mb"] for s in ours), max(s["zipped_bytes"] for s in ours) / 1e6
     sentences.append(f". It needs {peak:.0f} MB of memory at most, and its archive has {zipped:.1f} MB at most.")
     if results.get("sizes"):
-        found, choice = chosen(results["sizes"])
-        if choice:
-            slowest, more = max(found[choice]["both"].values()), found[choice]["more"]
+        found, _ = chosen(results["sizes"])
+        if ours_mb := found.get(results["memory_mb"]):
+            slowest, more = max(ours_mb["both"].values()), ours_mb["more"]
             sentences.append(
-                f" With {choice:,} MB, start and first invocation take at most {slowest:.0f} ms, which costs ${more:.2f} a"
+                f" With {results['memory_mb']:,} MB, start and first invocation take at most {slowest:.0f} ms, which costs ${more:.2f} a"
                 f" million orders more than {min(found)} MB."
             )
     put(README, "performance", "".join(sentences))

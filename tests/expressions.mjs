@@ -159,6 +159,8 @@ for (const [status, response] of CASES) {
       if (response?.thrown) assert.deepEqual(update.failure, response.thrown, `failure for ${what}`);
       assert.ok(Buffer.byteLength(JSON.stringify(update)) < 262_144, `update-status is sent too much for ${what}`);
       assert.ok("response_ms" in update, `response_ms for ${what}`);
+      const answered = status === "TIMED_OUT" ? update.answered_at === null : Date.now() - Date.parse(update.answered_at) < 60_000;
+      assert.ok(answered, `answered_at ${update.answered_at} for ${what}`);
       const since = Date.now() - Date.parse(redriven ? "2026-01-31T12:20:00.000Z" : ENTERED);
       if (status !== "TIMED_OUT") {
         assert.ok(Math.abs(update.response_ms - since) < 60_000, `response_ms ${update.response_ms} for ${what}`);

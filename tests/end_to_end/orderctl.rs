@@ -427,6 +427,27 @@ async fn an_answer_is_given_although_aws_is_silent_for_longer_than_one_round_of_
 }
 
 #[tokio::test]
+async fn an_answer_that_aws_took_is_told_as_taken_although_the_table_cannot_be_read_for_a_while() {
+    let stack = Stack::connect();
+    let faults = Faults::proxy();
+    let port = std::env::var("FAULTS_PORT").expect("the port of the proxy");
+    let through_the_proxy =
+        Session::from([("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))]);
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    order.restaurant_message().await;
+    let id = order.order.order_id.as_str();
+    // Before the answer, it reads the order and its token.
+    faults.arm_after(2, id, Call::GetItem, Fault::Unavailable, Some(8));
+    let accepted = orderctl(&through_the_proxy, &["accept", id]).await;
+    let met = faults.clear(id, Call::GetItem);
+    assert_eq!(met, 8, "the reads after the answer met no outage");
+    assert_eq!(accepted.code, Some(0), "{accepted:?}");
+    assert_eq!(accepted.stdout, format!("{id}  ACCEPTED\n"));
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}
+
+#[tokio::test]
 async fn placing_an_order_that_another_execution_placed_follows_the_new_execution_to_its_failure() {
     let stack = Stack::connect();
     let order = TestOrder::new(&stack).await;
@@ -454,9 +475,10 @@ async fn each_group_of_commands_may_do_its_own_and_no_more() {
         order.order.order_id.as_str(),
         json!(order.order).to_string(),
     );
-    let (customer, restaurant, support, engineer) = (
+    let (customer, restaurant, shop, support, engineer) = (
         documented("customer").await,
         restaurant().await,
+        documented("shop").await,
         documented("support").await,
         documented("events").await,
     );
@@ -471,6 +493,7 @@ async fn each_group_of_commands_may_do_its_own_and_no_more() {
             &restaurant,
             [vec!["inbox", "--all"], vec!["events"]],
         ),
+        ("a shop", &shop, [vec!["inbox", "--all"], vec!["show", id]]),
         ("support", &support, [vec!["show", id], vec!["events"]]),
         (
             "a restaurant",
@@ -580,7 +603,7 @@ async fn support_sees_the_orders_of_all_restaurants_and_cancels() {
 #[tokio::test]
 async fn an_acceptance_and_a_cancellation_at_once_have_one_winner() {
     let stack = Stack::connect();
-    let (restaurant, support) = (restaurant().await, documented("support").await);
+    let (restaurant, shop) = (restaurant().await, documented("shop").await);
     for _ in 0..3 {
         let order = TestOrder::new(&stack).await;
         let execution = order.place().await;
@@ -588,7 +611,7 @@ async fn an_acceptance_and_a_cancellation_at_once_have_one_winner() {
         let id = order.order.order_id.as_str();
         let (accept, cancel) = (["accept", id], ["cancel", id]);
         let (accepted, cancelled) =
-            tokio::join!(orderctl(&restaurant, &accept), orderctl(&support, &cancel));
+            tokio::join!(orderctl(&restaurant, &accept), orderctl(&shop, &cancel));
         let status = match (accepted.code, cancelled.code) {
             (Some(0), Some(3)) => Status::Accepted,
             (Some(3), Some(0)) => Status::Cancelled,
@@ -730,6 +753,46 @@ async fn the_watched_inbox_tells_what_comes_and_what_goes() {
     orderctl(&session, &["accept", id]).await.assert_code(0);
     let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
     assert_eq!(line, json!({ "order_id": id, "status": "ACCEPTED" }));
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}
+
+#[tokio::test]
+async fn an_order_that_a_query_misses_for_a_moment_stays_in_the_watched_inbox() {
+    let stack = Stack::connect();
+    let faults = Faults::proxy();
+    let port = std::env::var("FAULTS_PORT").expect("the port of the proxy");
+    let through_the_proxy =
+        Session::from([("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))]);
+    let order = TestOrder::new(&stack).await;
+    let (id, whose) = (&order.order.order_id, &order.order.restaurant_id);
+    let watch = [
+        "inbox",
+        "--watch",
+        "--restaurant",
+        whose,
+        "--output",
+        "json",
+    ];
+    let mut child = command(&through_the_proxy, &watch)
+        .spawn()
+        .expect("orderctl");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let execution = order.place().await;
+    let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
+    assert_eq!(line["order_id"], id.as_str());
+    faults.arm(whose, Call::Query, Fault::Stale, Some(3));
+    let begun = Instant::now();
+    while faults.hits(whose, Call::Query) < 3 {
+        assert!(begun.elapsed() < PATIENCE, "the inbox looks no more");
+        sleep(Duration::from_millis(100)).await;
+    }
+    order.accept(&order.restaurant_message().await).await;
+    let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
+    assert_eq!(
+        line,
+        json!({ "order_id": id, "status": "ACCEPTED" }),
+        "the order left the inbox before it was answered"
+    );
     order.assert_ended(&execution, Status::Accepted, None).await;
 }
 

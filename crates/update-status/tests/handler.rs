@@ -20,6 +20,7 @@ fn request(status: Status) -> UpdateStatus {
         execution_arn: EXECUTION.into(),
         status,
         answer: None,
+        answered_at: None,
         failure: None,
         updated_at: "2026-01-31T12:01:00.000Z".into(),
         response_ms: None,
@@ -126,6 +127,26 @@ async fn when_the_order_is_ready_is_stored_with_the_status() {
         sent["UpdateExpression"],
         "SET #status = :status, updated_at = :updated_at, ready_at = :ready_at"
     );
+}
+
+#[tokio::test]
+async fn a_ready_at_is_judged_by_when_the_answer_came_however_late_it_is_recorded() {
+    for (ready_at, kept) in [
+        ("2026-01-31T12:00:30Z", true),
+        ("2026-01-31T11:40:00Z", false),
+        ("2026-02-01T11:50:00Z", false),
+    ] {
+        let aws = FakeAws::answering(&[(200, "{}")]);
+        let answer = json!({ "isAccepted": true, "ready_at": ready_at });
+        let request = UpdateStatus {
+            answer: to_raw_value(&answer).ok(),
+            answered_at: Some("2026-01-31T11:45:00.000Z".into()),
+            ..request(Status::Accepted)
+        };
+        let decision = update(&aws, request).await.expect("an update");
+        let expected = kept.then_some(ready_at);
+        assert_eq!(decision.ready_at.as_deref(), expected, "{ready_at}");
+    }
 }
 
 #[tokio::test]

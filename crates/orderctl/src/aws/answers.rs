@@ -47,14 +47,6 @@ impl Answer {
             Self::Cancel { .. } => Status::Cancelled,
         }
     }
-
-    /// When the order is ready, where the answer says it.
-    pub fn ready_at(&self) -> Option<&str> {
-        match self {
-            Self::Accept { ready_at } => ready_at.as_deref(),
-            Self::Reject { .. } | Self::Fail { .. } | Self::Cancel { .. } => None,
-        }
-    }
 }
 
 /// Answers an order, and gives what was recorded. `token` is the order's task token where it was read before.
@@ -79,7 +71,10 @@ pub async fn answer(
     let (mut uncertain, mut unheard) = (false, false);
     loop {
         if token.is_none() {
-            token = stack.token(&entry.restaurant_id, order_id).await?;
+            token = match stack.token(&entry.restaurant_id, order_id).await {
+                Err(_) if uncertain => None,
+                read => read?,
+            };
         }
         // The order may have a newer token than one that was refused: after a redrive, its restaurant is asked again.
         if let Some(token) = token.take().filter(|token| !refused.contains(token)) {
@@ -94,11 +89,13 @@ pub async fn answer(
             }
         }
 
-        let entry = stack.entry(order_id).await?;
-        if uncertain && entry.status == answer.status() {
-            return Ok(entry);
+        match stack.entry(order_id).await {
+            Ok(entry) if uncertain && entry.status == answer.status() => return Ok(entry),
+            Ok(entry) => still_open(&entry)?,
+            // The answer may have arrived, and only the table can tell: it is read again.
+            Err(_) if uncertain => {}
+            Err(failure) => return Err(failure),
         }
-        still_open(&entry)?;
         if begun.elapsed() > if unheard { RECORD } else { APPEARS } {
             return Err(given_up(order_id, unheard, refused.is_empty()));
         }
@@ -129,7 +126,7 @@ fn given_up(order_id: &str, unheard: bool, never_asked: bool) -> Failure {
     }
 }
 
-/// Fails with what became of the order, if it has its outcome.
+/// Fails if the order already has a final status.
 fn still_open(entry: &Entry) -> Result<(), Failure> {
     let Entry {
         order_id, status, ..
@@ -232,21 +229,25 @@ async fn send_once(
     }
 }
 
-/// Waits until the outcome of an order that was answered is in the table.
+/// Waits until the outcome of an order that was answered is in the table. AWS has the answer then: a read that fails does
+/// not undo it, so the table is read again.
 async fn recorded(stack: &Stack, order_id: &str, answer: &Answer) -> Result<Entry, Failure> {
     let begun = Instant::now();
     loop {
-        let entry = stack.entry(order_id).await?;
-        if entry.status == answer.status() {
-            return Ok(entry);
-        }
-        // Another answer came first, and this one was taken without being looked at.
-        still_open(&entry)?;
+        let why = match stack.entry(order_id).await {
+            Ok(entry) if entry.status == answer.status() => return Ok(entry),
+            Ok(entry) => {
+                // Another answer came first, and this one was taken without being looked at.
+                still_open(&entry)?;
+                "its outcome is not recorded yet".into()
+            }
+            Err(failure) => format!("its outcome cannot be read ({})", failure.message),
+        };
         if begun.elapsed() > RECORD {
             return Err(Failure::new(
                 Kind::NotRecorded,
                 format!(
-                    "the answer for {order_id} was taken; its outcome is not recorded yet: follow it with `orderctl watch {order_id}`"
+                    "the answer for {order_id} was taken; {why}: follow it with `orderctl watch {order_id}`"
                 ),
             ));
         }

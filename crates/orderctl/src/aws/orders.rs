@@ -16,18 +16,19 @@ use crate::failure::{Failure, Kind, aws};
 /// How long an order that is not there is looked for: it may have been placed just now.
 pub const UNKNOWN_AFTER: Duration = Duration::from_secs(5);
 
-/// What whoever answers for restaurants may read of an order: who it is for and where it stands.
+/// What somebody who answers for a restaurant may read of an order: who it is for and where it stands.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Entry {
     pub order_id: String,
     pub status: Status,
     pub restaurant_id: String,
     pub status_reason: Option<String>,
+    pub ready_at: Option<String>,
     pub updated_at: String,
 }
 
 /// The attributes of [`Entry`], to which the restaurant's policy is limited.
-const ENTRY: &str = "order_id, #status, restaurant_id, status_reason, updated_at";
+const ENTRY: &str = "order_id, #status, restaurant_id, status_reason, ready_at, updated_at";
 
 impl Stack {
     /// The read of an order in the table, as it is now.

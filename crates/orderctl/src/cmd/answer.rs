@@ -152,14 +152,15 @@ pub async fn give(
     let Entry {
         status,
         status_reason,
+        ready_at,
         updated_at,
         ..
     } = answer(&stack, order_id, restaurant, &said, None).await?;
-    let ready_at = said.ready_at();
     output.line(
         || {
             let status = render::status(status);
-            render::verdict(order_id, &status, status_reason.as_deref(), ready_at)
+            let (reason, ready_at) = (status_reason.as_deref(), ready_at.as_deref());
+            render::verdict(order_id, &status, reason, ready_at)
         },
         || {
             json!({

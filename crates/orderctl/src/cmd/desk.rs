@@ -62,7 +62,8 @@ impl Desk {
 enum Event {
     Input(io::Result<Input>),
     Looked(Result<Look, Failure>),
-    Answered(String, Answer, Result<Entry, Failure>),
+    /// What came of answering this order.
+    Answered(Box<Waiting>, Result<Entry, Failure>),
 }
 
 /// Shows the open orders until `q`; with `can_answer`, answers them too.
@@ -195,7 +196,7 @@ struct Screen {
     scrolled: u16,
     /// The field that is being filled in.
     field: Option<Field>,
-    /// Orders that this desk has answered or is answering.
+    /// The tokens that this desk has answered or is answering. An order whose restaurant is asked again has a new one.
     answered: HashSet<String>,
     /// How many answers are on their way.
     pending: usize,
@@ -238,26 +239,33 @@ impl Screen {
             },
             Event::Looked(Ok(look)) => self.looked(look),
             Event::Looked(Err(failure)) => self.problem = Some(failure.message),
-            Event::Answered(order_id, said, Ok(entry)) => {
+            Event::Answered(answered, result) => {
                 self.pending = self.pending.saturating_sub(1);
-                self.waiting
-                    .retain(|waiting| waiting.message.order_id != order_id);
-                // Without the colours of a line: ratatui brings its own.
-                let reason = entry.status_reason.as_deref();
-                let status = entry.status.as_str();
-                self.say(&verdict(&order_id, status, reason, said.ready_at()));
-            }
-            Event::Answered(order_id, _, Err(failure)) => {
-                self.pending = self.pending.saturating_sub(1);
-                // The next look tells whether it still waits.
-                if failure.kind != Kind::NotRecorded {
-                    self.answered.remove(&order_id);
-                }
-                if matches!(failure.kind, Kind::AnsweredAlready | Kind::TooLate) {
+                let order_id = &answered.message.order_id;
+                let over = |kind| matches!(kind, Kind::AnsweredAlready | Kind::TooLate);
+                if result
+                    .as_ref()
+                    .map_or_else(|failure| over(failure.kind), |_| true)
+                {
                     self.waiting
-                        .retain(|waiting| waiting.message.order_id != order_id);
+                        .retain(|waiting| waiting.message.order_id != *order_id);
                 }
-                self.say(&failure.message);
+                match result {
+                    // Without the colours of a line: ratatui brings its own.
+                    Ok(entry) => self.say(&verdict(
+                        order_id,
+                        entry.status.as_str(),
+                        entry.status_reason.as_deref(),
+                        entry.ready_at.as_deref(),
+                    )),
+                    Err(failure) => {
+                        // The next look tells whether it still waits.
+                        if failure.kind != Kind::NotRecorded {
+                            self.answered.remove(&answered.message.task_token);
+                        }
+                        self.say(&failure.message);
+                    }
+                }
             }
         }
         Ok(self.next())
@@ -277,8 +285,8 @@ impl Screen {
             let shown = self
                 .waiting
                 .iter()
-                .any(|waiting| waiting.message.order_id == *order_id);
-            if shown && !self.answered.contains(order_id) {
+                .find(|waiting| waiting.message.order_id == *order_id);
+            if shown.is_some_and(|shown| !self.answered.contains(&shown.message.task_token)) {
                 match status {
                     Some(status) => self.say(&format!("{order_id}  {status}, not by this desk")),
                     None => self.say(&format!("{order_id}  its time is over")),
@@ -386,24 +394,25 @@ impl Screen {
 
     /// The selected order, unless it is being answered.
     fn open_selection(&self) -> Option<Waiting> {
-        let open = |waiting: &&Waiting| !self.answered.contains(&waiting.message.order_id);
+        let open = |waiting: &&Waiting| !self.answered.contains(&waiting.message.task_token);
         self.selection().filter(open).cloned()
     }
 
     fn answer(&mut self, waiting: Waiting, said: Answer) {
-        let order_id = waiting.message.order_id;
-        self.answered.insert(order_id.clone());
+        self.answered.insert(waiting.message.task_token.clone());
         self.pending += 1;
         let (stack, sender, whose) = (self.stack.clone(), self.sender.clone(), self.whose.clone());
-        let token = Some(waiting.message.task_token);
         tokio::spawn(async move {
             let restaurant = match &whose {
                 Whose::Restaurant(restaurant) => Some(restaurant.as_str()),
                 Whose::All => None,
             };
-            let result = answer(&stack, &order_id, restaurant, &said, token).await;
+            let (order_id, token) = (&waiting.message.order_id, &waiting.message.task_token);
+            let result = answer(&stack, order_id, restaurant, &said, Some(token.clone())).await;
             // Fails only where the desk was closed.
-            let _ = sender.send(Event::Answered(order_id, said, result)).await;
+            let _ = sender
+                .send(Event::Answered(Box::new(waiting), result))
+                .await;
         });
     }
 
@@ -436,7 +445,7 @@ impl Screen {
 
         let row = |waiting: &Waiting| {
             let row = Row::new(waiting.cells());
-            if self.answered.contains(&waiting.message.order_id) {
+            if self.answered.contains(&waiting.message.task_token) {
                 row.dim()
             } else if left_until(waiting.respond_by) < SHORT {
                 row.red()
@@ -572,7 +581,10 @@ mod tests {
         ));
         empty.insert("25");
         let answer = empty.answer().expect("an answer");
-        let at: Timestamp = answer.ready_at().expect("a time").parse().expect("a time");
+        let Answer::Accept { ready_at: Some(at) } = answer else {
+            panic!("no time: {answer:?}");
+        };
+        let at: Timestamp = at.parse().expect("a time");
         let from_now = at.duration_since(Timestamp::now() + 25.minutes());
         assert!(from_now.abs() < SignedDuration::from_mins(1), "{at}");
         for text in ["0", "-5", "1441", "soon", "1e3"] {
