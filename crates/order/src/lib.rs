@@ -11,7 +11,7 @@ mod validation;
 
 pub use decision::{Decision, Failure, MALFORMED_ANSWER, MAX_REASON};
 pub use messages::{
-    CustomerMessage, OrderEvent, OrderSummary, RestaurantAnswer, RestaurantMessage,
+    CustomerMessage, EVENT_SOURCE, OrderEvent, OrderSummary, RestaurantAnswer, RestaurantMessage,
 };
 pub use open_orders::{ClosedOrder, KEPT, OpenOrder, indexes};
 pub use order::{

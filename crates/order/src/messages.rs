@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::order::Item;
 use crate::status::Status;
 
+/// The `Source` of every event on the bus.
+pub const EVENT_SOURCE: &str = "order-processing";
+
 /// What every event says of an order. `save-order` returns it, the workflow keeps it for its events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]

@@ -126,7 +126,7 @@ impl Subscription {
 
     /// Makes both; gives the queue's URL. The queue takes events of this rule and nothing else.
     async fn create(&self, stack: &Stack, order: Option<&str>) -> Result<String, Failure> {
-        let mut pattern = json!({ "source": ["order-processing"] });
+        let mut pattern = json!({ "source": [order::EVENT_SOURCE] });
         if let (Some(order), Some(pattern)) = (order, pattern.as_object_mut()) {
             pattern.insert("detail".into(), json!({ "order_id": [order] }));
         }
