@@ -225,3 +225,30 @@ impl StoredOrder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_order_expires_so_many_days_after_its_last_change() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_500);
+        assert_eq!(Retention::days(0).expires_at(now), None);
+        assert_eq!(Retention::days(1).expires_at(now), Some(86_401));
+        assert_eq!(Retention::days(30).expires_at(now), Some(2_592_001));
+    }
+
+    #[test]
+    fn a_stored_order_is_again_the_order_that_was_placed() {
+        let order = r#"{"order_id": "o", "customer_id": "c", "restaurant_id": "r", "currency": "EUR", "note": "n",
+            "items": [{"name": "x", "quantity": 2, "unit_amount": 3}]}"#;
+        let order = Order::from_json(order).expect("an order");
+        let stored = order
+            .clone()
+            .placed("2026-01-31T12:00:00Z".into(), "arn".into());
+        assert_eq!(stored.total_amount, 6);
+        assert_eq!(Order::from(stored), order);
+    }
+}

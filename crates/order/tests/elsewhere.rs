@@ -61,12 +61,24 @@ fn the_readme_has_the_limits_of_every_field() {
 }
 
 #[test]
-fn pages_and_the_definition_have_the_other_limits_and_names() {
+fn pages_help_and_the_definition_have_the_other_limits_and_names() {
     assert_in_files(
         [
             (
                 "docs/reference.md",
                 format!("at most {MAX_REASON} characters"),
+            ),
+            (
+                "crates/orderctl/src/cmd/answer.rs",
+                format!("up to {MAX_REASON} characters"),
+            ),
+            (
+                "crates/orderctl/src/cmd/cancel.rs",
+                format!("up to {MAX_REASON} characters"),
+            ),
+            (
+                "crates/orderctl/src/cmd/mod.rs",
+                format!("1 to {MAX_ID} characters"),
             ),
             ("docs/reference.md", format!("source `{EVENT_SOURCE}`")),
             ("docs/events.md", format!("`{EVENT_SOURCE}`")),
