@@ -85,7 +85,7 @@ impl Order {
         validate(json)
     }
 
-    /// The `order_id` of an input that may break every other rule; none where it breaks its own.
+    /// The `order_id` of an input, even of one that breaks other rules. None if the `order_id` breaks its own rule.
     #[must_use]
     pub fn id_of(json: &str) -> Option<String> {
         #[derive(Deserialize)]
@@ -106,7 +106,7 @@ impl Order {
             .fold(0, u64::saturating_add)
     }
 
-    /// The order as the table holds it once it is placed by an execution.
+    /// The order as the table holds it after an execution has placed it.
     #[must_use]
     pub fn placed(self, placed_at: String, execution_arn: String) -> StoredOrder {
         StoredOrder {
@@ -154,13 +154,13 @@ pub struct StoredOrder {
     pub updated_at: String,
     /// The execution that placed the order and alone may change it.
     pub execution_arn: String,
-    /// Why the order has this status, where there is more to say than its name.
+    /// Why the order has this status, if more is known than the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
-    /// When the order is ready (RFC 3339, with any offset), where its restaurant said it.
+    /// When the order is ready (RFC 3339, with any offset), if its restaurant said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<String>,
-    /// From when on the table may forget the order (seconds since 1970), where orders are not kept for ever.
+    /// The time from which `DynamoDB` may delete the order (seconds since 1970), if orders are kept for a limited time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
 }
@@ -178,7 +178,7 @@ impl Retention {
         Self { days }
     }
 
-    /// When an order that changes now expires (seconds since 1970); none where it never does.
+    /// When an order that changes now expires (seconds since 1970). None if orders are kept for ever.
     #[must_use]
     pub fn expires_at(self, now: SystemTime) -> Option<u64> {
         const DAY: u64 = 24 * 60 * 60;
@@ -202,7 +202,7 @@ impl From<StoredOrder> for Order {
 }
 
 impl StoredOrder {
-    /// Its status, and what there is to say of it.
+    /// Its status, with the reason and the time of readiness that are stored with it.
     #[must_use]
     pub fn decision(&self) -> Decision {
         Decision {
@@ -212,7 +212,7 @@ impl StoredOrder {
         }
     }
 
-    /// What events say of the order whatever its status.
+    /// What every event says of the order, whatever its status.
     #[must_use]
     pub fn summary(&self) -> OrderSummary {
         OrderSummary {

@@ -1,4 +1,4 @@
-//! The statuses of an order, and all that follows from each of them.
+//! The statuses of an order, and what follows from each: its event, its metric, what the customer is told.
 
 use std::fmt;
 
@@ -78,7 +78,7 @@ impl Status {
         }
     }
 
-    /// The only status that an order may have just before this one; none for the first.
+    /// The only status that an order may have just before this one. None for the first.
     #[must_use]
     pub const fn predecessor(self) -> Option<Self> {
         match self {
@@ -89,7 +89,7 @@ impl Status {
         }
     }
 
-    /// What the customer is told; nothing while the order is open.
+    /// What the customer is told. None while the order is open.
     #[must_use]
     pub const fn customer_message(self) -> Option<&'static str> {
         match self {
