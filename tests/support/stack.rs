@@ -632,7 +632,7 @@ impl Listener {
         let (customer, customer_arn) = stack.queue(&named("customer")).await;
         let (bus, rule) = (output("EventBusName"), named("rule"));
         let pattern =
-            json!({ "source": ["order-processing"], "detail": { "order_id": [order_id] } });
+            json!({ "source": [order::EVENT_SOURCE], "detail": { "order_id": [order_id] } });
         let target = aws_sdk_eventbridge::types::Target::builder()
             .id("queue")
             .arn(events_arn)
@@ -1005,7 +1005,7 @@ impl TestOrder {
         assert_eq!(event["detail-type"], status.event(), "DetailType");
         assert_eq!(
             event["source"],
-            "order-processing",
+            order::EVENT_SOURCE,
             "source of {}",
             status.event()
         );

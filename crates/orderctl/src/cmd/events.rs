@@ -127,7 +127,7 @@ impl Subscription {
 
     /// Makes both, and gives the queue's URL. The queue accepts events of this rule only.
     async fn create(&self, stack: &Stack, order: Option<&str>) -> Result<String, Failure> {
-        let mut pattern = json!({ "source": ["order-processing"] });
+        let mut pattern = json!({ "source": [order::EVENT_SOURCE] });
         if let (Some(order), Some(pattern)) = (order, pattern.as_object_mut()) {
             pattern.insert("detail".into(), json!({ "order_id": [order] }));
         }
