@@ -105,6 +105,15 @@ in-operation:
 	$(BIN)/python tests/release.py
 	$(BIN)/python tests/runbook.py
 
+.PHONY: upgrade-test
+upgrade-test: $(TOOLS) ## Deploy over the stack of an earlier release, FROM, while orders wait there
+	$(BIN)/python tests/upgrade.py $(FROM)
+
+.PHONY: mutants-definition
+mutants-definition: $(TOOLS) $(NODE_TOOLS) ## Change definition and permissions one thing at a time; a test must fail each time
+	$(CARGO_TEST) --no-run --test command_line --test end_to_end
+	CARGO_TEST="$(CARGO_TEST)" $(BIN)/python tests/mutants_definition.py
+
 STACK ?= order-workflow
 .PHONY: verify
 verify: $(TOOLS) ## Check the deployed STACK with your credentials: its contract, and what only AWS can answer

@@ -659,7 +659,7 @@ async fn an_order_is_accepted_with_the_time_at_which_it_is_ready() {
 }
 
 /// Sets an attribute of an order in the table.
-pub(super) async fn set(stack: &Stack, order_id: &str, attribute: &str, value: &str) {
+pub(super) async fn set(stack: &Stack, order_id: &str, attribute: &str, value: AttributeValue) {
     stack
         .dynamodb
         .update_item()
@@ -667,7 +667,7 @@ pub(super) async fn set(stack: &Stack, order_id: &str, attribute: &str, value: &
         .key("order_id", AttributeValue::S(order_id.to_owned()))
         .update_expression("SET #attribute = :value")
         .expression_attribute_names("#attribute", attribute)
-        .expression_attribute_values(":value", AttributeValue::S(value.to_owned()))
+        .expression_attribute_values(":value", value)
         .send()
         .await
         .expect("another value");
@@ -681,7 +681,8 @@ async fn an_order_whose_execution_aws_has_forgotten_is_shown() {
     let id = order.order.order_id.as_str();
     let execution = order.place_and_answer(r#"{"isAccepted": true}"#).await;
     stack.end_of(&execution).await;
-    set(&stack, id, "execution_arn", &format!("{execution}-gone")).await;
+    let gone = AttributeValue::S(format!("{execution}-gone"));
+    set(&stack, id, "execution_arn", gone).await;
     let shown = orderctl(&customer, &["show", id]).await;
     shown.assert_code(0);
     for part in [
@@ -781,11 +782,14 @@ async fn an_order_that_a_query_misses_for_a_moment_stays_in_the_watched_inbox() 
     let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
     assert_eq!(line["order_id"], id.as_str());
     faults.arm(whose, Call::Query, Fault::Stale, Some(3));
+    // More than the attempts of one read, so that a look fails.
+    faults.arm(id, Call::GetItem, Fault::Unavailable, Some(4));
     let begun = Instant::now();
     while faults.hits(whose, Call::Query) < 3 {
         assert!(begun.elapsed() < PATIENCE, "the inbox looks no more");
         sleep(Duration::from_millis(100)).await;
     }
+    assert_eq!(faults.clear(id, Call::GetItem), 4, "no look failed");
     order.accept(&order.restaurant_message().await).await;
     let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
     assert_eq!(

@@ -168,11 +168,14 @@ async fn send(stack: &Stack, token: &str, answer: &Answer) -> Result<Sent, Failu
             Some("TaskTimedOut" | "TaskDoesNotExist" | "InvalidToken") => {
                 return Ok(Sent::Refused { uncertain });
             }
-            _ if attempt < ATTEMPTS && may_have_arrived(&error) => uncertain = true,
+            _ if may_have_arrived(&error) => uncertain = true,
             // Refused before it was looked at, such as throttled.
             Some("ThrottlingException") if attempt < ATTEMPTS => {}
             _ if uncertain => return Ok(Sent::Unheard),
             _ => return Err(aws("sending the answer")(error)),
+        }
+        if attempt == ATTEMPTS {
+            break;
         }
         sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;
     }

@@ -103,8 +103,9 @@ impl List {
         let mut waiting = self.stack.waiting(&self.whose).await?;
         let missing: Vec<(String, String)> = self
             .known
-            .drain()
-            .filter(|(order_id, _)| waiting.iter().all(|now| now.message.order_id != *order_id))
+            .iter()
+            .filter(|(order_id, _)| waiting.iter().all(|now| now.message.order_id != **order_id))
+            .map(|(order_id, restaurant_id)| (order_id.clone(), restaurant_id.clone()))
             .collect();
         // The list is eventually consistent: only the row itself tells whether an order still waits.
         let missing: Vec<(String, Option<Item>)> = stream::iter(missing)

@@ -115,6 +115,29 @@ impl Perseverance {
 mod tests {
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn only_the_first_call_must_succeed_and_later_failures_are_waited_out() {
+        let failure = || Failure::other("AWS cannot be reached");
+        let mut perseverance = Perseverance::default();
+        assert!(perseverance.failed(failure()).await.is_err());
+        perseverance.succeeded();
+        let mut rests = Vec::new();
+        for _ in 0..6 {
+            let begun = tokio::time::Instant::now();
+            assert!(perseverance.failed(failure()).await.is_ok());
+            rests.push(begun.elapsed().as_secs());
+        }
+        assert_eq!(rests, [2, 4, 8, 16, 30, 30]);
+        perseverance.succeeded();
+        let begun = tokio::time::Instant::now();
+        assert!(perseverance.failed(failure()).await.is_ok());
+        assert_eq!(
+            begun.elapsed().as_secs(),
+            2,
+            "a success does not begin anew"
+        );
+    }
+
     #[test]
     fn a_length_of_time_is_positive_and_has_a_unit() {
         assert_eq!(length_of_time("90m"), Ok(SignedDuration::from_mins(90)));

@@ -413,7 +413,8 @@ fn is_unstarted(stack: &Stack, stored: &StoredOrder) -> bool {
         && parse_time(&stored.placed_at).is_some_and(|placed| placed + forgets > Timestamp::now())
 }
 
-/// Makes another execution the owner of an order, unless the order's status or owner changed meanwhile.
+/// Makes another execution the owner of an order, unless the order's status or owner changed meanwhile. The order loses its time of
+/// deletion until the new execution sets its status, so that it is not deleted while its restaurant is asked.
 async fn claim(stack: &Stack, order_id: &str, owner: &str, new: &str) -> Result<bool, Failure> {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let claimed = stack
@@ -421,7 +422,7 @@ async fn claim(stack: &Stack, order_id: &str, owner: &str, new: &str) -> Result<
         .update_item()
         .table_name(&stack.table)
         .key("order_id", text(order_id))
-        .update_expression("SET execution_arn = :new")
+        .update_expression("SET execution_arn = :new REMOVE expires_at")
         .condition_expression("#status = :placed AND execution_arn = :owner")
         .expression_attribute_names("#status", "status")
         .expression_attribute_values(":placed", text(Status::Placed.as_str()))
