@@ -157,6 +157,8 @@ package: $(TOOLS) ## Package functions and template for each of ARCHITECTURES, a
 	@rm -rf .local/release && mkdir -p .local/release
 	@for architecture in $(ARCHITECTURES); do \
 		sam build --parameter-overrides Architecture=$$architecture --build-dir .local/release/build; \
+		cp -r statemachine .local/release/build/; \
+		sed -i 's#: [./]*statemachine/#: statemachine/#' .local/release/build/template.yaml; \
 		tar -C .local/release/build -czf .local/release/order-workflow-$$architecture.tar.gz .; \
 		rm -rf .local/release/build; \
 	done

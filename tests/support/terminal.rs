@@ -217,9 +217,9 @@ fn svg(screen: &vt100::Screen) -> String {
             let (x, y) = (HEIGHT + begin * WIDTH, HEIGHT + row * HEIGHT);
             let length = (column - begin) * WIDTH;
             let mut fill = match color {
-                vt100::Color::Idx(1) => "#ef6b73",
-                vt100::Color::Idx(2) => "#8fce7e",
-                vt100::Color::Idx(3) => "#ebcb8b",
+                vt100::Color::Idx(1 | 9) => "#ef6b73",
+                vt100::Color::Idx(2 | 10) => "#8fce7e",
+                vt100::Color::Idx(3 | 11) => "#ebcb8b",
                 _ => "#d8dee9",
             };
             if inverse {
