@@ -15,10 +15,10 @@ use crate::order::{MAX_ID, MAX_ITEMS, MAX_NAME, MAX_NOTE, MAX_QUANTITY, MAX_UNIT
 /// How long the list of problems may get, in bytes. Step Functions keeps 32,768 characters of a failure's
 /// cause, and quoting takes some of them.
 const MAX_LISTED: usize = 24_000;
-/// How much of an unknown field's name is repeated, in characters.
+/// How many characters of an unknown field's name are repeated.
 const MAX_LISTED_NAME: usize = 40;
 
-/// A field's name, whether it is required, and what a value of it must be if it is not.
+/// The name of a field, whether it is required, and its rule: what a value must be; `None` if the value is that.
 type Rule = (&'static str, bool, fn(&RawValue) -> Option<String>);
 
 /// The fields of an order, in the order in which their problems are listed.
@@ -59,8 +59,8 @@ fn order_id(json: &RawValue) -> Option<String> {
     (!kept).then(|| format!("a string of 1 to {MAX_ID} characters out of A-Z a-z 0-9 - _"))
 }
 
-/// What the tag of an IAM role or session may hold, by which a policy lets a restaurant read its own orders. A tag may also
-/// hold letters and digits of other scripts, which are left out here: many of them look alike.
+/// What the tag of an IAM role or session may hold: by that tag, a policy lets a restaurant read its own orders. A tag may
+/// also hold letters and digits of other scripts. They are not allowed here, since many of them look alike.
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html>
 fn restaurant_id(json: &RawValue) -> Option<String> {
     let kept = from_str(json.get()).is_ok_and(|id: String| is_id(&id, b" _.:/=+-@"));
@@ -102,8 +102,8 @@ pub(crate) fn validate(json: &str) -> Result<Order, InvalidOrder> {
     }
 }
 
-/// The input as JSON, unless a text or number anywhere in it cannot be read. (Those in a list do not matter: it is no
-/// order, whatever it holds.)
+/// The input as JSON. `None` if a text or number in it cannot be read, unless it is a list: that is no order, whatever is
+/// in it.
 fn readable(json: &str) -> Option<&RawValue> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
@@ -115,8 +115,8 @@ fn readable(json: &str) -> Option<&RawValue> {
     (list || from_str::<Any>(json).is_ok()).then_some(input)
 }
 
-/// Every problem of an object: first its known fields by name, then the unknown ones. None at all where a known field is
-/// given twice.
+/// Every problem of an object: its known fields by name, then the unknown ones. `None` if a known field is given twice.
+/// The prefix stands before the name of each field: `items[2].` for those of the third item.
 fn problems_of(json: &RawValue, rules: &[Rule], prefix: &str) -> Option<Vec<Problem>> {
     let Ok(mut fields) = serde_json::Deserializer::from_str(json.get()).deserialize_map(Fields)
     else {
@@ -149,7 +149,7 @@ fn problems_of(json: &RawValue, rules: &[Rule], prefix: &str) -> Option<Vec<Prob
     Some(problems)
 }
 
-/// Reads an object's fields by name, `None` for one that is given twice, of which a map would keep the last.
+/// Reads the fields of an object by name; `None` for one that is given twice, where a map would keep the last value.
 struct Fields;
 
 impl<'de> Visitor<'de> for Fields {
