@@ -17,7 +17,7 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use order::{Item, Order, Status};
 use serde_json::{Value, json};
-use support::{Listener, Stack, unique};
+use support::{Listener, RestaurantQueue, Stack, poll, unique};
 
 /// How many orders are placed, read or audited at the same time.
 const AT_ONCE: usize = 32;
@@ -76,14 +76,7 @@ impl Behaviour {
     }
 
     async fn answer(self, stack: &Stack, token: &str, accept_first: bool) {
-        let success = |output: &'static str| {
-            stack
-                .sfn
-                .send_task_success()
-                .task_token(token)
-                .output(output)
-                .send()
-        };
+        let success = |output| stack.answer(token, output);
         let (accept, reject) = (r#"{"isAccepted": true}"#, r#"{"isAccepted": false}"#);
         let cancel = r#"{"isCancelled": true}"#;
         // An answer may be refused, as the second one is; what counts is what the audit finds.
@@ -126,6 +119,7 @@ fn hear(heard: &Mutex<Heard>, order_id: &Value, what: String) {
 struct Load {
     stack: Stack,
     listener: Listener,
+    restaurants: RestaurantQueue,
     /// How the ids of its orders begin.
     prefix: String,
     count: usize,
@@ -152,6 +146,7 @@ impl Load {
         let prefix = format!("load-{}-", unique());
         Self {
             listener: Listener::to_orders(&stack, &prefix).await,
+            restaurants: RestaurantQueue::of(&stack, &prefix).await,
             stack,
             prefix,
             count,
@@ -172,7 +167,7 @@ impl Load {
     /// A restaurant: answers whatever order it gets hold of.
     async fn answer(&self) {
         while !self.is_done() {
-            let asked = self.listener.restaurant_messages().await;
+            let asked = self.restaurants.messages().await;
             join_all(asked.iter().map(async |message| {
                 let index = message
                     .order_id
@@ -234,7 +229,6 @@ impl Load {
         let executions: Vec<_> = stream::iter(0..self.count)
             .map(async |index| {
                 let order = order(&self.prefix, index);
-                let input = serde_json::to_string(&order).expect("an order as JSON");
                 let behaviour = Behaviour::of(index);
                 let silent = behaviour == Behaviour::Silent;
                 let machine = if silent {
@@ -242,7 +236,7 @@ impl Load {
                 } else {
                     Stack::state_machine()
                 };
-                let execution = self.stack.start(&machine, &order.order_id, &input).await;
+                let execution = self.stack.place(&machine, &order).await;
                 self.placed.fetch_add(1, Ordering::Relaxed);
                 (behaviour, order, execution)
             })
@@ -323,15 +317,18 @@ impl Load {
 impl Ended {
     /// The order's row in the table of open orders, once it is closed: the queue before the table may be long.
     async fn row(&self, stack: &Stack) -> Value {
-        let begun = Instant::now();
-        loop {
+        let look = || async {
             let row = stack.open_row(&self.restaurant_id, &self.order_id).await;
             let row = row.unwrap_or_default();
-            if row["closed_at"].is_string() || begun.elapsed() > TO_CLOSE {
-                return row;
+            if row["closed_at"].is_string() {
+                Ok(row)
+            } else {
+                Err(row)
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+        };
+        // The audit tells of a row that is still open.
+        let row = poll(Duration::from_millis(500), TO_CLOSE, look).await;
+        row.unwrap_or_else(|open| open)
     }
 
     /// One final status that the answer allows: in both tables, the output, one event after the first, and one message.
