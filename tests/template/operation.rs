@@ -258,7 +258,11 @@ fn alarms_have_the_thresholds_that_a_person_sets() {
         ("TasksFailedAlarm", "TasksFailedAlarmThreshold"),
         ("FunctionConcurrencyAlarm", "ConcurrencyAlarmThreshold"),
     ] {
-        assert_eq!(logical_id(property(alarm, "Threshold")), parameter, "{alarm}");
+        assert_eq!(
+            logical_id(property(alarm, "Threshold")),
+            parameter,
+            "{alarm}"
+        );
     }
     // The functions share what the account has.
     let together = &property("FunctionConcurrencyAlarm", "Metrics")[0]["Expression"];
@@ -273,7 +277,12 @@ fn alarms_have_the_thresholds_that_a_person_sets() {
 fn what_functions_count_is_what_alarms_and_dashboard_read() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml"));
     let text = text.expect("template.yaml");
-    for counted in ["OrdersInvalid", "OrdersDuplicate", "RestaurantFailures", "OpenOrdersFailed"] {
+    for counted in [
+        "OrdersInvalid",
+        "OrdersDuplicate",
+        "RestaurantFailures",
+        "OpenOrdersFailed",
+    ] {
         let alarmed = format!("MetricName: {counted}");
         let shown = format!(r#"["${{AWS::StackName}}", "{counted}""#);
         assert!(text.contains(&alarmed), "no alarm reads {counted}");
@@ -289,7 +298,10 @@ fn actions_of_the_workflows_are_pinned_by_commit() {
         let file = file.expect("a workflow").path();
         let text = std::fs::read_to_string(&file).expect("a workflow");
         for used in text.lines().filter_map(|line| line.split_once("uses: ")) {
-            let commit = used.1.split_once('@').map(|(_, rest)| rest.split(' ').next());
+            let commit = used
+                .1
+                .split_once('@')
+                .map(|(_, rest)| rest.split(' ').next());
             let commit = commit.flatten().unwrap_or_default();
             assert!(
                 commit.len() == 40 && commit.bytes().all(|digit| digit.is_ascii_hexdigit()),
