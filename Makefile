@@ -7,6 +7,7 @@ PYTHON ?= python3
 PORT ?= 4566
 ORDERS ?= 1000
 FUZZ_SECONDS ?= 60
+ARCHITECTURES ?= arm64 x86_64
 
 VENV := .local/venv
 TOOLS := $(VENV)/.installed
@@ -39,14 +40,21 @@ up: $(TOOLS) ## Start the local AWS on PORT (4566) and deploy the stack to it
 .PHONY: deploy
 deploy: $(TOOLS) ## Bring a change to the running local AWS in seconds, built without optimization
 	@$(BIN)/python local/stack.py deploy
+	@test ! -e .local/bin/orderctl || $(MAKE) --no-print-directory orderctl >&2
+
+.PHONY: env
+env: ## Print the variables by which a shell uses the running local AWS; builds nothing
+	@$(PYTHON) local/stack.py env
 
 .PHONY: down
 down: $(TOOLS) ## Stop the local AWS; all that it holds is gone
 	@$(BIN)/python local/stack.py down
 
+# As the tests build it, so that it is built in seconds where they were, and after a change.
 .PHONY: orderctl
 orderctl: ## Build orderctl into .local/bin (minutes the first time)
-	cargo install --locked --path crates/orderctl --root .local --no-track --force
+	$(CARGO_TEST) --no-run --test command_line
+	install -D target/debug/orderctl .local/bin/orderctl
 
 .PHONY: test
 test: ## Run every check and test, on a local AWS of their own
@@ -97,6 +105,15 @@ in-operation:
 	$(BIN)/python tests/release.py
 	$(BIN)/python tests/runbook.py
 
+.PHONY: upgrade-test
+upgrade-test: $(TOOLS) ## Deploy over the stack of an earlier release, FROM, while orders wait there
+	$(BIN)/python tests/upgrade.py $(FROM)
+
+.PHONY: mutants-definition
+mutants-definition: $(TOOLS) $(NODE_TOOLS) ## Change definition and permissions one thing at a time; a test must fail each time
+	$(CARGO_TEST) --no-run --test command_line --test end_to_end
+	CARGO_TEST="$(CARGO_TEST)" $(BIN)/python tests/mutants_definition.py
+
 STACK ?= order-workflow
 .PHONY: verify
 verify: $(TOOLS) ## Check the deployed STACK with your credentials: its contract, and what only AWS can answer
@@ -131,9 +148,28 @@ schemas: ## Write the JSON Schemas of orders, events and messages anew from the 
 	WRITE_SCHEMAS=1 $(CARGO_TEST) --test schemas
 
 .PHONY: picture
-picture: $(TOOLS) ## Draw docs/desk.svg anew from a real desk
+picture: $(TOOLS) ## Draw docs/demo.svg and docs/desk.svg anew, from real terminals
 	$(CARGO_TEST) --no-run --test command_line --test end_to_end
 	$(BIN)/python local/stack.py run -- target/debug/picture
+
+.PHONY: package
+package: $(TOOLS) ## Package functions and template for each of ARCHITECTURES, and orderctl, into .local/release, with checksums
+	@rm -rf .local/release && mkdir -p .local/release
+	@for architecture in $(ARCHITECTURES); do \
+		sam build --parameter-overrides Architecture=$$architecture --build-dir .local/release/build; \
+		cp -r statemachine .local/release/build/; \
+		sed -i 's#: [./]*statemachine/#: statemachine/#' .local/release/build/template.yaml; \
+		tar -C .local/release/build -czf .local/release/order-workflow-$$architecture.tar.gz .; \
+		rm -rf .local/release/build; \
+	done
+	cargo install --locked --path crates/orderctl --root .local/release --no-track
+	@mv .local/release/bin/orderctl .local/release/orderctl-$$(uname -m)-linux && rmdir .local/release/bin
+	@cd .local/release && sha256sum * >SHA256SUMS && cat SHA256SUMS
+
+.PHONY: deny
+deny: ## Check the dependencies' licences and sources, and with ADVISORIES=1 known vulnerabilities, which needs the network
+	@test -x .local/bin/cargo-deny || cargo install --quiet --locked --root .local cargo-deny@0.20.2
+	.local/bin/cargo-deny --workspace check bans licenses sources $(if $(ADVISORIES),advisories)
 
 .PHONY: fuzz
 fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) long; needs a nightly toolchain

@@ -20,6 +20,8 @@ from usage import FUNCTIONS, ROOT, TOKEN_BYTES, StackError, Usage, measure, say
 # The function that keeps the table of open orders; while it was not measured, it is taken to be like another one that
 # makes one call of DynamoDB.
 KEEPER = "open-orders"
+# How many seconds `orderctl watch` rests between two looks at an execution that waits for its restaurant.
+WATCH_REST = int(re.search(r"const REST: .*from_secs\((\d+)\)\];", (ROOT / "crates/orderctl/src/cmd/watch.rs").read_text())[1])
 # A message of a queue is sent, received and deleted.
 REQUESTS_PER_MESSAGE = 3
 # Lambda asks a queue by five at least, each at most every 20 s: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
@@ -334,8 +336,9 @@ def document(prices, functions, template, usages, item_bytes, row_bytes, metrics
         large_regions=LARGE_REGIONS,
         walls=walls["limit"],
         walls_elsewhere=walls["elsewhere"],
-        watchers=prices.file["reads"][0]["limit"],
-        watchers_elsewhere=prices.file["reads"][0]["elsewhere"],
+        watch_rest=WATCH_REST,
+        watchers=prices.file["reads"][0]["limit"] * WATCH_REST,
+        watchers_elsewhere=prices.file["reads"][0]["elsewhere"] * WATCH_REST,
         reads=markdown(["default quota", LARGE_REGIONS, "elsewhere", "as read in"], reads),
         outage_minutes=OUTAGE_SECONDS // 60,
         attempts=rule["MaxAttempts"],

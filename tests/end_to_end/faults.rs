@@ -161,8 +161,9 @@ async fn resume(stack: &Stack, order: &TestOrder, execution: &str, step: &str) -
         "decision": { "status": "ACCEPTED", "status_reason": null, "ready_at": null },
     });
     let change = |definition: &str| {
-        let in_its_name =
-            definition.replace("$states.context.Execution.Id", &format!("'{execution}'"));
+        let id = "$states.context.Execution.Id";
+        assert!(definition.contains(id), "{id} is not in the definition");
+        let in_its_name = definition.replace(id, &format!("'{execution}'"));
         let mut definition: Value = serde_json::from_str(&in_its_name).expect("a definition");
         if step != "Save order" {
             definition["StartAt"] = json!("Resume");

@@ -1,24 +1,20 @@
 //! `orderctl` as people and scripts use it: the built binary against the deployed stack, with the permissions of whoever
 //! would run it, in a real pseudo-terminal where it draws on one.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use order::Status;
 use serde_json::{Value, json};
 use support::{
-    Call, Fault, Faults, Session, Stack, Terminal, TestOrder, assume, aws, orderctl_binary, output,
-    unique,
+    Call, Fault, Faults, PATIENCE, Session, Stack, Terminal, TestOrder, assume, aws,
+    orderctl_binary, output, poll_until, unique,
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
-use tokio::time::sleep;
-
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Somebody who may do everything.
 pub(super) fn anybody() -> Session {
@@ -175,10 +171,9 @@ async fn orderctl_with_input(session: &Session, arguments: &[&str], input: &str)
     // It may end without reading.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
-    let done = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
-    let done = done
-        .unwrap_or_else(|_| panic!("orderctl {arguments:?} does not end"))
-        .expect("its end");
+    let what = format!("the end of orderctl {arguments:?}");
+    let done = within(child.wait_with_output(), &what).await;
+    let done = done.expect("its end");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     Done {
         code: done.status.code(),
@@ -189,20 +184,16 @@ async fn orderctl_with_input(session: &Session, arguments: &[&str], input: &str)
 
 /// The open orders of a restaurant, once there is one: a moment after it was placed.
 async fn inbox_of(session: &Session, restaurant_id: &str, more: &[&str]) -> Done {
-    let begun = Instant::now();
-    loop {
-        let mut arguments = vec!["inbox", "--restaurant", restaurant_id];
-        arguments.extend(more);
-        let done = orderctl(session, &arguments).await;
+    let look = ["inbox", "--restaurant", restaurant_id];
+    poll_until(|| async {
+        let done = orderctl(session, &[&look[..], more].concat()).await;
         done.assert_code(0);
         if done.stdout.contains(restaurant_id) {
-            return done;
+            return Ok(done);
         }
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "{restaurant_id} never gets its order: {done:?}"
-        );
-    }
+        Err(format!("{restaurant_id} has no order: {done:?}"))
+    })
+    .await
 }
 
 #[tokio::test]
@@ -538,26 +529,23 @@ async fn any_number_of_people_look_at_once_while_orders_come_and_miss_and_hide_n
         for id in &ids {
             let mut order = order.clone();
             order.order_id.clone_from(id);
-            let input = json!(order).to_string();
-            stack.start(&Stack::state_machine(), id, &input).await;
+            stack.place(&Stack::state_machine(), &order).await;
         }
     };
     // Each looks again and again, also while orders come, until it has seen them all.
     let looking = async || {
-        let begun = Instant::now();
         let look = ["inbox", "--restaurant", restaurant_id, "--output", "json"];
-        let mut seen = 0;
-        while seen < ORDERS {
+        let seen = Cell::new(0);
+        poll_until(|| async {
             let done = orderctl(&session, &look).await;
             done.assert_code(0);
             let now = done.json().as_array().map_or(0, Vec::len);
-            assert!(now >= seen, "an order is hidden: {now} after {seen}");
-            seen = now;
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "{seen} of {ORDERS} orders are seen"
-            );
-        }
+            let before = seen.replace(now);
+            assert!(now >= before, "an order is hidden: {now} after {before}");
+            let all = (now == ORDERS).then_some(());
+            all.ok_or_else(|| format!("{now} of {ORDERS} orders are seen"))
+        })
+        .await;
     };
     tokio::join!(placing, looking(), looking(), looking());
 
@@ -578,14 +566,12 @@ async fn support_sees_the_orders_of_all_restaurants_and_cancels() {
     let execution = order.place().await;
     order.restaurant_message().await;
     let id = order.order.order_id.as_str();
-    let begun = Instant::now();
-    while !orderctl(&support, &["inbox", "--all"])
-        .await
-        .stdout
-        .contains(id)
-    {
-        assert!(begun.elapsed() < PATIENCE, "{id} is never listed");
-    }
+    poll_until(|| async {
+        let listed = orderctl(&support, &["inbox", "--all"]).await;
+        let found = listed.stdout.contains(id).then_some(());
+        found.ok_or_else(|| format!("{id} is not in {listed:?}"))
+    })
+    .await;
     let done = orderctl(&support, &["cancel", id, "--reason", "Ordered twice"]).await;
     done.assert_code(0);
     assert_eq!(done.stdout, format!("{id}  CANCELLED  (Ordered twice)\n"));
@@ -659,7 +645,7 @@ async fn an_order_is_accepted_with_the_time_at_which_it_is_ready() {
 }
 
 /// Sets an attribute of an order in the table.
-pub(super) async fn set(stack: &Stack, order_id: &str, attribute: &str, value: &str) {
+pub(super) async fn set(stack: &Stack, order_id: &str, attribute: &str, value: AttributeValue) {
     stack
         .dynamodb
         .update_item()
@@ -667,7 +653,7 @@ pub(super) async fn set(stack: &Stack, order_id: &str, attribute: &str, value: &
         .key("order_id", AttributeValue::S(order_id.to_owned()))
         .update_expression("SET #attribute = :value")
         .expression_attribute_names("#attribute", attribute)
-        .expression_attribute_values(":value", AttributeValue::S(value.to_owned()))
+        .expression_attribute_values(":value", value)
         .send()
         .await
         .expect("another value");
@@ -681,13 +667,14 @@ async fn an_order_whose_execution_aws_has_forgotten_is_shown() {
     let id = order.order.order_id.as_str();
     let execution = order.place_and_answer(r#"{"isAccepted": true}"#).await;
     stack.end_of(&execution).await;
-    set(&stack, id, "execution_arn", &format!("{execution}-gone")).await;
+    let gone = AttributeValue::S(format!("{execution}-gone"));
+    set(&stack, id, "execution_arn", gone).await;
     let shown = orderctl(&customer, &["show", id]).await;
     shown.assert_code(0);
     for part in [
         "ACCEPTED",
         "2 × Margherita",
-        "AWS knows its execution no more",
+        "AWS no longer knows its execution",
     ] {
         assert!(shown.stdout.contains(part), "{part} is not in {shown:?}");
     }
@@ -781,11 +768,16 @@ async fn an_order_that_a_query_misses_for_a_moment_stays_in_the_watched_inbox() 
     let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
     assert_eq!(line["order_id"], id.as_str());
     faults.arm(whose, Call::Query, Fault::Stale, Some(3));
-    let begun = Instant::now();
-    while faults.hits(whose, Call::Query) < 3 {
-        assert!(begun.elapsed() < PATIENCE, "the inbox looks no more");
-        sleep(Duration::from_millis(100)).await;
-    }
+    // More than the attempts of one read, so that a look fails.
+    faults.arm(id, Call::GetItem, Fault::Unavailable, Some(4));
+    poll_until(|| async {
+        let looked = faults.hits(whose, Call::Query);
+        (looked == 3)
+            .then_some(())
+            .ok_or("the inbox looks no more".to_owned())
+    })
+    .await;
+    assert_eq!(faults.clear(id, Call::GetItem), 4, "no look failed");
     order.accept(&order.restaurant_message().await).await;
     let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
     assert_eq!(
@@ -799,10 +791,15 @@ async fn an_order_that_a_query_misses_for_a_moment_stays_in_the_watched_inbox() 
 type Lines<R> = tokio::io::Lines<BufReader<R>>;
 
 async fn next<R: tokio::io::AsyncRead + Unpin>(lines: &mut Lines<R>) -> String {
-    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
-    line.expect("a line in time")
-        .expect("a line that can be read")
+    let line = within(lines.next_line(), "a line of a command").await;
+    line.expect("a line that can be read")
         .expect("a line before the end")
+}
+
+/// What comes of something that must not take for ever.
+async fn within<T>(future: impl Future<Output = T>, what: &str) -> T {
+    let in_time = tokio::time::timeout(PATIENCE, future).await;
+    in_time.unwrap_or_else(|_| panic!("{what} does not come within {PATIENCE:?}"))
 }
 
 #[tokio::test]
@@ -810,18 +807,35 @@ async fn watch_follows_an_order_in_plain_lines() {
     let stack = Stack::connect();
     let order = TestOrder::new(&stack).await;
     let customer = documented("customer").await;
-    let input = json!(order.order).to_string();
-    let (watched, ()) = tokio::join!(
-        orderctl_with_input(&customer, &["place", "-", "--watch"], &input),
-        async {
-            let message = order.restaurant_message().await;
-            // Long enough for the watch to see the order wait.
-            sleep(Duration::from_secs(4)).await;
-            order.accept(&message).await;
-        }
-    );
-    watched.assert_code(0);
-    let lines: Vec<_> = watched.stdout.lines().collect();
+    let mut watch = command(&customer, &["place", "-", "--watch"])
+        .spawn()
+        .expect("orderctl");
+    let mut input = watch.stdin.take().expect("its input");
+    let order_as_json = json!(order.order).to_string();
+    input
+        .write_all(order_as_json.as_bytes())
+        .await
+        .expect("an input");
+    drop(input);
+    let mut printed = BufReader::new(watch.stdout.take().expect("its output")).lines();
+    let mut lines = Vec::new();
+    // The restaurant answers once the watch has seen the order wait for it.
+    while !lines
+        .last()
+        .is_some_and(|line: &String| line.contains("until "))
+    {
+        lines.push(next(&mut printed).await);
+    }
+    order.accept(&order.restaurant_message().await).await;
+    while let Some(line) = within(printed.next_line(), "a line of the watch")
+        .await
+        .expect("a line")
+    {
+        lines.push(line);
+    }
+    let ended = within(watch.wait(), "the end of the watch").await;
+    let ended = ended.expect("its end");
+    assert!(ended.success(), "{ended:?}");
     let states = [
         "placed: arn:",
         "Save order",
@@ -839,7 +853,7 @@ async fn watch_follows_an_order_in_plain_lines() {
         assert!(line.contains(state), "{state} is not in {line}");
     }
     assert!(
-        !watched.stdout.contains('\u{1b}'),
+        !lines.concat().contains('\u{1b}'),
         "a pipe gets control sequences"
     );
 }
@@ -864,8 +878,8 @@ async fn an_execution_that_needs_a_person_is_told_by_the_exit_code() {
         .assert_code(5);
 }
 
-/// The rules and queues that `events` made for the stack and that are there now.
-async fn subscriptions(stack: &Stack) -> (Vec<(String, String)>, Vec<String>) {
+/// The rule and the queue that `events` made for an order and that are there now: the rule's ARN and the queue's URL.
+async fn subscription(stack: &Stack, order_id: &str) -> Option<(String, String)> {
     let prefix = "order-workflow-orderctl-";
     let rules = stack
         .events
@@ -873,18 +887,28 @@ async fn subscriptions(stack: &Stack) -> (Vec<(String, String)>, Vec<String>) {
         .event_bus_name(output("EventBusName"))
         .name_prefix(prefix);
     let rules = rules.send().await.expect("rules").rules.unwrap_or_default();
+    let of_order = |rule: &aws_sdk_eventbridge::types::Rule| {
+        let pattern = rule.event_pattern().unwrap_or_default();
+        pattern.contains(order_id)
+    };
+    let rule = rules.into_iter().find(of_order)?;
+    // Both have one name.
     let queues = stack
         .sqs
         .list_queues()
-        .queue_name_prefix(prefix)
-        .send()
-        .await
-        .expect("queues");
-    let rule = |rule: aws_sdk_eventbridge::types::Rule| Some((rule.name?, rule.arn?));
-    (
-        rules.into_iter().filter_map(rule).collect(),
-        queues.queue_urls.unwrap_or_default(),
-    )
+        .queue_name_prefix(rule.name.expect("a name"));
+    let queues = queues.send().await.expect("queues").queue_urls;
+    let queue = queues.unwrap_or_default().pop();
+    Some((
+        rule.arn.expect("an ARN"),
+        queue.expect("a queue beside the rule"),
+    ))
+}
+
+/// Whether a queue is there.
+async fn exists(stack: &Stack, queue_url: &str) -> bool {
+    let get = stack.sqs.get_queue_attributes().queue_url(queue_url);
+    get.send().await.is_ok()
 }
 
 /// Starts `events` and waits until it listens.
@@ -908,10 +932,11 @@ async fn events_are_printed_as_they_happen_and_nothing_is_left_behind() {
     let engineer = documented("events").await;
 
     // Killed outright: what it made stays, and is nobody else's business while its lease runs.
-    let mut killed = listen(&engineer, &[]).await;
+    let of_killed = format!("killed-{}", unique());
+    let mut killed = listen(&engineer, &["--order", &of_killed]).await;
     killed.kill().await.expect("a kill");
-    let (rules, queues) = subscriptions(&stack).await;
-    assert_eq!((rules.len(), queues.len()), (1, 1), "{rules:?} {queues:?}");
+    let left = subscription(&stack, &of_killed).await;
+    let (rule, queue) = left.clone().expect("what the killed command made");
 
     let order = TestOrder::new(&stack).await;
     let id = order.order.order_id.as_str();
@@ -919,10 +944,8 @@ async fn events_are_printed_as_they_happen_and_nothing_is_left_behind() {
     let execution = order
         .place_and_answer(r#"{"isAccepted": false, "reason": "Out of dough"}"#)
         .await;
-    let done = tokio::time::timeout(PATIENCE, child.wait_with_output())
-        .await
-        .expect("an end")
-        .expect("an end");
+    let done = within(child.wait_with_output(), "the end of two events").await;
+    let done = done.expect("an end");
     assert!(done.status.success(), "{done:?}");
     let printed = String::from_utf8(done.stdout).expect("UTF-8");
     let lines: Vec<_> = printed.lines().collect();
@@ -939,9 +962,10 @@ async fn events_are_printed_as_they_happen_and_nothing_is_left_behind() {
     order
         .assert_ended(&execution, Status::Rejected, Some("Out of dough"))
         .await;
+    assert_eq!(subscription(&stack, id).await, None, "left behind");
     assert_eq!(
-        subscriptions(&stack).await,
-        (rules.clone(), queues.clone()),
+        subscription(&stack, &of_killed).await,
+        left,
         "a colleague's run was not left alone"
     );
 
@@ -953,22 +977,27 @@ async fn events_are_printed_as_they_happen_and_nothing_is_left_behind() {
     let tagged = stack
         .events
         .tag_resource()
-        .resource_arn(&rules[0].1)
+        .resource_arn(rule)
         .tags(tag.expect("a tag"));
     tagged.send().await.expect("an aged rule");
     let tagged = stack
         .sqs
         .tag_queue()
-        .queue_url(&queues[0])
+        .queue_url(&queue)
         .tags("orderctl:expires", past);
     tagged.send().await.expect("an aged queue");
     for signal in ["-INT", "-TERM"] {
-        let mut child = listen(&engineer, &["--output", "text"]).await;
-        let (rules, queues) = subscriptions(&stack).await;
+        let order_id = format!("signal-{}", unique());
+        let mut child = listen(&engineer, &["--order", &order_id, "--output", "text"]).await;
+        let made = subscription(&stack, &order_id).await;
+        let (_, made) = made.expect("what the command made");
         assert_eq!(
-            (rules.len(), queues.len()),
-            (1, 1),
-            "the leftovers are still there: {rules:?} {queues:?}"
+            (
+                subscription(&stack, &of_killed).await,
+                exists(&stack, &queue).await
+            ),
+            (None, false),
+            "the leftovers are still there"
         );
         let pid = child.id().expect("a process").to_string();
         let sent = Command::new("kill")
@@ -977,14 +1006,14 @@ async fn events_are_printed_as_they_happen_and_nothing_is_left_behind() {
             .await
             .expect("kill");
         assert!(sent.success());
-        let ended = tokio::time::timeout(PATIENCE, child.wait())
-            .await
-            .expect("an end")
-            .expect("an end");
+        let ended = within(child.wait(), "an end").await.expect("an end");
         assert!(ended.success(), "{signal}: {ended:?}");
         assert_eq!(
-            subscriptions(&stack).await,
-            (vec![], vec![]),
+            (
+                subscription(&stack, &order_id).await,
+                exists(&stack, &made).await
+            ),
+            (None, false),
             "left behind after {signal}"
         );
     }
@@ -1148,16 +1177,13 @@ async fn what_is_pasted_at_a_desk_is_text_and_answers_nothing() {
     );
     let execution = order.place().await;
     desk.wait_for("1 order waits").await;
-    let input = json!(other).to_string();
-    let other_execution = stack
-        .start(&Stack::state_machine(), &other.order_id, &input)
-        .await;
+    let other_execution = stack.place(&Stack::state_machine(), &other).await;
     desk.wait_for("2 orders wait").await;
     desk.press("j");
     desk.wait_for("a accept").await;
     let paste = |text: &str| format!("\u{1b}[200~{text}\u{1b}[201~");
     desk.press(&paste("a\r"));
-    desk.wait_for("what was pasted is left out").await;
+    desk.wait_for("the pasted text was ignored").await;
     desk.press("r");
     desk.wait_for(" rejected?").await;
     // By keys, this would reject the order, select the other one, and accept it.
@@ -1193,10 +1219,7 @@ async fn a_desk_shows_all_of_an_order_its_note_first() {
         &restaurant().await,
         &["desk", "--restaurant", &order.restaurant_id],
     );
-    let input = json!(order).to_string();
-    let execution = stack
-        .start(&Stack::state_machine(), &order.order_id, &input)
-        .await;
+    let execution = stack.place(&Stack::state_machine(), &order).await;
     desk.wait_for("1 order waits").await;
     desk.press("j");
     desk.wait_for("Note: No basil, please").await;

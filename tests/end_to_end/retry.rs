@@ -3,80 +3,47 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::types::ExecutionStatus;
-use order::{Item, Order, RestaurantMessage};
+use order::RestaurantMessage;
 use serde_json::{Value, json};
-use support::{Faults, Listener, Session, Stack, aws, output, unique};
-use tokio::time::{Duration, Instant, sleep};
+use support::{Faults, RestaurantQueue, Session, Stack, TestOrder, aws, output, unique};
+use tokio::time::Instant;
 
 use crate::orderctl::{anybody, documented, orderctl, restaurant, set};
 
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_mins(2);
-
-/// An order that is placed, and who hears of it.
+/// An order whose execution waits for the restaurant, and what its restaurant is asked.
 struct Placed {
     stack: Stack,
-    listener: Listener,
+    order: TestOrder,
+    restaurant: RestaurantQueue,
     id: String,
-    input: String,
     execution: String,
 }
 
 impl Placed {
-    /// Places an order, whose execution then waits for the restaurant.
     async fn new(stack: &Stack, state_machine: &str) -> Self {
-        let id = format!("retry-{}", unique());
-        let order = Order {
-            order_id: id.clone(),
-            customer_id: id.clone(),
-            restaurant_id: id.clone(),
-            currency: serde_json::from_value(json!("EUR")).expect("a currency"),
-            items: vec![Item {
-                name: "Margherita".into(),
-                quantity: 2,
-                unit_amount: 1250,
-            }],
-            note: Some("No basil, please".into()),
-        };
-        let listener = Listener::to_orders(stack, &id).await;
-        let input = json!(order).to_string();
-        let execution = stack.start(state_machine, &id, &input).await;
+        let order = TestOrder::new(stack).await;
+        let restaurant = RestaurantQueue::of(stack, &order.order.restaurant_id).await;
+        let execution = order.place_on(state_machine).await;
         Self {
             stack: stack.clone(),
-            listener,
-            id,
-            input,
+            restaurant,
+            id: order.order.order_id.clone(),
             execution,
+            order,
         }
     }
 
     /// The next message to the restaurant.
     async fn asked(&self) -> RestaurantMessage {
-        let begun = Instant::now();
-        loop {
-            let mut messages = self.listener.restaurant_messages().await;
-            assert!(messages.len() < 2, "the restaurant is asked twice at once");
-            if let Some(message) = messages.pop() {
-                return message;
-            }
-            assert!(begun.elapsed() < PATIENCE, "the restaurant is not asked");
-        }
+        self.restaurant.next().await
     }
 
     async fn item(&self) -> Value {
         self.stack.item(&self.id).await.expect("the order")
     }
 
-    /// Answers, or tries to.
     async fn accept(&self, message: &RestaurantMessage) {
-        self.stack
-            .sfn
-            .send_task_success()
-            .task_token(&message.task_token)
-            .output(r#"{"isAccepted": true}"#)
-            .send()
-            .await
-            .expect("an answer that Step Functions takes");
+        self.order.accept(message).await;
     }
 
     /// Stops the execution while it waits for the restaurant.
@@ -89,7 +56,19 @@ impl Placed {
 
     /// Makes an execution the order's owner, as a command does that is then interrupted.
     async fn name_owner(&self, execution: &str) {
+        let execution = AttributeValue::S(execution.to_owned());
         set(&self.stack, &self.id, "execution_arn", execution).await;
+    }
+
+    /// Hands it over to a new execution, though its restaurant may have answered, and accepts there.
+    async fn hand_over_and_accept(&self, operator: &Session, before: &Value) {
+        let anew = ["--anew", "--ask-again", "--output", "json"];
+        let done = retry(operator, &self.id, &anew).await;
+        done.assert_code(0);
+        let new = done.json()["new_execution_arn"].take();
+        self.accept(&self.asked().await).await;
+        let new = new.as_str().expect("an execution");
+        self.assert_accepted_by(new, before).await;
     }
 
     /// Fails unless this execution brought the order to ACCEPTED, and nothing else of it changed but its owner.
@@ -102,9 +81,8 @@ impl Placed {
             ended.error(),
             ended.cause()
         );
-        let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
-        let input = json(ended.input().expect("an input"));
-        assert_eq!(input, json(&self.input), "input of the new execution");
+        let input: Value = serde_json::from_str(ended.input().expect("an input")).expect("JSON");
+        assert_eq!(input, json!(self.order.order), "input of the new execution");
         let after = self.item().await;
         let mut expected = before.clone();
         expected["status"] = json!("ACCEPTED");
@@ -135,13 +113,22 @@ async fn an_order_is_handed_over_to_one_new_execution_and_its_restaurant_asked_a
 
     order.stop().await;
     let before = order.item().await;
+    // About to be deleted: a handover keeps it.
+    let in_2100 = AttributeValue::N("4102444800".into());
+    set(&stack, id, "expires_at", in_2100).await;
     let dry_run = retry(&operator, id, &["--anew", "--dry-run"]).await;
     dry_run.assert_code(0);
     assert!(
         dry_run.stdout.contains("would be handed over"),
         "{dry_run:?}"
     );
-    assert_eq!(order.item().await, before, "a dry run changed the order");
+    let mut as_it_was = order.item().await;
+    assert!(
+        as_it_was
+            .as_object_mut()
+            .is_some_and(|item| item.remove("expires_at").is_some())
+    );
+    assert_eq!(as_it_was, before, "a dry run changed the order");
 
     let anew = ["--anew", "--output", "json"];
     let (one, other) = tokio::join!(retry(&operator, id, &anew), retry(&operator, id, &anew));
@@ -177,8 +164,7 @@ async fn an_order_is_handed_over_to_one_new_execution_and_its_restaurant_asked_a
     // The local AWS takes the token of a stopped execution, too, and does nothing with it; AWS refuses it.
     order.accept(&second).await;
     order.assert_accepted_by(&new, &before).await;
-    sleep(Duration::from_secs(1)).await;
-    let more = order.listener.restaurant_messages().await.len();
+    let more = order.restaurant.messages().await.len();
     assert_eq!(more, 0, "the restaurant is asked once more");
 
     let done = retry(&operator, id, &["--anew"]).await;
@@ -231,7 +217,8 @@ async fn an_order_whose_second_execution_may_be_forgotten_is_handed_over_only_on
     order
         .name_owner(&format!("{}-0123456789abcdef", order.execution))
         .await;
-    set(&stack, id, "placed_at", "2026-01-01T12:00:00.000Z").await;
+    let then = AttributeValue::S("2026-01-01T12:00:00.000Z".into());
+    set(&stack, id, "placed_at", then).await;
     let before = order.item().await;
     for more in [&[][..], &["--anew"]] {
         let done = retry(&operator, id, more).await;
@@ -239,15 +226,7 @@ async fn an_order_whose_second_execution_may_be_forgotten_is_handed_over_only_on
         assert!(done.stderr.contains("--anew --ask-again"), "{done:?}");
     }
     assert_eq!(order.item().await, before, "the order was handed over");
-    let anew = ["--anew", "--ask-again", "--output", "json"];
-    let done = retry(&operator, id, &anew).await;
-    done.assert_code(0);
-    let new = done.json()["new_execution_arn"]
-        .as_str()
-        .expect("an execution")
-        .to_owned();
-    order.accept(&order.asked().await).await;
-    order.assert_accepted_by(&new, &before).await;
+    order.hand_over_and_accept(&operator, &before).await;
 }
 
 #[tokio::test]
@@ -274,15 +253,7 @@ async fn an_order_whose_restaurant_answered_is_handed_over_only_on_demand() {
     assert!(done.stderr.contains("--ask-again"), "{done:?}");
     assert_eq!(order.item().await, before, "the order was handed over");
 
-    let anew = ["--anew", "--ask-again", "--output", "json"];
-    let done = retry(&operator, id, &anew).await;
-    done.assert_code(0);
-    let new = done.json()["new_execution_arn"]
-        .as_str()
-        .expect("an execution")
-        .to_owned();
-    order.accept(&order.asked().await).await;
-    order.assert_accepted_by(&new, &before).await;
+    order.hand_over_and_accept(&operator, &before).await;
 }
 
 #[tokio::test]
@@ -319,7 +290,8 @@ async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
     let waiting = Placed::new(&stack, &machine).await;
     let waits = waiting.asked().await;
     let duplicate = format!("duplicate-{}", waiting.id);
-    let duplicate = stack.start(&machine, &duplicate, &waiting.input).await;
+    let input = json!(waiting.order.order).to_string();
+    let duplicate = stack.start(&machine, &duplicate, &input).await;
     let invalid_id = format!("retry-invalid-{}", unique());
     let input = json!({ "order_id": invalid_id }).to_string();
     let invalid = stack.start(&machine, &invalid_id, &input).await;

@@ -7,11 +7,13 @@ mod definition;
 mod proxy;
 mod stack;
 mod terminal;
+mod wait;
 
 pub use definition::{Definition, Transition};
 pub use proxy::{Call, Fault, Faults};
 pub use stack::{
-    Deployed, Listener, SHORT_TIMEOUT, Stack, TestOrder, assume, aws, http_client, output, refusal,
-    seconds, unique, use_deployed,
+    Deployed, Listener, RestaurantQueue, SHORT_TIMEOUT, Stack, TestOrder, assume, aws, http_client,
+    output, refusal, replaced, seconds, unique, use_deployed,
 };
 pub use terminal::{Session, Terminal, orderctl_binary};
+pub use wait::{PATIENCE, poll, poll_until};

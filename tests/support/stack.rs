@@ -5,13 +5,14 @@ use std::env;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_sfn::error::ProvideErrorMetadata;
+use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use aws_sdk_sfn::operation::send_task_success::{SendTaskSuccessError, SendTaskSuccessOutput};
 use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sfn::types::HistoryEvent;
@@ -31,9 +32,8 @@ use tokio::time::sleep;
 
 use crate::proxy::Faults;
 use crate::terminal::Session;
+use crate::wait::{PATIENCE, poll, poll_until};
 
-/// How long a test waits for what must happen.
-pub const PATIENCE: Duration = Duration::from_mins(3);
 /// How long the end of a cancelled order may take.
 const TO_END: Duration = Duration::from_secs(30);
 /// How many seconds the impatient state machine waits for the restaurant.
@@ -250,22 +250,21 @@ impl Stack {
         restaurant_id: &str,
         order_id: &str,
     ) -> Result<(), String> {
-        let begun = Instant::now();
-        while begun.elapsed() < TO_END {
+        let look = || async {
             let describe = self.sfn.describe_execution().execution_arn(execution);
-            let described = describe.send().await.map_err(|error| refusal(&error))?;
-            if described.status != ExecutionStatus::Running {
-                return Ok(());
+            match describe.send().await {
+                Err(error) => return Ok(Err(refusal(&error))),
+                Ok(found) if found.status != ExecutionStatus::Running => return Ok(Ok(())),
+                Ok(_) => {}
             }
             let row = self.open_row(restaurant_id, order_id).await;
             if let Some(token) = row.as_ref().and_then(|row| row["task_token"].as_str()) {
-                let answer = self.sfn.send_task_success().task_token(token);
                 // Whoever answered before has the same effect.
-                drop(answer.output(r#"{"isCancelled": true}"#).send().await);
+                drop(self.answer(token, r#"{"isCancelled": true}"#).await);
             }
-            sleep(Duration::from_secs(1)).await;
-        }
-        Err("its execution still runs, so it stays in the table".to_owned())
+            Err("its execution still runs, so it stays in the table".to_owned())
+        };
+        poll(Duration::from_secs(1), TO_END, look).await.flatten()
     }
 
     /// The deployed state machine.
@@ -281,16 +280,14 @@ impl Stack {
         let shorter = |definition: &str| {
             let mut definition: Value = serde_json::from_str(definition).expect("a definition");
             let notify = &mut definition["States"]["Notify restaurant"];
-            let (before, after) = (
-                notify["TimeoutSeconds"].to_string(),
-                SHORT_TIMEOUT.to_string(),
-            );
-            let message = notify["Arguments"]["Message"]
-                .as_str()
-                .expect("an expression");
-            let message = message.replace(&format!("{before} * 1000"), &format!("{after} * 1000"));
-            notify["Arguments"]["Message"] = message.into();
-            notify["TimeoutSeconds"] = SHORT_TIMEOUT.into();
+            // The restaurant is told a deadline that is computed from the same number.
+            let deadline = |seconds: &Value| format!("{seconds} * 1000");
+            let (long, short) = (notify["TimeoutSeconds"].take(), json!(SHORT_TIMEOUT));
+            let message = notify["Arguments"]["Message"].as_str();
+            let message = message.expect("an expression of the message to the restaurant");
+            notify["Arguments"]["Message"] =
+                replaced(message, &deadline(&long), &deadline(&short)).into();
+            notify["TimeoutSeconds"] = short;
             definition.to_string()
         };
         ARN.get_or_init(async || self.variant(&name, shorter).await)
@@ -346,35 +343,37 @@ impl Stack {
             .execution_arn
     }
 
+    /// Places an order on a state machine; gives the execution, which is named by the order's id.
+    pub async fn place(&self, state_machine: &str, order: &Order) -> String {
+        let input = serde_json::to_string(order).expect("an order as JSON");
+        self.start(state_machine, &order.order_id, &input).await
+    }
+
+    /// Answers for a restaurant, or tries to.
+    pub async fn answer(
+        &self,
+        token: &str,
+        output: &str,
+    ) -> Result<SendTaskSuccessOutput, SdkError<SendTaskSuccessError>> {
+        let answer = self.sfn.send_task_success().task_token(token);
+        answer.output(output).send().await
+    }
+
     /// Waits until an execution ends.
     pub async fn end_of(&self, execution_arn: &str) -> DescribeExecutionOutput {
-        let begun = Instant::now();
-        loop {
-            let execution = self
-                .sfn
-                .describe_execution()
-                .execution_arn(execution_arn)
-                .send()
-                .await
-                .expect("the execution");
-            if execution.status != ExecutionStatus::Running {
-                return execution;
+        // An account has 10 to 15 DescribeExecution calls a second for all that runs in it.
+        let on_aws = DEPLOYED.get().is_some_and(|stack| !stack.settle.is_zero());
+        let every = Duration::from_millis(if on_aws { 3000 } else { 100 });
+        let look = || async {
+            let describe = self.sfn.describe_execution().execution_arn(execution_arn);
+            let execution = describe.send().await.expect("the execution");
+            if execution.status == ExecutionStatus::Running {
+                return Err(format!("{execution_arn} did not end within {PATIENCE:?}"));
             }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "{execution_arn} did not end within {PATIENCE:?}"
-            );
-            // An account has 10 to 15 DescribeExecution calls a second for all that runs in it.
-            let pause = if DEPLOYED
-                .get()
-                .is_some_and(|deployed| !deployed.settle.is_zero())
-            {
-                Duration::from_secs(3)
-            } else {
-                Duration::from_millis(100)
-            };
-            sleep(pause).await;
-        }
+            Ok(execution)
+        };
+        let ended = poll(every, PATIENCE, look).await;
+        ended.unwrap_or_else(|missed| panic!("{missed}"))
     }
 
     /// The order's item in the table, attribute by attribute.
@@ -466,17 +465,17 @@ impl Stack {
 
     /// Messages of a queue, until there are as many as expected.
     async fn receive(&self, queue_url: &str, expected: usize, what: &str) -> Vec<Message> {
-        let begun = Instant::now();
-        let mut received = Vec::new();
-        while received.len() < expected {
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "{} of {expected} {what} came within {PATIENCE:?}",
-                received.len()
-            );
-            received.extend(self.receive_now(queue_url, 1).await);
-        }
-        received
+        let received = Mutex::new(Vec::new());
+        poll_until(|| async {
+            let came = self.receive_now(queue_url, 1).await;
+            let mut received = received.lock().expect("what was received");
+            received.extend(came);
+            if received.len() < expected {
+                return Err(format!("{} of {expected} {what} came", received.len()));
+            }
+            Ok(std::mem::take(&mut *received))
+        })
+        .await
     }
 
     /// Takes messages off a queue for good; their bodies as JSON.
@@ -538,21 +537,26 @@ impl Stack {
 
     /// Waits for the order's row in the table of open orders to be open, or closed; gives it.
     async fn row(&self, restaurant_id: &str, order_id: &str, open: bool) -> Value {
-        let begun = Instant::now();
-        loop {
+        let sort_key = if open { "respond_by" } else { "closed_at" };
+        poll_until(|| async {
             let row = self.open_row(restaurant_id, order_id).await;
-            let row = row.unwrap_or_default();
-            let sort_key = if open { "respond_by" } else { "closed_at" };
-            if row[sort_key].is_string() {
-                return row;
-            }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "{order_id} has no {sort_key} in the table of open orders after {PATIENCE:?}"
-            );
-            sleep(Duration::from_millis(100)).await;
-        }
+            let row = row.filter(|row| row[sort_key].is_string());
+            row.ok_or_else(|| format!("{order_id} has no {sort_key} in the table of open orders"))
+        })
+        .await
     }
+}
+
+/// A text with one part replaced; fails unless it has that part just once. Where a test changes an expression of the
+/// definition, an expression that was written otherwise meanwhile would go unchanged.
+#[must_use]
+pub fn replaced(text: &str, part: &str, with: &str) -> String {
+    assert_eq!(
+        text.matches(part).count(),
+        1,
+        "{part} is not just once in {text}"
+    );
+    text.replace(part, with)
 }
 
 /// Why AWS refused a call.
@@ -610,24 +614,18 @@ pub fn unique() -> String {
 pub struct Listener {
     stack: Stack,
     events: String,
-    restaurant: Option<String>,
     customer: String,
 }
 
 impl Listener {
-    /// Hears of every order whose id, restaurant and customer begin with `prefix`.
+    /// Hears of every order whose id and customer begin with `prefix`.
     pub async fn to_orders(stack: &Stack, prefix: &str) -> Self {
         let prefix = json!({ "prefix": prefix });
-        Self::matching(stack, &prefix, Some(&prefix), &prefix).await
+        Self::matching(stack, &prefix, &prefix).await
     }
 
-    /// Hears of every order whose id, restaurant and customer match patterns of `EventBridge` and SNS.
-    async fn matching(
-        stack: &Stack,
-        order_id: &Value,
-        restaurant_id: Option<&Value>,
-        customer_id: &Value,
-    ) -> Self {
+    /// Hears of every order whose id and customer match patterns of `EventBridge` and SNS.
+    async fn matching(stack: &Stack, order_id: &Value, customer_id: &Value) -> Self {
         let (events, events_arn) = stack.queue(&named("events")).await;
         let (customer, customer_arn) = stack.queue(&named("customer")).await;
         let (bus, rule) = (output("EventBusName"), named("rule"));
@@ -657,16 +655,6 @@ impl Listener {
             .send()
             .await
             .expect("a target of the rule");
-        let mut restaurant = None;
-        if let Some(restaurant_id) = restaurant_id {
-            let (queue, arn) = stack.queue(&named("restaurant")).await;
-            // By the body: the local AWS drops the attributes of what a state machine publishes.
-            let filter = json!({ "restaurant_id": [restaurant_id] });
-            stack
-                .subscribe(&output("RestaurantTopicArn"), &arn, "MessageBody", filter)
-                .await;
-            restaurant = Some(queue);
-        }
         let filter = json!({ "customer_id": [customer_id] });
         stack
             .subscribe(
@@ -676,13 +664,10 @@ impl Listener {
                 filter,
             )
             .await;
-        if let Some(deployed) = DEPLOYED.get() {
-            sleep(deployed.settle).await;
-        }
+        settle().await;
         Self {
             stack: stack.clone(),
             events,
-            restaurant,
             customer,
         }
     }
@@ -692,16 +677,58 @@ impl Listener {
         self.stack.take(&self.events).await
     }
 
-    /// Takes the messages that came to restaurants.
-    pub async fn restaurant_messages(&self) -> Vec<RestaurantMessage> {
-        let queue = self.restaurant.as_ref();
-        let queue = queue.expect("a queue that hears what restaurants are sent");
-        self.stack.take(queue).await
-    }
-
     /// Takes the messages that came to customers.
     pub async fn customer_messages(&self) -> Vec<Value> {
         self.stack.take(&self.customer).await
+    }
+}
+
+/// Waits until a new rule or subscription works.
+async fn settle() {
+    if let Some(deployed) = DEPLOYED.get() {
+        sleep(deployed.settle).await;
+    }
+}
+
+/// A queue that hears what restaurants are sent, as a restaurant's own system would.
+pub struct RestaurantQueue {
+    stack: Stack,
+    url: String,
+}
+
+impl RestaurantQueue {
+    /// Hears what is sent to every restaurant whose id begins with `prefix`.
+    pub async fn of(stack: &Stack, prefix: &str) -> Self {
+        let (url, arn) = stack.queue(&named("restaurant")).await;
+        // By the body: the local AWS drops the attributes of what a state machine publishes.
+        let filter = json!({ "restaurant_id": [{ "prefix": prefix }] });
+        let topic = output("RestaurantTopicArn");
+        stack.subscribe(&topic, &arn, "MessageBody", filter).await;
+        settle().await;
+        Self {
+            stack: stack.clone(),
+            url,
+        }
+    }
+
+    /// Takes the messages that came.
+    pub async fn messages(&self) -> Vec<RestaurantMessage> {
+        self.stack.take(&self.url).await
+    }
+
+    /// Waits for a message. Fails where messages with different tokens come at once: then a restaurant was asked twice.
+    pub async fn next(&self) -> RestaurantMessage {
+        let mut messages = poll_until(|| async {
+            let messages = self.messages().await;
+            let none = "a queue on the restaurants' topic got nothing";
+            (!messages.is_empty())
+                .then_some(messages)
+                .ok_or_else(|| none.to_owned())
+        })
+        .await;
+        messages.dedup_by(|one, other| one.task_token == other.task_token);
+        assert_eq!(messages.len(), 1, "a restaurant is asked twice at once");
+        messages.remove(0)
     }
 }
 
@@ -742,13 +769,8 @@ impl TestOrder {
     pub async fn listening(stack: &Stack, order: Order) -> Self {
         made(Made::Order(order.order_id.clone()));
         let exactly = |text: &str| json!(text);
-        let listener = Listener::matching(
-            stack,
-            &exactly(&order.order_id),
-            None,
-            &exactly(&order.customer_id),
-        )
-        .await;
+        let (id, customer) = (exactly(&order.order_id), exactly(&order.customer_id));
+        let listener = Listener::matching(stack, &id, &customer).await;
         Self {
             stack: stack.clone(),
             order,
@@ -763,10 +785,7 @@ impl TestOrder {
 
     /// Places the order on a state machine; gives the execution.
     pub async fn place_on(&self, state_machine: &str) -> String {
-        let input = serde_json::to_string(&self.order).expect("an order as JSON");
-        self.stack
-            .start(state_machine, &self.order.order_id, &input)
-            .await
+        self.stack.place(state_machine, &self.order).await
     }
 
     /// Places the order and answers for the restaurant; gives the execution.
@@ -803,14 +822,8 @@ impl TestOrder {
 
     /// Answers for the restaurant.
     pub async fn answer(&self, token: &str, output: &str) {
-        self.stack
-            .sfn
-            .send_task_success()
-            .task_token(token)
-            .output(output)
-            .send()
-            .await
-            .expect("an answer that Step Functions takes");
+        let answered = self.stack.answer(token, output).await;
+        answered.expect("an answer that Step Functions takes");
     }
 
     /// Reports a failure for the restaurant.

@@ -80,14 +80,18 @@ pub async fn run<R: Request, A: Serialize>(
             } else {
                 log!(info);
             }
-            // One line in CloudWatch's embedded metric format, if the handler counted anything.
-            if let Err(error) = metrics.flush(std::io::stdout()) {
-                tracing::warn!(%error, "metrics are lost");
-            }
+            flush(metrics);
             result
         },
     ))
     .await
+}
+
+/// Writes one line in CloudWatch's embedded metric format, if the handler counted anything.
+pub fn flush(metrics: &Collector) {
+    if let Err(error) = metrics.flush(std::io::stdout()) {
+        tracing::warn!(%error, "metrics are lost");
+    }
 }
 
 /// A variable of the function's environment that `template.yaml` sets.
@@ -118,7 +122,7 @@ pub fn init() -> Result<&'static Collector, Error> {
 /// Writes logs as lines of JSON, as Lambda's own JSON log format does. Libraries log warnings only: what they
 /// log below that may hold payloads.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>
-pub fn init_logs() {
+fn init_logs() {
     tracing_subscriber::registry()
         .with(
             Targets::new()

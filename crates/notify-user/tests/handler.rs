@@ -34,21 +34,9 @@ fn error(code: &str) -> String {
 
 /// A field of a form, decoded.
 fn field(form: &str, name: &str) -> String {
-    let value = form
-        .split('&')
-        .find_map(|pair| pair.strip_prefix(&format!("{name}=")));
-    let value = value.unwrap_or_else(|| panic!("{name} is not in {form}"));
-    let mut bytes = Vec::new();
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(if byte == b'%' {
-            let hex: String = rest.by_ref().take(2).map(char::from).collect();
-            u8::from_str_radix(&hex, 16).expect("a percent code")
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(bytes).expect("UTF-8")
+    form_urlencoded::parse(form.as_bytes())
+        .find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+        .unwrap_or_else(|| panic!("{name} is not in {form}"))
 }
 
 #[tokio::test]

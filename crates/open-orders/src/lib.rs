@@ -15,6 +15,9 @@ use futures_util::future::join_all;
 use order::{ClosedOrder, KEPT, OpenOrder, RestaurantMessage, Status};
 use serde::{Deserialize, Serialize};
 
+/// The metric of messages that could not be brought into the table, this time. Lambda counts no error of the function then.
+const FAILED: &str = "OpenOrdersFailed";
+
 /// What Lambda brings from the queue.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
 #[derive(Deserialize)]
@@ -137,6 +140,7 @@ pub async fn keep(dynamodb: &Client, table: &str, now: SystemTime, batch: Batch)
                 None
             }
             Err(error) => {
+                metrics::counter!(FAILED).increment(1);
                 let outcome = error.name();
                 let error = error.to_string();
                 tracing::error!(order_id, message_id, outcome, error, "message not kept");

@@ -1,4 +1,4 @@
-//! Executions of the workflow: where they stand, and the states that they went through.
+//! Executions of the workflow: their status, and the states that they went through.
 
 use std::time::Duration;
 
@@ -162,20 +162,20 @@ pub struct Outcome {
     pub order_id: String,
     pub status: Status,
     pub status_reason: Option<String>,
-    /// Missing in the output of executions that ended before there was any.
+    /// Missing in the output of executions of older versions.
     #[serde(default)]
     pub ready_at: Option<String>,
 }
 
-/// AWS forgets an execution some time after its end. What to say of an order for which that happened.
+/// AWS forgets an execution some time after its end. This is what to say about such an order.
 pub fn forgotten(execution: &str) -> String {
     format!(
-        "AWS knows its execution no more, as 90 days after one ended, or after its state machine was deleted ({execution})"
+        "AWS no longer knows its execution: it ended more than 90 days ago, or its state machine was deleted ({execution})"
     )
 }
 
-/// The states that an execution went through. A state that was left without an event of its own, as where its failure was
-/// caught, was left when the next one was entered or the execution ended.
+/// The states that an execution went through. A state whose failure was caught has no event for its exit: it was left when
+/// the next one was entered or the execution ended.
 fn visits(history: &[HistoryEvent]) -> Vec<Visit> {
     let mut visits: Vec<Visit> = Vec::new();
     for event in history {

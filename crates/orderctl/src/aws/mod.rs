@@ -1,4 +1,4 @@
-//! What talks to AWS.
+//! All calls to AWS.
 
 pub mod answers;
 pub mod executions;

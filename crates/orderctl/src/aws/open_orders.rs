@@ -1,4 +1,4 @@
-//! The table of open orders: which orders wait for their restaurant. Reading it takes nothing away from anybody.
+//! The table of open orders: which orders wait for their restaurant. Reading it hides nothing from other readers.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::aws::stack::Stack;
 use crate::failure::{Failure, aws};
 use crate::render::{clean, clock, items, left_until, money, parse_time};
 
-/// How long to rest between two looks. Each reads what waits, for half a read unit per 4 KB.
+/// How long to pause between two reads. Each costs half a read unit per 4 KB of waiting orders.
 pub const REST: Duration = Duration::from_millis(500);
 /// How many rows are read at once.
 const READS: usize = 16;
@@ -72,24 +72,24 @@ impl Waiting {
     }
 }
 
-/// The list of what waits, from one look to the next.
+/// The list of waiting orders, kept from one read to the next.
 pub struct List {
     stack: Stack,
     whose: Whose,
-    /// What waited at the last look: the restaurant of each order, by the order's id.
+    /// What waited at the last read: the restaurant of each order, by the order's id.
     known: HashMap<String, String>,
 }
 
-/// What changed from one look to the next.
+/// What changed since the last read.
 pub struct Look {
     /// What waits now, the oldest first.
     pub waiting: Vec<Waiting>,
-    /// What waited before, and what became of it; nothing where only its time is over.
+    /// What no longer waits, with its outcome; none if only its deadline has passed.
     pub gone: Vec<(String, Option<Status>)>,
 }
 
 impl List {
-    /// A list that has not looked yet.
+    /// A list that was not read yet.
     pub fn new(stack: &Stack, whose: Whose) -> Self {
         Self {
             stack: stack.clone(),
@@ -98,13 +98,14 @@ impl List {
         }
     }
 
-    /// Looks at what waits now.
+    /// Reads what waits now.
     pub async fn look(&mut self) -> Result<Look, Failure> {
         let mut waiting = self.stack.waiting(&self.whose).await?;
         let missing: Vec<(String, String)> = self
             .known
-            .drain()
-            .filter(|(order_id, _)| waiting.iter().all(|now| now.message.order_id != *order_id))
+            .iter()
+            .filter(|(order_id, _)| waiting.iter().all(|now| now.message.order_id != **order_id))
+            .map(|(order_id, restaurant_id)| (order_id.clone(), restaurant_id.clone()))
             .collect();
         // The list is eventually consistent: only the row itself tells whether an order still waits.
         let missing: Vec<(String, Option<Item>)> = stream::iter(missing)
@@ -136,7 +137,7 @@ impl List {
 /// A row as DynamoDB gives it.
 type Item = HashMap<String, AttributeValue>;
 
-/// What a closed row has, and an open one has not.
+/// The attribute that only a closed row has.
 #[derive(serde::Deserialize)]
 struct Closed {
     status: Status,
@@ -145,10 +146,10 @@ struct Closed {
 impl Stack {
     /// What waits now, the oldest first.
     ///
-    /// DynamoDB deletes a row some time after it expired, so rows are left out here whose time is over. That is an hour
-    /// before they expire.
+    /// DynamoDB deletes a row some time after it expired. So this leaves out the rows whose deadline has passed, which is an
+    /// hour before they expire.
     async fn waiting(&self, whose: &Whose) -> Result<Vec<Waiting>, Failure> {
-        // `respond_by` has this form, too: as text, they are in the order of time.
+        // `respond_by` has the same form: compared as text, earlier times come first.
         let now = Timestamp::now()
             .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
             .to_string();
@@ -203,7 +204,7 @@ impl Stack {
         Ok(read.map_err(aws("reading the open order"))?.item)
     }
 
-    /// The token of an order, if its restaurant was asked and it is not closed.
+    /// The token of an order, if its restaurant was asked and the order is not closed.
     pub async fn token(
         &self,
         restaurant_id: &str,
@@ -215,7 +216,7 @@ impl Stack {
             expires_at: i64,
         }
         let row = self.row(restaurant_id, order_id).await?;
-        // Even where the time is over by this machine's clock, which may be wrong: Step Functions decides.
+        // Also if the deadline has passed by this machine's clock, which may be wrong: Step Functions decides.
         Ok(row
             .and_then(|row| serde_dynamo::from_item::<_, Open>(row).ok())
             .filter(|row| row.expires_at > Timestamp::now().as_second())
@@ -227,7 +228,7 @@ fn oldest_first(waiting: &mut [Waiting]) {
     waiting.sort_by_cached_key(|order| (order.respond_by, order.message.order_id.clone()));
 }
 
-/// The order of an open row; none where the row is closed, or not one of the workflow's.
+/// The order of an open row; none if the row is closed, or not one of the workflow's.
 fn still_waits(row: Item) -> Option<Waiting> {
     let OpenOrder { message, .. } = serde_dynamo::from_item(row).ok()?;
     let respond_by = parse_time(&message.respond_by)?;

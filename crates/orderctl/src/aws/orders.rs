@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep};
 use crate::aws::stack::Stack;
 use crate::failure::{Failure, Kind, aws};
 
-/// How long an order that is not there is looked for: it may have been placed just now.
+/// How long to look for an order that is not in the table: it may have been placed just now.
 pub const UNKNOWN_AFTER: Duration = Duration::from_secs(5);
 
-/// What somebody who answers for a restaurant may read of an order: who it is for and where it stands.
+/// What a person or system that answers for a restaurant may read of an order: who it is for, and its status.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Entry {
     pub order_id: String,
@@ -46,7 +46,7 @@ impl Stack {
         read_item(read.map_err(aws("reading the order"))?)
     }
 
-    /// Where an order stands, if it is stored.
+    /// The status of an order, if it is stored.
     pub async fn read(&self, order_id: &str) -> Result<Option<Entry>, Failure> {
         let read = self
             .get_item(order_id)
@@ -57,7 +57,7 @@ impl Stack {
         read_item(read.map_err(aws("reading the status of the order"))?)
     }
 
-    /// Where an order stands. Looks for some time for one that is not there: it may have been placed just now.
+    /// The status of an order. Waits some time for one that is not there: it may have been placed just now.
     pub async fn entry(&self, order_id: &str) -> Result<Entry, Failure> {
         let begun = Instant::now();
         loop {
@@ -72,7 +72,7 @@ impl Stack {
     }
 }
 
-/// What a read of an order found, if anything.
+/// The item that a read of an order found, if any.
 pub fn read_item<T: DeserializeOwned>(read: GetItemOutput) -> Result<Option<T>, Failure> {
     let order = |item| {
         serde_dynamo::from_item(item).map_err(|error| {

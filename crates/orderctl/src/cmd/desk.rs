@@ -29,13 +29,13 @@ use crate::cmd::answer::ready_in;
 use crate::failure::{Failure, Kind};
 use crate::render::{clean, is_terminal, left_until, money, time_of_day, verdict};
 
-/// How many of the last happenings are shown.
+/// How many of the last messages are shown.
 const LOG_LINES: u16 = 5;
-/// When an order's time is shown as short.
+/// From how much time left on an order is shown as urgent.
 const SHORT: std::time::Duration = std::time::Duration::from_mins(1);
 /// How many lines of an order one key scrolls.
 const PAGE: i32 = 3;
-/// The longest time until an order is ready that the workflow takes, in minutes.
+/// The longest time until an order is ready that the workflow accepts, in minutes.
 const DAY: i64 = 24 * 60;
 
 /// Show orders as they come, and accept or reject them with a key
@@ -71,12 +71,12 @@ pub async fn desk(stack: &Stack, whose: Whose, can_answer: bool) -> Result<(), F
     let (sender, mut events) = channel(64);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    // Time passes on the screen even where nothing happens.
+    // The countdown goes on even if nothing happens.
     let mut second = interval(std::time::Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
 
     let mut terminal = ratatui::try_init()?;
-    // What is pasted is text then, and never keys.
+    // So pasted text arrives as text, and never as keys.
     let pasting = execute!(stdout(), EnableBracketedPaste);
     read_keys(sender.clone());
     look_again_and_again(List::new(stack, whose.clone()), sender.clone());
@@ -127,7 +127,7 @@ enum Next {
     End,
 }
 
-/// What is asked before an answer is sent.
+/// The question before an answer is sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Question {
     /// In how many minutes the order is ready.
@@ -136,7 +136,7 @@ enum Question {
     Why,
 }
 
-/// A field of one line, for the answer to one order. That order is kept, so that the answer goes to no other.
+/// A field of one line for the answer to one order. It remembers that order, so that the answer goes to no other.
 struct Field {
     question: Question,
     waiting: Waiting,
@@ -158,7 +158,7 @@ impl Field {
         self.text.lines().first().map_or("", String::as_str).trim()
     }
 
-    /// Inserts text as far as there is room; line ends and what else is no text become spaces.
+    /// Inserts text as far as there is room; line ends and control characters become spaces.
     fn insert(&mut self, text: &str) {
         let length = self.text.lines().iter().map(|line| line.chars().count());
         let room = MAX_REASON.saturating_sub(length.sum());
@@ -166,7 +166,7 @@ impl Field {
         self.text.insert_str(line);
     }
 
-    /// The answer that the field holds; what is wrong with it where there is something.
+    /// The answer that the field holds, or what is wrong with it.
     fn answer(&self) -> Result<Answer, String> {
         let text = self.text();
         match self.question {
@@ -190,7 +190,7 @@ struct Screen {
     can_answer: bool,
     sender: Sender<Event>,
     waiting: Vec<Waiting>,
-    /// By its id, so that it stays selected while others come and go.
+    /// The id of the selected order, so that it stays selected while others come and go.
     selected: Option<String>,
     /// How many lines of the selected order are above what is shown of it.
     scrolled: u16,
@@ -200,7 +200,7 @@ struct Screen {
     answered: HashSet<String>,
     /// How many answers are on their way.
     pending: usize,
-    /// Whether the desk ends once they have arrived.
+    /// Whether the desk closes once they have arrived.
     ending: bool,
     log: Vec<String>,
     looked: bool,
@@ -233,7 +233,7 @@ impl Screen {
                 Input::Key(key) if key.kind == KeyEventKind::Press => return Ok(self.key(key)),
                 Input::Paste(text) => match &mut self.field {
                     Some(field) => field.insert(&text),
-                    None => self.say("what was pasted is left out: there is no field to fill in"),
+                    None => self.say("the pasted text was ignored: there is no field to fill in"),
                 },
                 _ => {}
             },
@@ -259,7 +259,7 @@ impl Screen {
                         entry.ready_at.as_deref(),
                     )),
                     Err(failure) => {
-                        // The next look tells whether it still waits.
+                        // The next read tells whether it still waits.
                         if failure.kind != Kind::NotRecorded {
                             self.answered.remove(&answered.message.task_token);
                         }
@@ -271,7 +271,7 @@ impl Screen {
         Ok(self.next())
     }
 
-    /// An answer that is on its way is waited for.
+    /// Waits for answers that are on their way.
     fn next(&self) -> Next {
         if self.ending && self.pending == 0 {
             Next::End
@@ -289,7 +289,7 @@ impl Screen {
             if shown.is_some_and(|shown| !self.answered.contains(&shown.message.task_token)) {
                 match status {
                     Some(status) => self.say(&format!("{order_id}  {status}, not by this desk")),
-                    None => self.say(&format!("{order_id}  its time is over")),
+                    None => self.say(&format!("{order_id}  its deadline has passed")),
                 }
             }
         }
@@ -339,7 +339,7 @@ impl Screen {
             KeyCode::Char(c) if !key.modifiers.contains(KeyModifiers::CONTROL) => {
                 field.insert(c.encode_utf8(&mut [0; 4]));
             }
-            // What moves the cursor or deletes; nothing that begins a second line.
+            // Keys that move the cursor or delete; none that begins a second line.
             KeyCode::Left
             | KeyCode::Right
             | KeyCode::Home
@@ -365,8 +365,8 @@ impl Screen {
         self.scrolled = u16::try_from(i32::from(self.scrolled) + lines).unwrap_or_default();
     }
 
-    /// Where the selected order stands in the list. None where nothing is selected or it is gone: then no other takes its
-    /// place by itself, so that a key never answers another order than the one that was meant.
+    /// The place of the selected order in the list. None if nothing is selected or the order is gone: then no other order is
+    /// selected instead, so that a key never answers another order than the one that was meant.
     fn position(&self) -> Option<usize> {
         let selected = self.selected.as_ref()?;
         self.waiting
@@ -409,7 +409,7 @@ impl Screen {
             };
             let (order_id, token) = (&waiting.message.order_id, &waiting.message.task_token);
             let result = answer(&stack, order_id, restaurant, &said, Some(token.clone())).await;
-            // Fails only where the desk was closed.
+            // Fails only if the desk was closed.
             let _ = sender
                 .send(Event::Answered(Box::new(waiting), result))
                 .await;
@@ -473,8 +473,7 @@ impl Screen {
         frame.render_widget(Line::from(self.keys()).dim(), keys);
     }
 
-    /// All of the selected order, what its customer wants the restaurant to know first. The last line says how much more
-    /// there is.
+    /// All of the selected order, the customer's note first. The last line says how much more there is.
     fn draw_order(&mut self, frame: &mut Frame, area: Rect) {
         let Some(Waiting { message, .. }) = self.selection() else {
             return;

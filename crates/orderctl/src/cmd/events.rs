@@ -1,7 +1,7 @@
 //! The stack's order events as they happen, through a rule and a queue that live as long as the command.
 //!
-//! Both carry a lease as a tag, which is renewed while the command runs. What a killed run left behind is known by its
-//! lease being over, and is removed by the next run; what a colleague's run uses is left alone.
+//! Both carry a lease as a tag, which is renewed while the command runs. The next run removes those whose lease has
+//! expired, since their run was killed; it leaves alone what a colleague's run uses.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -24,9 +24,9 @@ use crate::render::{Output, clean, money, pad, parse_time, ready, time_of_day};
 const EXPIRES: &str = "orderctl:expires";
 /// The tag that says of which stack they are.
 const STACK: &str = "orderctl:stack";
-/// How long they are in use without word from the command.
+/// How long a lease lasts.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
-/// How often the command says that it still runs.
+/// How often the lease is renewed.
 const RENEWAL: Duration = Duration::from_mins(1);
 /// How long a queue may be unknown to AWS after it was created.
 const USABLE: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ const TARGET: &str = "queue";
 
 /// Print the order events of the stack as they happen
 ///
-/// Makes a rule and a queue for as long as it runs.
+/// It makes a rule and a queue, and removes them when it ends.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -61,7 +61,7 @@ impl Events {
     }
 }
 
-/// Prints events until there were as many as asked for, or until it is interrupted; removes what it made either way.
+/// Prints as many events as asked for, or until it is interrupted. Removes what it made in either case.
 async fn events(
     stack: &Stack,
     order: Option<&str>,
@@ -101,7 +101,8 @@ struct Subscription {
     queue: OnceLock<String>,
 }
 
-/// How the names begin of all that this command ever made for a stack. Names of rules are short, those of stacks not.
+/// How the names of all rules and queues begin that this command makes for a stack. A rule's name has fewer characters than
+/// a stack's may have.
 fn prefix(stack: &Stack) -> String {
     format!("{:.36}-orderctl-", stack.name)
 }
@@ -113,7 +114,7 @@ fn expiry() -> String {
 }
 
 impl Subscription {
-    /// One with a name that no other run has.
+    /// A pair with a name that no other run has.
     fn named(stack: &Stack) -> Self {
         let nanos = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -124,7 +125,7 @@ impl Subscription {
         }
     }
 
-    /// Makes both; gives the queue's URL. The queue takes events of this rule and nothing else.
+    /// Makes both, and gives the queue's URL. The queue accepts events of this rule only.
     async fn create(&self, stack: &Stack, order: Option<&str>) -> Result<String, Failure> {
         let mut pattern = json!({ "source": [order::EVENT_SOURCE] });
         if let (Some(order), Some(pattern)) = (order, pattern.as_object_mut()) {
@@ -230,7 +231,7 @@ impl Subscription {
                 .await;
             let messages = match received {
                 Ok(received) => received.messages.unwrap_or_default(),
-                // A queue can be used some time after it was created.
+                // A new queue can be used only after some time.
                 Err(error) if is_gone(&error) && created.elapsed() < USABLE => {
                     sleep(Duration::from_secs(1)).await;
                     continue;
@@ -252,14 +253,14 @@ impl Subscription {
                     return Ok(());
                 }
             }
-            // Those that stay are printed once more.
+            // Events that could not be deleted are printed once more.
             if let Err(failure) = done_with(stack, queue, messages).await {
                 perseverance.failed(failure).await?;
             }
         }
     }
 
-    /// Says that the command still runs; not if its rule is gone.
+    /// Renews the lease; fails if the rule is gone.
     async fn renew(&self, stack: &Stack, queue: &str) -> Result<bool, Failure> {
         let rules = rules(stack).await?;
         let Some(rule) = rules.get(&self.name) else {
@@ -284,7 +285,7 @@ impl Subscription {
         Ok(true)
     }
 
-    /// Removes what was made, all of it or the part that came to be.
+    /// Removes rule and queue, as far as they were made.
     async fn remove(&self, stack: &Stack) -> Result<(), Failure> {
         let rule = remove_rule(stack, &self.name).await;
         let queues = match self.queue.get() {
@@ -303,7 +304,7 @@ fn tag(key: &str, value: &str) -> Result<Tag, Failure> {
     tag.map_err(|error| Failure::other(format!("a tag: {error}")))
 }
 
-/// Takes messages off the queue: at most ten, as many as a batch may have.
+/// Deletes messages from the queue: at most ten, the limit of a batch.
 async fn done_with(stack: &Stack, queue: &str, messages: Vec<Message>) -> Result<(), Failure> {
     if messages.is_empty() {
         return Ok(());
@@ -327,24 +328,24 @@ async fn done_with(stack: &Stack, queue: &str, messages: Vec<Message>) -> Result
         .set_entries(Some(entries))
         .send()
         .await
-        .map_err(aws("taking events off the queue"))?;
+        .map_err(aws("deleting events from the queue"))?;
     match deleted.failed().first() {
         Some(failed) => Err(Failure::other(format!(
-            "taking events off the queue: {}",
+            "deleting events from the queue: {}",
             failed.code()
         ))),
         None => Ok(()),
     }
 }
 
-/// Another run takes a lease that is over for one of a run that was killed.
+/// If a lease has expired, another run assumes that this run was killed.
 fn removed() -> Failure {
     Failure::other(
-        "this run was still for so long that another one removed its rule and queue: start it again",
+        "this run paused for so long that another one removed its rule and queue: start it again",
     )
 }
 
-/// Removes what runs that were killed left behind.
+/// Removes what killed runs left behind.
 async fn remove_leftovers(stack: &Stack, output: Output) -> Result<(), Failure> {
     let over = |tags: &HashMap<String, String>| {
         let expires = tags.get(EXPIRES).and_then(|expires| parse_time(expires));

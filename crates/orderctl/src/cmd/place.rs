@@ -33,7 +33,7 @@ pub struct Place {
 
 impl Place {
     pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
-        // Whatever can be said without AWS is said without it.
+        // Problems of the order are reported without calling AWS.
         let order = read(&self.file)?;
         let stack = Stack::find(stack).await?;
         let execution = place(&stack, &order).await?;
