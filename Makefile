@@ -177,9 +177,9 @@ fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) lo
 	PATH="$(CURDIR)/.local/bin:$$PATH" cargo +nightly fuzz run parse_order -- -max_total_time=$(FUZZ_SECONDS)
 
 .PHONY: mutants
-mutants: ## Change rules and functions in one small way at a time: a test must fail for each (an hour and more)
+mutants: ## Change rules and functions one thing at a time; a test must fail each time (MUTANTS=text: only those)
 	@test -x .local/bin/cargo-mutants || cargo install --quiet --locked --root .local cargo-mutants@27.0.0
-	PATH="$(CURDIR)/.local/bin:$$PATH" cargo mutants --output target $(MUTANTS)
+	PATH="$(CURDIR)/.local/bin:$$PATH" cargo mutants --output target $(if $(MUTANTS),--re "$(MUTANTS)")
 
 .PHONY: clean
 clean: ## Remove all that the commands made: tools, builds, local state
