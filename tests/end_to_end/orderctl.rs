@@ -21,8 +21,8 @@ pub(super) fn anybody() -> Session {
     HashMap::new()
 }
 
-/// What the local AWS asks for beside what AWS does: it does not know of which state machine a token is, nor which rule
-/// gets a target or has tags, and takes a batch of deletions for a permission of its own.
+/// Permissions that the local AWS demands and AWS does not. The local AWS does not know to which state machine a token
+/// belongs, nor which rule gets a target or has tags, and demands a permission of its own for a batch of deletions.
 fn local_extra() -> Value {
     json!({
         "Version": "2012-10-17",
@@ -376,9 +376,7 @@ async fn two_answers_at_once_have_one_winner_and_the_other_is_told() {
 async fn an_answer_whose_receipt_is_lost_counts_once_and_is_told_as_taken() {
     let stack = Stack::connect();
     let faults = Faults::proxy();
-    let port = std::env::var("FAULTS_PORT").expect("the port of the proxy");
-    let through_the_proxy =
-        Session::from([("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))]);
+    let through_the_proxy = Faults::session();
     for fault in Fault::ALL {
         let order = TestOrder::new(&stack).await;
         let execution = order.place().await;
@@ -401,9 +399,7 @@ async fn an_answer_whose_receipt_is_lost_counts_once_and_is_told_as_taken() {
 async fn an_answer_is_given_although_aws_is_silent_for_longer_than_one_round_of_attempts() {
     let stack = Stack::connect();
     let faults = Faults::proxy();
-    let port = std::env::var("FAULTS_PORT").expect("the port of the proxy");
-    let through_the_proxy =
-        Session::from([("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))]);
+    let through_the_proxy = Faults::session();
     let order = TestOrder::new(&stack).await;
     let execution = order.place().await;
     let token = order.restaurant_message().await.task_token;

@@ -253,9 +253,8 @@ async fn an_order_whose_restaurant_answered_is_handed_over_only_on_demand() {
 async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
     let stack = Stack::connect();
     let faults = Faults::proxy();
-    let port = std::env::var("FAULTS_PORT").expect("the port of the proxy");
     let mut operator = documented("operators").await;
-    operator.insert("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"));
+    operator.extend(Faults::session());
     let machine = Stack::state_machine();
     let begun = Instant::now();
 

@@ -1,4 +1,4 @@
-//! Who hears what the workflow says of orders: subscribers of events, customers, restaurants' own systems.
+//! Queues that receive what the workflow publishes about orders: events, and messages to customers and restaurants.
 
 use order::RestaurantMessage;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::made::{Made, make};
 use crate::stack::{DEPLOYED, Stack, named, output};
 use crate::wait::poll_until;
 
-/// Queues on which a test hears what is said of its orders, and nobody else does.
+/// Queues that receive the events and the customers' messages of a test's orders, and of no others.
 pub struct Listener {
     stack: Stack,
     pub(crate) events: String,
@@ -16,13 +16,13 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Hears of every order whose id and customer begin with `prefix`.
+    /// Receives those of every order whose id and customer begin with `prefix`.
     pub async fn to_orders(stack: &Stack, prefix: &str) -> Self {
         let prefix = json!({ "prefix": prefix });
         Self::matching(stack, &prefix, &prefix).await
     }
 
-    /// Hears of every order whose id and customer match patterns of `EventBridge` and SNS.
+    /// Receives those of every order whose id and customer match patterns of `EventBridge` and SNS.
     pub(crate) async fn matching(stack: &Stack, order_id: &Value, customer_id: &Value) -> Self {
         let (events, events_arn) = stack.queue(&named("events")).await;
         let (customer, customer_arn) = stack.queue(&named("customer")).await;
@@ -88,14 +88,14 @@ async fn settle() {
     }
 }
 
-/// A queue that hears what restaurants are sent, as a restaurant's own system would.
+/// A queue that receives the messages to restaurants, as a restaurant's own system would have it.
 pub struct RestaurantQueue {
     stack: Stack,
     url: String,
 }
 
 impl RestaurantQueue {
-    /// Hears what is sent to every restaurant whose id begins with `prefix`.
+    /// Receives the messages to every restaurant whose id begins with `prefix`.
     pub async fn of(stack: &Stack, prefix: &str) -> Self {
         let (url, arn) = stack.queue(&named("restaurant")).await;
         // By the body: the local AWS drops the attributes of what a state machine publishes.

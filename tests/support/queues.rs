@@ -1,4 +1,4 @@
-//! Queues of tests, on which they hear what topics and rules send.
+//! Queues of tests, which receive what topics and rules send.
 
 use std::sync::Mutex;
 
@@ -12,24 +12,10 @@ use crate::wait::poll_until;
 
 impl Stack {
     pub(crate) async fn queue(&self, name: &str) -> (String, String) {
-        let create = self.sqs.create_queue().queue_name(name);
-        let url = async {
-            let created = create.send().await.expect("a queue");
-            created.queue_url.expect("a queue's URL")
-        };
-        let url = make(url, |url| Made::Queue(url.clone())).await;
-        let attributes = self
-            .sqs
-            .get_queue_attributes()
-            .queue_url(&url)
-            .attribute_names(QueueAttributeName::QueueArn)
-            .send()
-            .await
-            .expect("a queue's attributes");
-        let arn = attributes
-            .attributes
-            .and_then(|mut all| all.remove(&QueueAttributeName::QueueArn))
-            .expect("a queue's ARN");
+        // In the account and region of the stack, so that its ARN is known before the queue is made.
+        let machine = Self::state_machine();
+        let parts: Vec<_> = machine.splitn(6, ':').collect();
+        let arn = format!("arn:{}:sqs:{}:{}:{name}", parts[1], parts[3], parts[4]);
         let policy = json!({
             "Version": "2012-10-17",
             "Statement": [{
@@ -39,13 +25,16 @@ impl Stack {
                 "Resource": arn,
             }],
         });
-        self.sqs
-            .set_queue_attributes()
-            .queue_url(&url)
-            .attributes(QueueAttributeName::Policy, policy.to_string())
-            .send()
-            .await
-            .expect("a queue's policy");
+        let create = self
+            .sqs
+            .create_queue()
+            .queue_name(name)
+            .attributes(QueueAttributeName::Policy, policy.to_string());
+        let url = async {
+            let created = create.send().await.expect("a queue");
+            created.queue_url.expect("a queue's URL")
+        };
+        let url = make(url, |url| Made::Queue(url.clone())).await;
         (url, arn)
     }
 

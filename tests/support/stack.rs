@@ -28,7 +28,7 @@ pub struct Stack {
     /// `EventBridge`, which carries the events.
     pub events: aws_sdk_eventbridge::Client,
     pub(crate) sns: aws_sdk_sns::Client,
-    /// SQS, on whose queues tests hear what is said.
+    /// SQS, whose queues receive events and messages for tests.
     pub sqs: aws_sdk_sqs::Client,
 }
 
@@ -40,7 +40,7 @@ pub struct Deployed {
     pub outputs: HashMap<String, String>,
     /// What the names of all that is made in it begin with.
     pub prefix: &'static str,
-    /// How long new rules and subscriptions take until they hear what is said.
+    /// How long a new rule or subscription takes until it delivers.
     pub settle: Duration,
 }
 
@@ -67,7 +67,7 @@ pub fn http_client() -> SharedHttpClient {
     })
 }
 
-/// A name that nothing else has, by which it is seen who made what it names.
+/// A name that nothing else has. Its prefix tells who made the thing.
 pub(crate) fn named(kind: &str) -> String {
     let prefix = DEPLOYED.get().map_or("", |deployed| deployed.prefix);
     format!("{prefix}{kind}-{}", unique())

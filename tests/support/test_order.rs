@@ -8,7 +8,7 @@ use crate::listener::Listener;
 use crate::made::{Made, made};
 use crate::stack::{Stack, named};
 
-/// One order of a test, with ears on all that is said of it.
+/// One order of a test, with queues that receive its events and its customer's messages.
 pub struct TestOrder {
     pub(crate) stack: Stack,
     /// The order, placed or not.
