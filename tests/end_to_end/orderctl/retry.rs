@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use support::{Faults, RestaurantQueue, Session, Stack, TestOrder, aws, output, unique};
 use tokio::time::Instant;
 
-use crate::orderctl::{anybody, documented, orderctl, restaurant, set};
+use super::people::{anybody, documented, restaurant};
+use super::{Done, orderctl, set};
 
 /// An order whose execution waits for the restaurant, and what its restaurant is asked.
 struct Placed {
@@ -91,7 +92,7 @@ impl Placed {
     }
 }
 
-async fn retry(session: &Session, id: &str, more: &[&str]) -> crate::orderctl::Done {
+async fn retry(session: &Session, id: &str, more: &[&str]) -> Done {
     orderctl(session, &[&["retry", id][..], more].concat()).await
 }
 
