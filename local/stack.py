@@ -18,9 +18,11 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".local"
@@ -64,7 +66,7 @@ class LocalAws:
             record = json.loads(self.record.read_text())
         except (OSError, ValueError):
             return None
-        return record["port"] if started_at(record["pid"]) == record["started_at"] else None
+        return record["port"] if runs(record["pid"], record["started_at"]) else None
 
     def start(self, port, extra=None):
         """Starts it on a port, or a free one; `extra` are settings of MiniStack."""
@@ -103,21 +105,23 @@ class LocalAws:
         record = {
             "pid": process.pid,
             "port": port,
-            "started_at": started_at(process.pid),
+            "started_at": psutil.Process(process.pid).create_time(),
             "owner": os.getpid(),
-            "owner_started_at": started_at(os.getpid()),
+            "owner_started_at": psutil.Process().create_time(),
         }
         self.record.write_text(json.dumps(record))
-        deadline = time.monotonic() + START_SECONDS
-        while not healthy(port):
+
+        def is_up():
             if process.poll() is not None:
-                raise StackError(f"The local AWS ended at once, with this log:\n{self.log.read_text(errors='replace')}")
-            if time.monotonic() > deadline:
+                raise StackError("The local AWS ended at once")
+            return healthy(port)
+
+        try:
+            until(is_up, "answer of the local AWS", START_SECONDS)
+        except StackError as error:
+            if process.poll() is None:
                 self.stop()
-                raise StackError(
-                    f"The local AWS is not healthy after {START_SECONDS} s. It logged:\n{self.log.read_text(errors='replace')}"
-                )
-            time.sleep(0.1)
+            raise StackError(f"{error}. It logged:\n{self.log.read_text(errors='replace')}") from None
 
     def stop(self):
         if self.port() is None:
@@ -125,14 +129,12 @@ class LocalAws:
             return
         pid = json.loads(self.record.read_text())["pid"]
         say("Stopping the local AWS")
+        members = members_of(pid)
         os.killpg(pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        while group_exists(pid) and time.monotonic() < deadline:
-            reap(pid)
-            time.sleep(0.05)
-        if group_exists(pid):
-            os.killpg(pid, signal.SIGKILL)
-            reap(pid)
+        _, left = psutil.wait_procs(members, timeout=STOP_SECONDS)
+        if left:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
         self.record.unlink(missing_ok=True)
         shutil.rmtree(self.home / "tmp", ignore_errors=True)
 
@@ -150,7 +152,7 @@ class LocalAws:
             record = json.loads(self.record.read_text())
         except (OSError, ValueError):
             return True
-        return started_at(record["owner"]) != record["owner_started_at"]
+        return not runs(record["owner"], record["owner_started_at"])
 
     def running_port(self):
         port = self.port()
@@ -159,33 +161,24 @@ class LocalAws:
         return port
 
 
-def started_at(pid):
-    """When a process began, in clock ticks since boot: tells it from a later one with the same id. None where there
-    is no such process. Without /proc (macOS), what `ps` says of it."""
+def runs(pid, began):
+    """Whether the process runs that had this id when it began, in seconds since 1970. A later one with the same id began
+    later; the clock by which they began may have been set since."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
-        return None if fields[0] == "Z" else fields[19]
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return None
-    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
-
-
-def group_exists(pid):
-    try:
-        os.killpg(pid, 0)
-        return True
-    except (ProcessLookupError, PermissionError):
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - began) < 60
+    except psutil.NoSuchProcess:
         return False
 
 
-def reap(pid):
-    """Lets a child that ended disappear; the process may as well be nobody's child here."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
+def members_of(group):
+    """The processes of a group."""
+    members = []
+    for process in psutil.process_iter():
+        with suppress(OSError):
+            if os.getpgid(process.pid) == group:
+                members.append(process)
+    return members
 
 
 def free_port():

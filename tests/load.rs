@@ -27,7 +27,7 @@ const RESTAURANTS: usize = 8;
 /// How long the last orders may take to be closed in the table of open orders. A message whose function did not finish, on
 /// a busy machine, comes again after a minute.
 const TO_CLOSE: Duration = Duration::from_mins(10);
-/// How many hands take events and messages off their queues.
+/// How many tasks take events and messages off their queues at the same time.
 const LISTENERS: usize = 4;
 
 /// What a restaurant does with an order.
@@ -110,7 +110,7 @@ impl Behaviour {
     }
 }
 
-/// What was heard of the orders, by order: an event's or a message's text, and how often it came.
+/// What came of each order, by its id: the text of an event or a message, and how often it came.
 type Heard = BTreeMap<String, BTreeMap<String, usize>>;
 
 fn hear(heard: &Mutex<Heard>, order_id: &Value, what: String) {
@@ -173,7 +173,7 @@ impl Load {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// A restaurant: answers whatever order it gets hold of.
+    /// A restaurant: answers every order whose message it takes off the queue.
     async fn answer(&self) {
         while !self.is_done() {
             let asked = self.restaurants.messages().await;
@@ -200,7 +200,7 @@ impl Load {
         }
     }
 
-    /// Hears events and messages to customers until the run is done and nothing more comes.
+    /// Takes events and messages to customers off their queues until the run is done and nothing more comes.
     async fn listen(&self) {
         loop {
             // Asked before the queues are: what comes last must still be heard.

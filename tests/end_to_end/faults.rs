@@ -37,7 +37,7 @@ async fn every_order_survives_every_fault_on_every_call() {
     }
     let mut matrix: Vec<_> = cells.join_all().await;
     matrix.sort_by_key(|(call, fault, lasts, _)| (*call as u8, *fault as u8, *lasts));
-    // Past the capture of the test runner: the matrix is a result, not a log.
+    // Not by `println!`, which the test runner shows of failed tests only: the matrix is a result.
     let mut out = std::io::stderr().lock();
     let _ = writeln!(
         out,

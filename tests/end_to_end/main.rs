@@ -18,4 +18,3 @@ mod open_orders;
 mod orderctl;
 mod outcomes;
 mod permissions;
-mod retry;

@@ -8,7 +8,9 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use order::{Decision, RestaurantMessage, Status};
 use serde_json::{Value, json};
 
-use crate::stack::{RestaurantQueue, Stack, TestOrder};
+use crate::listener::RestaurantQueue;
+use crate::stack::Stack;
+use crate::test_order::TestOrder;
 
 /// The restaurant answers.
 pub async fn answered(order: TestOrder, answer: &str, status: Status, reason: Option<&str>) {

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use support::{Faults, RestaurantQueue, Session, Stack, TestOrder, aws, output, unique};
 use tokio::time::Instant;
 
-use crate::orderctl::{anybody, documented, orderctl, restaurant, set};
+use super::people::{anybody, documented, restaurant};
+use super::{Done, orderctl, set};
 
 /// An order whose execution waits for the restaurant, and what its restaurant is asked.
 struct Placed {
@@ -92,7 +93,7 @@ impl Placed {
     }
 }
 
-async fn retry(session: &Session, id: &str, more: &[&str]) -> crate::orderctl::Done {
+async fn retry(session: &Session, id: &str, more: &[&str]) -> Done {
     orderctl(session, &[&["retry", id][..], more].concat()).await
 }
 
@@ -264,9 +265,8 @@ async fn an_order_whose_restaurant_answered_is_handed_over_only_on_demand() {
 async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
     let stack = Stack::connect();
     let faults = Faults::proxy();
-    let port = std::env::var("FAULTS_PORT").expect("the port of the proxy");
     let mut operator = documented("operators").await;
-    operator.insert("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"));
+    operator.extend(Faults::session());
     let machine = Stack::state_machine();
     let begun = Instant::now();
 
