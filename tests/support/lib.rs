@@ -8,7 +8,7 @@ mod proxy;
 mod stack;
 mod terminal;
 
-pub use definition::{Definition, Transition};
+pub use definition::{Definition, Transition, root};
 pub use proxy::{Call, Fault, Faults};
 pub use stack::{
     Deployed, Listener, SHORT_TIMEOUT, Stack, TestOrder, assume, aws, http_client, output, refusal,
