@@ -185,6 +185,7 @@ for (const [status, response] of CASES) {
       assert.ok(Date.now() - Date.parse(update.updated_at) < 60_000, `updated_at ${update.updated_at} for ${what}`);
       assert.equal(update.status, status, `status sent to update-status for ${what}`);
       if (response?.thrown) assert.deepEqual(update.failure, response.thrown, `failure for ${what}`);
+      else if (!isLarge) assert.deepEqual(update.notifyRestaurantResult, response, `the answer ${what} is not sent whole`);
       assert.ok(Buffer.byteLength(JSON.stringify(update)) < 262_144, `update-status is sent too much for ${what}`);
       assert.ok("response_ms" in update, `response_ms for ${what}`);
       const answered = status === "TIMED_OUT" ? update.answered_at === null : Date.now() - Date.parse(update.answered_at) < 60_000;

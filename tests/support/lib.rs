@@ -19,7 +19,7 @@ mod wait;
 
 pub use assertions::seconds;
 pub use aws_cli::{assume, aws};
-pub use definition::{Definition, Transition};
+pub use definition::{Definition, Transition, root};
 pub use executions::{SHORT_TIMEOUT, replaced};
 pub use listener::{Listener, RestaurantQueue};
 pub use proxy::{Call, Fault, Faults};

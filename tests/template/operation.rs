@@ -1,12 +1,11 @@
 //! What tells people how the workflow runs: logs, alarms, the dashboard, and the message about a failed execution.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use order::Status;
 use serde_json::json;
 use serde_norway::Value;
-use support::Definition;
+use support::{Definition, root};
 
 use crate::{logical_id, resources, template, untagged};
 
@@ -122,8 +121,7 @@ fn every_alarm_says_why_reaches_operations_and_is_in_the_runbook() {
             "TopicDeliveriesAlarm",
         ])
     );
-    let runbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/runbook.md");
-    let runbook = std::fs::read_to_string(runbook).expect("the runbook");
+    let runbook = std::fs::read_to_string(root().join("docs/runbook.md")).expect("the runbook");
     for (name, alarm) in alarms {
         assert!(
             alarm["AlarmDescription"]
