@@ -7,6 +7,7 @@ PYTHON ?= python3
 PORT ?= 4566
 ORDERS ?= 1000
 FUZZ_SECONDS ?= 60
+ARCHITECTURES ?= arm64 x86_64
 
 VENV := .local/venv
 TOOLS := $(VENV)/.installed
@@ -39,14 +40,21 @@ up: $(TOOLS) ## Start the local AWS on PORT (4566) and deploy the stack to it
 .PHONY: deploy
 deploy: $(TOOLS) ## Bring a change to the running local AWS in seconds, built without optimization
 	@$(BIN)/python local/stack.py deploy
+	@test ! -e .local/bin/orderctl || $(MAKE) --no-print-directory orderctl >&2
+
+.PHONY: env
+env: ## Print the variables by which a shell uses the running local AWS; builds nothing
+	@$(PYTHON) local/stack.py env
 
 .PHONY: down
 down: $(TOOLS) ## Stop the local AWS; all that it holds is gone
 	@$(BIN)/python local/stack.py down
 
+# As the tests build it, so that it is built in seconds where they were, and after a change.
 .PHONY: orderctl
 orderctl: ## Build orderctl into .local/bin (minutes the first time)
-	cargo install --locked --path crates/orderctl --root .local --no-track --force
+	$(CARGO_TEST) --no-run --test command_line
+	install -D target/debug/orderctl .local/bin/orderctl
 
 .PHONY: test
 test: ## Run every check and test, on a local AWS of their own
@@ -66,7 +74,7 @@ lint-code:
 lint-template: $(TOOLS) $(NODE_TOOLS) $(CHECKOV)
 	cfn-lint template.yaml
 	sam validate --lint --region us-east-1
-	.local/checkov/bin/checkov --framework cloudformation --file template.yaml --compact --quiet --skip-download
+	.local/checkov/bin/checkov --config-file local/checkov.yaml
 	$(BIN)/python local/definition.py --check
 
 # The functions as AWS gets them. The end-to-end tests build them, too: here, while other work leaves a core unused.
@@ -105,6 +113,15 @@ in-operation:
 	$(BIN)/python tests/release.py
 	$(BIN)/python tests/runbook.py
 
+.PHONY: upgrade-test
+upgrade-test: $(TOOLS) ## Deploy over the stack of an earlier release, FROM, while orders wait there
+	$(BIN)/python tests/upgrade.py $(FROM)
+
+.PHONY: mutants-definition
+mutants-definition: $(TOOLS) $(NODE_TOOLS) ## Change definition and permissions one thing at a time; a test must fail each time
+	$(CARGO_TEST) --no-run --test command_line --test end_to_end
+	CARGO_TEST="$(CARGO_TEST)" $(BIN)/python tests/mutants_definition.py
+
 STACK ?= order-workflow
 .PHONY: verify
 verify: $(TOOLS) ## Check the deployed STACK with your credentials: its contract, and what only AWS can answer
@@ -139,14 +156,38 @@ schemas: ## Write the JSON Schemas of orders, events and messages anew from the 
 	WRITE_SCHEMAS=1 $(CARGO_TEST) --test schemas
 
 .PHONY: picture
-picture: $(TOOLS) ## Draw docs/desk.svg anew from a real desk
+picture: $(TOOLS) ## Draw docs/demo.svg and docs/desk.svg anew, from real terminals
 	$(CARGO_TEST) --no-run --test command_line --test end_to_end
 	$(BIN)/python local/stack.py run -- target/debug/picture
+
+.PHONY: package
+package: $(TOOLS) ## Package functions and template for each of ARCHITECTURES, and orderctl, into .local/release, with checksums
+	@rm -rf .local/release && mkdir -p .local/release
+	@for architecture in $(ARCHITECTURES); do \
+		sam build --parameter-overrides Architecture=$$architecture --build-dir .local/release/build; \
+		cp -r statemachine .local/release/build/; \
+		sed -i 's#: [./]*statemachine/#: statemachine/#' .local/release/build/template.yaml; \
+		tar -C .local/release/build -czf .local/release/order-workflow-$$architecture.tar.gz .; \
+		rm -rf .local/release/build; \
+	done
+	cargo install --locked --path crates/orderctl --root .local/release --no-track
+	@mv .local/release/bin/orderctl .local/release/orderctl-$$(uname -m)-linux && rmdir .local/release/bin
+	@cd .local/release && sha256sum * >SHA256SUMS && cat SHA256SUMS
+
+.PHONY: deny
+deny: ## Check the dependencies' licences and sources, and with ADVISORIES=1 known vulnerabilities, which needs the network
+	@test -x .local/bin/cargo-deny || cargo install --quiet --locked --root .local cargo-deny@0.20.2
+	.local/bin/cargo-deny --workspace check bans licenses sources $(if $(ADVISORIES),advisories)
 
 .PHONY: fuzz
 fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) long; needs a nightly toolchain
 	@test -x .local/bin/cargo-fuzz || cargo install --quiet --locked --root .local cargo-fuzz@0.13.2
 	PATH="$(CURDIR)/.local/bin:$$PATH" cargo +nightly fuzz run parse_order -- -max_total_time=$(FUZZ_SECONDS)
+
+.PHONY: mutants
+mutants: ## Change rules and functions one thing at a time; a test must fail each time (MUTANTS=text: only those)
+	@test -x .local/bin/cargo-mutants || cargo install --quiet --locked --root .local cargo-mutants@27.0.0
+	PATH="$(CURDIR)/.local/bin:$$PATH" cargo mutants --output target $(if $(MUTANTS),--re "$(MUTANTS)")
 
 .PHONY: clean
 clean: ## Remove all that the commands made: tools, builds, local state

@@ -456,6 +456,7 @@ def main():
     up = commands.add_parser("up", help="start the local AWS and deploy the stack to it")
     up.add_argument("--port", type=int, default=DEFAULT_PORT)
     commands.add_parser("deploy", help="build without optimization, and deploy to the running local AWS: a change in seconds")
+    commands.add_parser("env", help="print the variables of the running local AWS; builds nothing")
     commands.add_parser("down", help="stop the local AWS; all that it holds is gone")
     commands.add_parser("build", help="build the functions as AWS gets them")
     for name, what in (("run", "a command"), ("test", "tests")):
@@ -474,6 +475,8 @@ def main():
         build(quick=arguments.command == "deploy")
         deploy(port)
         usage(port)
+    elif arguments.command == "env":
+        usage(aws.running_port())
     elif arguments.command == "down":
         aws.stop()
     elif arguments.command == "build":

@@ -69,6 +69,87 @@ fn at_most_one_task_in_a_hundred_gives_up_before_an_outage_of_15_minutes_ends() 
     assert_eq!(checked, 6, "retriers, one for each task");
 }
 
+/// A number of the template, by its parameter or where it stands.
+fn setting(template: &serde_norway::Value, alarm: &str, name: &str) -> usize {
+    let value = &template["Resources"][alarm]["Properties"][name];
+    let value = match value {
+        serde_norway::Value::Tagged(reference) => {
+            let parameter = reference.value.as_str().expect("a parameter");
+            &template["Parameters"][parameter]["Default"]
+        }
+        value => value,
+    };
+    let value = value.as_u64().expect(name);
+    value.try_into().expect("a small number")
+}
+
+#[test]
+fn one_order_that_is_stuck_raises_an_alarm_before_it_gives_up() {
+    const RUNS: usize = 2_000;
+    const PERIOD: usize = 300;
+    let template: serde_norway::Value =
+        serde_norway::from_str(include_str!("../template.yaml")).expect("a template");
+    for alarm in ["TasksFailedAlarm", "FunctionErrorsAlarm"] {
+        let threshold = setting(&template, alarm, "Threshold");
+        let periods = setting(&template, alarm, "EvaluationPeriods");
+        let needed = setting(&template, alarm, "DatapointsToAlarm");
+        for (name, state) in Definition::read().states() {
+            for retrier in state["Retry"].as_array().into_iter().flatten() {
+                let mut random = fastrand::Rng::with_seed(7);
+                let raised = (0..RUNS).filter(|_| {
+                    // Periods begin at any time. What fails takes up to the 8 s that a function gives AWS.
+                    let mut time = random.usize(0..PERIOD);
+                    let mut failures = vec![0_usize; 30];
+                    for longest in longest_waits(retrier) {
+                        failures[time / PERIOD] += 1;
+                        time += random.usize(0..=longest as usize + 8);
+                    }
+                    // AWS judges a period once it is over.
+                    failures.truncate(time / PERIOD);
+                    failures.windows(periods.min(failures.len())).any(|window| {
+                        window.iter().filter(|failed| **failed >= threshold).count() >= needed
+                    })
+                });
+                let raised = raised.count();
+                assert!(
+                    raised * 100 >= RUNS * 99,
+                    "{alarm} is raised in time for {raised} of {RUNS} orders that are stuck in {name}"
+                );
+            }
+        }
+    }
+}
+
+/// The longest that an order waits because of a fault of AWS that three attempts met, and after one that has passed; and how
+/// long an outage may last before a person is told. In seconds.
+const SHORT_FAULT: u32 = 10;
+const AFTER_AN_OUTAGE: u32 = 120;
+const UNTOLD: u32 = 3600;
+
+#[test]
+fn retries_come_soon_enough_and_end() {
+    for (name, state) in Definition::read().states() {
+        for retrier in state["Retry"].as_array().into_iter().flatten() {
+            let waits = longest_waits(retrier);
+            let first: u32 = waits.iter().take(3).sum();
+            assert!(
+                first <= SHORT_FAULT,
+                "{name}: a short fault delays an order by {first} s"
+            );
+            let longest = waits.iter().max().copied().expect("a wait");
+            assert!(
+                longest <= AFTER_AN_OUTAGE,
+                "{name}: an order waits for {longest} s after an outage"
+            );
+            let all: u32 = waits.iter().sum();
+            assert!(
+                all <= UNTOLD,
+                "{name}: nobody is told of an outage for {all} s"
+            );
+        }
+    }
+}
+
 /// What Lambda and its integration report where a retry may help.
 const LAMBDA: &[(&str, &str)] = &[
     // The function's client, or Lambda itself, failed.

@@ -30,7 +30,7 @@ NOT_RUN = {
 # Commands that print nothing when all went well.
 SILENT = ["aws sqs purge-queue"]
 # What a command prints that found nothing.
-NOTHING = {"", "[]", "{}", "null", "None"}
+NOTHING = {"", "[]", "{}", "null", "None", "No dead letters.", "No execution waits for a person."}
 
 
 class Runbook:

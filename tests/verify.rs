@@ -726,7 +726,7 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
 }
 
 /// What the policy of restaurants lets someone read of open orders who has the tag of `rest-7`, or none.
-async fn readable(target: &Target, table: &str) -> Result<Vec<String>, String> {
+async fn readable(target: &Target, table: &String) -> Result<Vec<String>, String> {
     let policy = output("RestaurantPolicyArn");
     let command = ["iam", "get-policy", "--policy-arn", &policy];
     let found = cli(target, &command).await?;
@@ -739,21 +739,48 @@ async fn readable(target: &Target, table: &str) -> Result<Vec<String>, String> {
     let entry = |name: &str, kind: &str, value: &str| {
         format!("ContextKeyName={name},ContextKeyValues={value},ContextKeyType={kind}")
     };
+    let index = &format!("{table}/index/open");
     let mut wrong = Vec::new();
-    for (action, tag, key, expected) in [
-        ("dynamodb:Query", Some("rest-7"), Some("rest-7"), true),
-        ("dynamodb:GetItem", Some("rest-7"), Some("rest-7"), true),
-        ("dynamodb:Query", Some("rest-7"), Some("rest-8"), false),
-        ("dynamodb:Query", None, Some("rest-7"), false),
-        ("dynamodb:Query", Some("rest-7"), None, false),
-        ("dynamodb:Scan", Some("rest-7"), None, false),
+    for (action, resource, tag, key, expected) in [
+        (
+            "dynamodb:Query",
+            index,
+            Some("rest-7"),
+            Some("rest-7"),
+            true,
+        ),
+        (
+            "dynamodb:Query",
+            table,
+            Some("rest-7"),
+            Some("rest-7"),
+            true,
+        ),
+        (
+            "dynamodb:GetItem",
+            table,
+            Some("rest-7"),
+            Some("rest-7"),
+            true,
+        ),
+        (
+            "dynamodb:Query",
+            index,
+            Some("rest-7"),
+            Some("rest-8"),
+            false,
+        ),
+        ("dynamodb:Query", index, None, Some("rest-7"), false),
+        ("dynamodb:Query", index, Some("rest-7"), None, false),
+        ("dynamodb:Scan", index, Some("rest-7"), None, false),
+        ("dynamodb:PartiQLSelect", table, Some("rest-7"), None, false),
     ] {
         let tag_entry = tag.map(|tag| entry("aws:PrincipalTag/restaurant_id", "string", tag));
         let key_entry = key.map(|key| entry("dynamodb:LeadingKeys", "stringList", key));
         let entries: Vec<String> = [tag_entry, key_entry].into_iter().flatten().collect();
         let mut command = vec!["iam", "simulate-custom-policy"];
         command.extend(["--policy-input-list", &document]);
-        command.extend(["--action-names", action, "--resource-arns", table]);
+        command.extend(["--action-names", action, "--resource-arns", resource]);
         command.push("--context-entries");
         command.extend(entries.iter().map(String::as_str));
         let simulated = cli(target, &command).await?;

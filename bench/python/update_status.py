@@ -51,7 +51,7 @@ def ready_at_of(status, event):
     if not (isinstance(given, str) and RFC_3339.fullmatch(given)):
         return None
     try:
-        until_ready = datetime.fromisoformat(given) - datetime.fromisoformat(event["updated_at"])
+        until_ready = datetime.fromisoformat(given) - datetime.fromisoformat(event["answered_at"])
     except ValueError:
         return None
     return given if timedelta() <= until_ready <= timedelta(days=1) else None

@@ -146,6 +146,7 @@ impl Subject {
                 "execution_arn": execution,
                 "status": "ACCEPTED",
                 "updated_at": at,
+                "answered_at": at,
                 "response_ms": 1234
             }),
             Some("open-orders") => json!({

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use order::Status;
 use serde_json::Value;
-use support::{Stack, TestOrder, aws, unique};
+use support::{Stack, TestOrder, aws, output, poll_until, unique};
 
 /// What a function has logged.
 async fn lines(function: &str) -> Vec<String> {
@@ -108,6 +108,30 @@ async fn what_is_kept_of_open_orders_is_logged_without_content_or_token() {
         expected.into(),
         "what open-orders logs of an order"
     );
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_kept_is_counted() {
+    // Nothing of the workflow publishes such a message, but whoever may publish to the topic can.
+    let topic = output("RestaurantTopicArn");
+    let message = r#"{"no": "order"}"#;
+    aws(&[
+        "sns",
+        "publish",
+        "--topic-arn",
+        &topic,
+        "--message",
+        message,
+    ])
+    .await;
+    poll_until(|| async {
+        let logged = lines("open-orders").await.join("\n");
+        let counted = logged.contains(r#""OpenOrdersFailed":1"#);
+        counted
+            .then_some(())
+            .ok_or("open-orders counts no OpenOrdersFailed".to_owned())
+    })
+    .await;
 }
 
 #[tokio::test]

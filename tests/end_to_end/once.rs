@@ -110,6 +110,7 @@ impl Real {
                     execution_arn: execution(by),
                     status: to,
                     answer: None,
+                    answered_at: None,
                     failure: None,
                     // Tells a second change of the item from the first.
                     updated_at: unique(),

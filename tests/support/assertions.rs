@@ -192,7 +192,7 @@ impl TestOrder {
         assert_eq!(event["detail-type"], status.event(), "DetailType");
         assert_eq!(
             event["source"],
-            "order-processing",
+            order::EVENT_SOURCE,
             "source of {}",
             status.event()
         );

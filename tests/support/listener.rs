@@ -28,7 +28,7 @@ impl Listener {
         let (customer, customer_arn) = stack.queue(&named("customer")).await;
         let (bus, rule) = (output("EventBusName"), named("rule"));
         let pattern =
-            json!({ "source": ["order-processing"], "detail": { "order_id": [order_id] } });
+            json!({ "source": [order::EVENT_SOURCE], "detail": { "order_id": [order_id] } });
         let target = aws_sdk_eventbridge::types::Target::builder()
             .id("queue")
             .arn(events_arn)

@@ -67,6 +67,21 @@ impl Terminal {
         Self::start(command)
     }
 
+    /// Starts a shell in it that finds `orderctl`, in the folder of this repository.
+    #[must_use]
+    pub fn shell() -> Self {
+        let mut command = CommandBuilder::new("bash");
+        command.args(["--norc", "--noprofile"]);
+        command.env("PS1", "$ ");
+        command.env("HISTFILE", "/dev/null");
+        let programs = orderctl_binary();
+        let programs = programs.parent().expect("its folder").display();
+        let path = std::env::var("PATH").expect("a PATH");
+        command.env("PATH", format!("{programs}:{path}"));
+        command.cwd(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        Self::start(command)
+    }
+
     fn start(mut command: CommandBuilder) -> Self {
         let size = PtySize {
             rows: 30,
@@ -197,9 +212,9 @@ fn svg(screen: &vt100::Screen) -> String {
             let (x, y) = (HEIGHT + begin * WIDTH, HEIGHT + row * HEIGHT);
             let length = (column - begin) * WIDTH;
             let mut fill = match color {
-                vt100::Color::Idx(1) => "#ef6b73",
-                vt100::Color::Idx(2) => "#8fce7e",
-                vt100::Color::Idx(3) => "#ebcb8b",
+                vt100::Color::Idx(1 | 9) => "#ef6b73",
+                vt100::Color::Idx(2 | 10) => "#8fce7e",
+                vt100::Color::Idx(3 | 11) => "#ebcb8b",
                 _ => "#d8dee9",
             };
             if inverse {

@@ -35,12 +35,12 @@ function reasonOf(status, { notifyRestaurantResult: answer, failure: failed }) {
 }
 
 // When an accepted order is ready, as the restaurant wrote it: from the answer on, within a day.
-function readyAtOf(status, { notifyRestaurantResult: answer, updated_at }) {
+function readyAtOf(status, { notifyRestaurantResult: answer, answered_at }) {
   const given = status === "ACCEPTED" && answer?.ready_at;
   if (typeof given !== "string" || !RFC_3339.test(given)) {
     return null;
   }
-  const untilReady = Date.parse(given) - Date.parse(updated_at);
+  const untilReady = Date.parse(given) - Date.parse(answered_at);
   return untilReady >= 0 && untilReady <= DAY ? given : null;
 }
 

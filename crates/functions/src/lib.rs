@@ -8,4 +8,4 @@ mod run;
 pub mod testing;
 
 pub use error::Error;
-pub use run::{Request, init, init_logs, required_variable, retention, run};
+pub use run::{Request, flush, init, required_variable, retention, run};

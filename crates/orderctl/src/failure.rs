@@ -1,4 +1,4 @@
-//! What ends a command otherwise than well: one sentence for people, one exit code for scripts.
+//! Why a command failed: one sentence for people, one exit code for scripts.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::io;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// Why a command ended, and its exit code. `docs/orderctl.md` lists the codes.
+/// The kind of a failure, and its exit code. `docs/orderctl.md` lists the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// AWS refused or could not be reached, or a file could not be read.
@@ -16,7 +16,7 @@ pub enum Kind {
     Invalid = 2,
     /// Somebody answered the order before.
     AnsweredAlready = 3,
-    /// The order's time is over.
+    /// The order's deadline has passed.
     TooLate = 4,
     /// There is no such order.
     UnknownOrder = 5,
@@ -32,11 +32,11 @@ pub enum Kind {
     NotRetried = 10,
     /// The answer was taken, and its outcome is not recorded yet.
     NotRecorded = 11,
-    /// Whoever read the output closed it. Not a failure of the command.
+    /// The reader of the output closed it. The command itself did not fail.
     OutputClosed = 0,
 }
 
-/// A command's end, other than well.
+/// Why a command failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// Which exit code.
@@ -125,7 +125,7 @@ where
             let advice = if causes.contains("credentials") {
                 "name a profile with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             } else {
-                "check the region, the network and, for the local stack, AWS_ENDPOINT_URL (`make up` prints it)"
+                "check the region, the network and, for the local AWS, AWS_ENDPOINT_URL (`make env` prints it)"
             };
             format!("{trying}: AWS cannot be reached ({causes}): {advice}")
         }

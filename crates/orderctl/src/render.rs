@@ -1,4 +1,4 @@
-//! How things look on the terminal and in JSON.
+//! How output is written, on the terminal and as JSON.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub enum Output {
     /// For people.
     #[default]
     Text,
-    /// For scripts: one JSON document, or one on each line where the output goes on.
+    /// For scripts: one JSON document, or one on each line if the output goes on.
     Json,
 }
 
@@ -38,7 +38,7 @@ impl Output {
         Ok(out.flush()?)
     }
 
-    /// Says to a person, beside the output, what goes on.
+    /// Tells a person, on standard error, what goes on.
     pub fn hint(self, text: &str) {
         if self == Self::Text {
             note(text);
@@ -46,7 +46,7 @@ impl Output {
     }
 }
 
-/// Writes to standard error. That nobody reads it is no failure.
+/// Writes to standard error. It does not fail if nobody reads it.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -75,7 +75,7 @@ pub fn items(items: &[Item]) -> String {
     items.iter().map(item).collect::<Vec<_>>().join(", ")
 }
 
-/// Text of an order, which may hold anything, as something that cannot steer a terminal.
+/// Text of an order without the control characters that could steer a terminal.
 pub fn clean(text: &str) -> String {
     let steers = |c: char| {
         c.is_control()
@@ -86,7 +86,7 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
-/// The time of day here of a point in time.
+/// The local time of day of a point in time.
 pub fn time_of_day(at: Timestamp) -> String {
     at.to_zoned(TimeZone::system())
         .strftime("%H:%M:%S")
@@ -98,7 +98,7 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// How long until a point in time; nothing where it has passed.
+/// How long until a point in time; zero if it has passed.
 pub fn left_until(deadline: Timestamp) -> Duration {
     Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default()
 }
@@ -108,7 +108,7 @@ pub fn clock(left: Duration) -> String {
     format!("{}:{:02}", left.as_secs() / 60, left.as_secs() % 60)
 }
 
-/// A status in its colour, where there are colours.
+/// A status in its colour, if the output has colours.
 pub fn status(status: Status) -> String {
     if !is_terminal() || std::env::var_os("NO_COLOR").is_some() {
         return status.to_string();
@@ -116,7 +116,7 @@ pub fn status(status: Status) -> String {
     status.as_str().with(color(status)).bold().to_string()
 }
 
-/// How an order stands, on one line; the status with or without its colour.
+/// An order's status and what there is to say about it, on one line.
 pub fn verdict(
     order_id: &str,
     status: &str,
@@ -128,7 +128,7 @@ pub fn verdict(
     format!("{order_id}  {status}{reason}{ready}")
 }
 
-/// When an order is ready, by the clock here; with the day where that is another one.
+/// When an order is ready, in local time; with the date if that is not today.
 pub fn ready(at: &str) -> String {
     let Some(at) = parse_time(at) else {
         return clean(at);

@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
 
+use order::MAX_REASON;
+
 const COMMANDS: [&str; 12] = [
     "place",
     "watch",
@@ -156,11 +158,15 @@ fn an_aws_that_cannot_be_reached_is_told_with_where_it_was_looked_for() {
 
 #[test]
 fn what_the_workflow_would_not_take_for_an_answer_is_refused() {
-    let long = "x".repeat(501);
+    let long = "x".repeat(MAX_REASON + 1);
+    let too_long = format!(
+        "{} characters, of which {MAX_REASON} are allowed",
+        long.len()
+    );
     for (arguments, problem) in [
         (
             vec!["reject", "ord-1", "--reason", &long],
-            "501 characters, of which 500 are allowed",
+            too_long.as_str(),
         ),
         (
             vec!["reject", "ord-1", "--reason", " "],
@@ -177,7 +183,7 @@ fn what_the_workflow_would_not_take_for_an_answer_is_refused() {
         (vec!["fail", "ord-1", "--error", "E"], "--cause"),
         (
             vec!["cancel", "ord-1", "--reason", &long],
-            "501 characters, of which 500 are allowed",
+            too_long.as_str(),
         ),
         (vec!["accept", "ord-1", "--ready-in", "25"], "such as 25m"),
         (vec!["accept", "ord-1", "--ready-in", "25h"], "within 24h"),

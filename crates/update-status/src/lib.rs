@@ -29,9 +29,12 @@ pub struct UpdateStatus {
     /// The restaurant's answer, any JSON, where there is one.
     #[serde(rename = "notifyRestaurantResult")]
     pub answer: Option<Box<RawValue>>,
+    /// When the answer or the failure came (RFC 3339, UTC): before `updated_at` where this function had to be called again.
+    /// None where the restaurant did not answer.
+    pub answered_at: Option<String>,
     /// The failure that the restaurant, or the wait for it, ended with.
     pub failure: Option<Failure>,
-    /// When the state machine asked, which is when the answer came (RFC 3339, UTC).
+    /// When the state machine asked for the status (RFC 3339, UTC).
     pub updated_at: String,
     /// How long the restaurant took to answer, in milliseconds, where it did.
     pub response_ms: Option<f64>,
@@ -64,6 +67,7 @@ pub async fn update_status(
         execution_arn,
         status,
         answer,
+        answered_at,
         failure,
         updated_at,
         response_ms,
@@ -71,7 +75,8 @@ pub async fn update_status(
     let Some(predecessor) = status.predecessor() else {
         return Err(Error::Misconfigured(format!("no order moves to {status}")));
     };
-    let decision = Decision::new(status, answer.as_deref(), failure.as_ref(), &updated_at);
+    let answered_at = answered_at.as_deref().unwrap_or(&updated_at);
+    let decision = Decision::new(status, answer.as_deref(), failure.as_ref(), answered_at);
     let text = |text: &str| AttributeValue::S(text.to_owned());
 
     let mut set = "SET #status = :status, updated_at = :updated_at".to_owned();

@@ -2,8 +2,8 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // also in the helpers of a test
 
 use aws_sdk_dynamodb::Client;
-use functions::Error;
 use functions::testing::{FakeAws, outages, refusals};
+use functions::{Error, Request};
 use order::{Decision, Retention, Status};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ fn request(status: Status) -> UpdateStatus {
         execution_arn: EXECUTION.into(),
         status,
         answer: None,
+        answered_at: None,
         failure: None,
         updated_at: "2026-01-31T12:01:00.000Z".into(),
         response_ms: None,
@@ -126,6 +127,26 @@ async fn when_the_order_is_ready_is_stored_with_the_status() {
         sent["UpdateExpression"],
         "SET #status = :status, updated_at = :updated_at, ready_at = :ready_at"
     );
+}
+
+#[tokio::test]
+async fn a_ready_at_is_judged_by_when_the_answer_came_however_late_it_is_recorded() {
+    for (ready_at, kept) in [
+        ("2026-01-31T12:00:30Z", true),
+        ("2026-01-31T11:40:00Z", false),
+        ("2026-02-01T11:50:00Z", false),
+    ] {
+        let aws = FakeAws::answering(&[(200, "{}")]);
+        let answer = json!({ "isAccepted": true, "ready_at": ready_at });
+        let request = UpdateStatus {
+            answer: to_raw_value(&answer).ok(),
+            answered_at: Some("2026-01-31T11:45:00.000Z".into()),
+            ..request(Status::Accepted)
+        };
+        let decision = update(&aws, request).await.expect("an update");
+        let expected = kept.then_some(ready_at);
+        assert_eq!(decision.ready_at.as_deref(), expected, "{ready_at}");
+    }
 }
 
 #[tokio::test]
@@ -318,4 +339,11 @@ async fn a_response_time_of_any_form_is_taken() {
         let aws = FakeAws::answering(&[(200, "{}")]);
         update(&aws, request).await.expect("an update");
     }
+}
+
+#[test]
+fn the_log_names_order_and_execution() {
+    let request = request(Status::Accepted);
+    assert_eq!(request.order_id().as_deref(), Some("ord-1001"));
+    assert_eq!(request.execution_arn(), EXECUTION);
 }

@@ -199,3 +199,22 @@ async fn an_answer_that_is_taken_and_not_recorded_yet_is_told_as_such() {
     let stop = ["stepfunctions", "stop-execution", "--execution-arn"];
     aws(&[&stop[..], &[&execution]].concat()).await;
 }
+
+#[tokio::test]
+async fn an_answer_that_aws_took_is_told_as_taken_although_the_table_cannot_be_read_for_a_while() {
+    let stack = Stack::connect();
+    let faults = Faults::proxy();
+    let through_the_proxy = Faults::session();
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    order.restaurant_message().await;
+    let id = order.order.order_id.as_str();
+    // Before the answer, it reads the order and its token.
+    faults.arm_after(2, id, Call::GetItem, Fault::Unavailable, Some(8));
+    let accepted = orderctl(&through_the_proxy, &["accept", id]).await;
+    let met = faults.clear(id, Call::GetItem);
+    assert_eq!(met, 8, "the reads after the answer met no outage");
+    assert_eq!(accepted.code, Some(0), "{accepted:?}");
+    assert_eq!(accepted.stdout, format!("{id}  ACCEPTED\n"));
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}

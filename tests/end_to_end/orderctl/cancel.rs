@@ -37,7 +37,7 @@ async fn support_sees_the_orders_of_all_restaurants_and_cancels() {
 #[tokio::test]
 async fn an_acceptance_and_a_cancellation_at_once_have_one_winner() {
     let stack = Stack::connect();
-    let (restaurant, support) = (restaurant().await, documented("support").await);
+    let (restaurant, shop) = (restaurant().await, documented("shop").await);
     for _ in 0..3 {
         let order = TestOrder::new(&stack).await;
         let execution = order.place().await;
@@ -45,7 +45,7 @@ async fn an_acceptance_and_a_cancellation_at_once_have_one_winner() {
         let id = order.order.order_id.as_str();
         let (accept, cancel) = (["accept", id], ["cancel", id]);
         let (accepted, cancelled) =
-            tokio::join!(orderctl(&restaurant, &accept), orderctl(&support, &cancel));
+            tokio::join!(orderctl(&restaurant, &accept), orderctl(&shop, &cancel));
         let status = match (accepted.code, cancelled.code) {
             (Some(0), Some(3)) => Status::Accepted,
             (Some(3), Some(0)) => Status::Cancelled,

@@ -85,7 +85,7 @@ async fn inbox_of(session: &Session, restaurant_id: &str, more: &[&str]) -> Done
 }
 
 /// Sets an attribute of an order in the table.
-pub(super) async fn set(stack: &Stack, order_id: &str, attribute: &str, value: &str) {
+pub(super) async fn set(stack: &Stack, order_id: &str, attribute: &str, value: AttributeValue) {
     stack
         .dynamodb
         .update_item()
@@ -93,7 +93,7 @@ pub(super) async fn set(stack: &Stack, order_id: &str, attribute: &str, value: &
         .key("order_id", AttributeValue::S(order_id.to_owned()))
         .update_expression("SET #attribute = :value")
         .expression_attribute_names("#attribute", attribute)
-        .expression_attribute_values(":value", AttributeValue::S(value.to_owned()))
+        .expression_attribute_values(":value", value)
         .send()
         .await
         .expect("another value");

@@ -134,9 +134,10 @@ async fn each_group_of_commands_may_do_its_own_and_no_more() {
         order.order.order_id.as_str(),
         json!(order.order).to_string(),
     );
-    let (customer, restaurant, support, engineer) = (
+    let (customer, restaurant, shop, support, engineer) = (
         documented("customer").await,
         restaurant().await,
+        documented("shop").await,
         documented("support").await,
         documented("events").await,
     );
@@ -151,6 +152,7 @@ async fn each_group_of_commands_may_do_its_own_and_no_more() {
             &restaurant,
             [vec!["inbox", "--all"], vec!["events"]],
         ),
+        ("a shop", &shop, [vec!["inbox", "--all"], vec!["show", id]]),
         ("support", &support, [vec!["show", id], vec!["events"]]),
         (
             "a restaurant",

@@ -1,5 +1,6 @@
 //! `orderctl watch` and `show`.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use order::Status;
 use serde_json::{Value, json};
 use support::{Stack, Terminal, TestOrder, unique};
@@ -16,13 +17,14 @@ async fn an_order_whose_execution_aws_has_forgotten_is_shown() {
     let id = order.order.order_id.as_str();
     let execution = order.place_and_answer(r#"{"isAccepted": true}"#).await;
     stack.end_of(&execution).await;
-    set(&stack, id, "execution_arn", &format!("{execution}-gone")).await;
+    let gone = AttributeValue::S(format!("{execution}-gone"));
+    set(&stack, id, "execution_arn", gone).await;
     let shown = orderctl(&customer, &["show", id]).await;
     shown.assert_code(0);
     for part in [
         "ACCEPTED",
         "2 × Margherita",
-        "AWS knows its execution no more",
+        "AWS no longer knows its execution",
     ] {
         assert!(shown.stdout.contains(part), "{part} is not in {shown:?}");
     }

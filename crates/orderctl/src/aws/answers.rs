@@ -1,4 +1,4 @@
-//! Answering an order, so that whoever answers knows what came of it.
+//! Answers an order, and tells the person who answers what came of it.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::aws::orders::Entry;
 use crate::aws::stack::Stack;
 use crate::failure::{Failure, Kind, aws};
 
-/// How long an order is waited for that was placed and is not in the table of open orders yet, and how long an outcome or
-/// a newer token where a token was refused.
+/// How long to wait for an order that was placed and is not in the table of open orders yet; and, after a token was
+/// refused, for the outcome or for a newer token.
 const APPEARS: Duration = Duration::from_secs(10);
-/// How long an answer is sent again of which AWS does not say whether it arrived, and how long the outcome of one that
-/// it took may need.
+/// How long to send an answer again if AWS does not say whether it arrived; and how long to wait for the outcome of an
+/// answer that AWS took.
 const RECORD: Duration = Duration::from_secs(30);
 /// How often an answer is sent in one round of attempts.
 const ATTEMPTS: u32 = 4;
-/// How long to rest between two looks at the tables.
+/// How long to pause between two reads of the tables.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What is said of an order.
+/// An answer to an order.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// The restaurant takes the order, which is ready at this time (RFC 3339).
@@ -33,7 +33,7 @@ pub enum Answer {
     Reject { reason: Option<String> },
     /// The restaurant can do neither.
     Fail { error: String, cause: String },
-    /// The customer wants it no more.
+    /// The customer cancels the order.
     Cancel { reason: Option<String> },
 }
 
@@ -47,17 +47,9 @@ impl Answer {
             Self::Cancel { .. } => Status::Cancelled,
         }
     }
-
-    /// When the order is ready, where the answer says it.
-    pub fn ready_at(&self) -> Option<&str> {
-        match self {
-            Self::Accept { ready_at } => ready_at.as_deref(),
-            Self::Reject { .. } | Self::Fail { .. } | Self::Cancel { .. } => None,
-        }
-    }
 }
 
-/// Answers an order, and gives what was recorded. `token` is the order's task token where it was read before.
+/// Answers an order, and gives what was recorded. `token` is the order's task token, if it was read before.
 pub async fn answer(
     stack: &Stack,
     order_id: &str,
@@ -79,7 +71,10 @@ pub async fn answer(
     let (mut uncertain, mut unheard) = (false, false);
     loop {
         if token.is_none() {
-            token = stack.token(&entry.restaurant_id, order_id).await?;
+            token = match stack.token(&entry.restaurant_id, order_id).await {
+                Err(_) if uncertain => None,
+                read => read?,
+            };
         }
         // The order may have a newer token than one that was refused: after a redrive, its restaurant is asked again.
         if let Some(token) = token.take().filter(|token| !refused.contains(token)) {
@@ -94,11 +89,13 @@ pub async fn answer(
             }
         }
 
-        let entry = stack.entry(order_id).await?;
-        if uncertain && entry.status == answer.status() {
-            return Ok(entry);
+        match stack.entry(order_id).await {
+            Ok(entry) if uncertain && entry.status == answer.status() => return Ok(entry),
+            Ok(entry) => still_open(&entry)?,
+            // The answer may have arrived, and only the table can tell: it is read again.
+            Err(_) if uncertain => {}
+            Err(failure) => return Err(failure),
         }
-        still_open(&entry)?;
         if begun.elapsed() > if unheard { RECORD } else { APPEARS } {
             return Err(given_up(order_id, unheard, refused.is_empty()));
         }
@@ -116,7 +113,7 @@ fn given_up(order_id: &str, unheard: bool, never_asked: bool) -> Failure {
         Failure::new(
             Kind::NotOpen,
             format!(
-                "{order_id} was placed, but is not among the open orders: its restaurant was not asked yet, or its time is over. Try again, or see `orderctl show {order_id}`"
+                "{order_id} was placed, but is not among the open orders: its restaurant was not asked yet, or its deadline has passed. Try again, or see `orderctl show {order_id}`"
             ),
         )
     } else {
@@ -129,7 +126,7 @@ fn given_up(order_id: &str, unheard: bool, never_asked: bool) -> Failure {
     }
 }
 
-/// Fails with what became of the order, if it has its outcome.
+/// Fails if the order already has a final status.
 fn still_open(entry: &Entry) -> Result<(), Failure> {
     let Entry {
         order_id, status, ..
@@ -151,16 +148,16 @@ fn still_open(entry: &Entry) -> Result<(), Failure> {
 
 /// What came of sending an answer.
 enum Sent {
-    /// Step Functions took it.
+    /// Step Functions took the answer.
     Taken,
-    /// It is too late for this answer, or it was a second one. `uncertain` if the first one may have been this one, whose
-    /// receipt was lost.
+    /// It is too late for this answer, or it was a second one. `uncertain` if this very answer may have been the first
+    /// one, whose receipt was lost.
     Refused { uncertain: bool },
-    /// Nothing came back, each time. It may have arrived, and may be sent again.
+    /// No call got a reply. The answer may have arrived, and may be sent again.
     Unheard,
 }
 
-/// Sends an answer, again where it is not known whether it arrived.
+/// Sends an answer, and sends it again if it is not known whether it arrived.
 async fn send(stack: &Stack, token: &str, answer: &Answer) -> Result<Sent, Failure> {
     let mut uncertain = false;
     for attempt in 1.. {
@@ -171,11 +168,14 @@ async fn send(stack: &Stack, token: &str, answer: &Answer) -> Result<Sent, Failu
             Some("TaskTimedOut" | "TaskDoesNotExist" | "InvalidToken") => {
                 return Ok(Sent::Refused { uncertain });
             }
-            _ if attempt < ATTEMPTS && may_have_arrived(&error) => uncertain = true,
+            _ if may_have_arrived(&error) => uncertain = true,
             // Refused before it was looked at, such as throttled.
             Some("ThrottlingException") if attempt < ATTEMPTS => {}
             _ if uncertain => return Ok(Sent::Unheard),
             _ => return Err(aws("sending the answer")(error)),
+        }
+        if attempt == ATTEMPTS {
+            break;
         }
         sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;
     }
@@ -193,7 +193,7 @@ fn may_have_arrived(error: &SdkError<aws_sdk_sfn::Error, HttpResponse>) -> bool 
     }
 }
 
-/// One call and no more: a second one could be refused because the first one arrived.
+/// Makes one call, without the SDK's retries: a second one could be refused because the first one arrived.
 async fn send_once(
     stack: &Stack,
     token: &str,
@@ -232,21 +232,25 @@ async fn send_once(
     }
 }
 
-/// Waits until the outcome of an order that was answered is in the table.
+/// Waits until the outcome of an order that was answered is in the table. AWS has the answer then: a read that fails does
+/// not undo it, so the table is read again.
 async fn recorded(stack: &Stack, order_id: &str, answer: &Answer) -> Result<Entry, Failure> {
     let begun = Instant::now();
     loop {
-        let entry = stack.entry(order_id).await?;
-        if entry.status == answer.status() {
-            return Ok(entry);
-        }
-        // Another answer came first, and this one was taken without being looked at.
-        still_open(&entry)?;
+        let why = match stack.entry(order_id).await {
+            Ok(entry) if entry.status == answer.status() => return Ok(entry),
+            Ok(entry) => {
+                // Another answer came first, and AWS took this one without evaluating it.
+                still_open(&entry)?;
+                "its outcome is not recorded yet".into()
+            }
+            Err(failure) => format!("its outcome cannot be read ({})", failure.message),
+        };
         if begun.elapsed() > RECORD {
             return Err(Failure::new(
                 Kind::NotRecorded,
                 format!(
-                    "the answer for {order_id} was taken; its outcome is not recorded yet: follow it with `orderctl watch {order_id}`"
+                    "the answer for {order_id} was taken; {why}: follow it with `orderctl watch {order_id}`"
                 ),
             ));
         }

@@ -1,4 +1,4 @@
-//! The table of open orders: which orders wait for their restaurant. Reading it takes nothing away from anybody.
+//! The table of open orders: which orders wait for their restaurant. Reading it hides nothing from other readers.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,12 +9,11 @@ use jiff::Timestamp;
 use order::{OpenOrder, RestaurantMessage, Status, indexes};
 use serde_json::{Value, json};
 
-use crate::aws::orders::read_item;
 use crate::aws::stack::Stack;
 use crate::failure::{Failure, aws};
 use crate::render::{clean, clock, items, left_until, money, parse_time};
 
-/// How long to rest between two looks. Each reads what waits, for half a read unit per 4 KB.
+/// How long to pause between two reads. Each costs half a read unit per 4 KB of waiting orders.
 pub const REST: Duration = Duration::from_millis(500);
 /// How many rows are read at once.
 const READS: usize = 16;
@@ -73,24 +72,24 @@ impl Waiting {
     }
 }
 
-/// The list of what waits, from one look to the next.
+/// The list of waiting orders, kept from one read to the next.
 pub struct List {
     stack: Stack,
     whose: Whose,
-    /// What waited at the last look: the restaurant of each order, by the order's id.
+    /// What waited at the last read: the restaurant of each order, by the order's id.
     known: HashMap<String, String>,
 }
 
-/// What changed from one look to the next.
+/// What changed since the last read.
 pub struct Look {
     /// What waits now, the oldest first.
     pub waiting: Vec<Waiting>,
-    /// What waited before, and what became of it; nothing where only its time is over.
+    /// What no longer waits, with its outcome; none if only its deadline has passed.
     pub gone: Vec<(String, Option<Status>)>,
 }
 
 impl List {
-    /// A list that has not looked yet.
+    /// A list that was not read yet.
     pub fn new(stack: &Stack, whose: Whose) -> Self {
         Self {
             stack: stack.clone(),
@@ -99,47 +98,58 @@ impl List {
         }
     }
 
-    /// Looks at what waits now.
+    /// Reads what waits now.
     pub async fn look(&mut self) -> Result<Look, Failure> {
-        let waiting = self.stack.waiting(&self.whose).await?;
-        let now: HashMap<_, _> = waiting
-            .iter()
-            .map(|Waiting { message, .. }| {
-                (message.order_id.clone(), message.restaurant_id.clone())
-            })
-            .collect();
-        let gone: Vec<(String, String)> = self
+        let mut waiting = self.stack.waiting(&self.whose).await?;
+        let missing: Vec<(String, String)> = self
             .known
             .iter()
-            .filter(|(order_id, _)| !now.contains_key(*order_id))
+            .filter(|(order_id, _)| waiting.iter().all(|now| now.message.order_id != **order_id))
             .map(|(order_id, restaurant_id)| (order_id.clone(), restaurant_id.clone()))
             .collect();
-        let gone = stream::iter(gone)
+        // The list is eventually consistent: only the row itself tells whether an order still waits.
+        let missing: Vec<(String, Option<Item>)> = stream::iter(missing)
             .map(async |(order_id, restaurant_id): (String, String)| {
-                let row: Option<Row> = self.stack.row(&restaurant_id, &order_id).await?;
-                Ok::<_, Failure>((order_id, row.and_then(|row| row.status)))
+                let row = self.stack.row(&restaurant_id, &order_id).await?;
+                Ok::<_, Failure>((order_id, row))
             })
             .buffer_unordered(READS)
             .try_collect()
             .await?;
-        self.known = now;
+        let mut gone = Vec::new();
+        for (order_id, row) in missing {
+            let row = row.unwrap_or_default();
+            let status: Option<Closed> = serde_dynamo::from_item(row.clone()).ok();
+            match still_waits(row) {
+                Some(order) if order.respond_by > Timestamp::now() => waiting.push(order),
+                _ => gone.push((order_id, status.map(|closed| closed.status))),
+            }
+        }
+        oldest_first(&mut waiting);
+        let known = waiting.iter().map(|Waiting { message, .. }| {
+            (message.order_id.clone(), message.restaurant_id.clone())
+        });
+        self.known = known.collect();
         Ok(Look { waiting, gone })
     }
 }
 
-/// What a closed row has, and an open one has not.
+/// A row as DynamoDB gives it.
+type Item = HashMap<String, AttributeValue>;
+
+/// The attribute that only a closed row has.
 #[derive(serde::Deserialize)]
-struct Row {
-    status: Option<Status>,
+struct Closed {
+    status: Status,
 }
 
 impl Stack {
     /// What waits now, the oldest first.
     ///
-    /// DynamoDB deletes a row some time after it expired, so rows are left out here whose time is over. That is an hour
-    /// before they expire.
+    /// DynamoDB deletes a row some time after it expired. So this leaves out the rows whose deadline has passed, which is an
+    /// hour before they expire.
     async fn waiting(&self, whose: &Whose) -> Result<Vec<Waiting>, Failure> {
-        // `respond_by` has this form, too: as text, they are in the order of time.
+        // `respond_by` has the same form: compared as text, earlier times come first.
         let now = Timestamp::now()
             .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
             .to_string();
@@ -175,20 +185,13 @@ impl Stack {
                 .await
                 .map_err(aws("reading the open orders of all restaurants")),
         };
-        let mut waiting: Vec<_> = rows?.into_iter().filter_map(waiting).collect();
-        waiting.sort_by(|a, b| {
-            let key = |waiting: &Waiting| (waiting.respond_by, waiting.message.order_id.clone());
-            key(a).cmp(&key(b))
-        });
+        let mut waiting: Vec<_> = rows?.into_iter().filter_map(still_waits).collect();
+        oldest_first(&mut waiting);
         Ok(waiting)
     }
 
     /// The row of an order as it is now, if there is one.
-    async fn row<T: serde::de::DeserializeOwned>(
-        &self,
-        restaurant_id: &str,
-        order_id: &str,
-    ) -> Result<Option<T>, Failure> {
+    async fn row(&self, restaurant_id: &str, order_id: &str) -> Result<Option<Item>, Failure> {
         let read = self
             .dynamodb
             .get_item()
@@ -198,10 +201,10 @@ impl Stack {
             .consistent_read(true)
             .send()
             .await;
-        read_item(read.map_err(aws("reading the open order"))?)
+        Ok(read.map_err(aws("reading the open order"))?.item)
     }
 
-    /// The token of an order, if its restaurant was asked and it is not closed.
+    /// The token of an order, if its restaurant was asked and the order is not closed.
     pub async fn token(
         &self,
         restaurant_id: &str,
@@ -212,16 +215,21 @@ impl Stack {
             task_token: Option<String>,
             expires_at: i64,
         }
-        let row: Option<Open> = self.row(restaurant_id, order_id).await?;
-        // Even where the time is over by this machine's clock, which may be wrong: Step Functions decides.
+        let row = self.row(restaurant_id, order_id).await?;
+        // Also if the deadline has passed by this machine's clock, which may be wrong: Step Functions decides.
         Ok(row
+            .and_then(|row| serde_dynamo::from_item::<_, Open>(row).ok())
             .filter(|row| row.expires_at > Timestamp::now().as_second())
             .and_then(|row| row.task_token))
     }
 }
 
-/// A row of the index; nothing where it is none of the workflow's.
-fn waiting(row: HashMap<String, AttributeValue>) -> Option<Waiting> {
+fn oldest_first(waiting: &mut [Waiting]) {
+    waiting.sort_by_cached_key(|order| (order.respond_by, order.message.order_id.clone()));
+}
+
+/// The order of an open row; none if the row is closed, or not one of the workflow's.
+fn still_waits(row: Item) -> Option<Waiting> {
     let OpenOrder { message, .. } = serde_dynamo::from_item(row).ok()?;
     let respond_by = parse_time(&message.respond_by)?;
     Some(Waiting {

@@ -1,10 +1,11 @@
-//! Reading orders from the table.
+//! Orders in the table.
 
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sfn::error::ProvideErrorMetadata;
 use order::{Status, StoredOrder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,21 +14,22 @@ use tokio::time::{Instant, sleep};
 use crate::aws::stack::Stack;
 use crate::failure::{Failure, Kind, aws};
 
-/// How long an order that is not there is looked for: it may have been placed just now.
+/// How long to look for an order that is not in the table: it may have been placed just now.
 pub const UNKNOWN_AFTER: Duration = Duration::from_secs(5);
 
-/// What whoever answers for restaurants may read of an order: who it is for and where it stands.
+/// What a person or system that answers for a restaurant may read of an order: who it is for, and its status.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Entry {
     pub order_id: String,
     pub status: Status,
     pub restaurant_id: String,
     pub status_reason: Option<String>,
+    pub ready_at: Option<String>,
     pub updated_at: String,
 }
 
 /// The attributes of [`Entry`], to which the restaurant's policy is limited.
-const ENTRY: &str = "order_id, #status, restaurant_id, status_reason, updated_at";
+const ENTRY: &str = "order_id, #status, restaurant_id, status_reason, ready_at, updated_at";
 
 impl Stack {
     /// The read of an order in the table, as it is now.
@@ -45,7 +47,7 @@ impl Stack {
         read_item(read.map_err(aws("reading the order"))?)
     }
 
-    /// Where an order stands, if it is stored.
+    /// The status of an order, if it is stored.
     pub async fn read(&self, order_id: &str) -> Result<Option<Entry>, Failure> {
         let read = self
             .get_item(order_id)
@@ -56,7 +58,7 @@ impl Stack {
         read_item(read.map_err(aws("reading the status of the order"))?)
     }
 
-    /// Where an order stands. Looks for some time for one that is not there: it may have been placed just now.
+    /// The status of an order. Waits some time for one that is not there: it may have been placed just now.
     pub async fn entry(&self, order_id: &str) -> Result<Entry, Failure> {
         let begun = Instant::now();
         loop {
@@ -71,7 +73,7 @@ impl Stack {
     }
 }
 
-/// What a read of an order found, if anything.
+/// The item that a read of an order found, if any.
 pub fn read_item<T: DeserializeOwned>(read: GetItemOutput) -> Result<Option<T>, Failure> {
     let order = |item| {
         serde_dynamo::from_item(item).map_err(|error| {
@@ -89,4 +91,28 @@ pub fn unknown(order_id: &str, stack: &str) -> Failure {
             "the stack {stack} has no order {order_id}: check the id, --stack, --profile and --region"
         ),
     )
+}
+
+/// Makes another execution the owner of an order, unless the order's status or owner changed meanwhile. The order loses its time of
+/// deletion until the new execution sets its status, so that it is not deleted while its restaurant is asked.
+pub async fn claim(stack: &Stack, order_id: &str, owner: &str, new: &str) -> Result<bool, Failure> {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let claimed = stack
+        .dynamodb
+        .update_item()
+        .table_name(&stack.table)
+        .key("order_id", text(order_id))
+        .update_expression("SET execution_arn = :new REMOVE expires_at")
+        .condition_expression("#status = :placed AND execution_arn = :owner")
+        .expression_attribute_names("#status", "status")
+        .expression_attribute_values(":placed", text(Status::Placed.as_str()))
+        .expression_attribute_values(":owner", text(owner))
+        .expression_attribute_values(":new", text(new))
+        .send()
+        .await;
+    match claimed {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+        Err(error) => Err(aws("handing the order over")(error)),
+    }
 }

@@ -15,7 +15,7 @@ use crate::failure::{Failure, aws};
 /// How long one attempt of a call may take: longer than the longest wait for messages.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Which stack, and with which settings of AWS beside those of the environment.
+/// Which stack to use, and the AWS settings that replace those of the environment.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StackArgs {
     /// Name of the deployed stack
@@ -108,7 +108,7 @@ async fn outputs(
         .send()
         .await;
     let described = described.map_err(|error| {
-        // The code of an unknown name; also of a name that is not one.
+        // CloudFormation's code for an unknown name, and for an invalid one.
         if error.code() == Some("ValidationError") {
             Failure::other(format!(
                 "there is no stack {stack} in this account and region: name it with --stack, or check --profile and --region"
@@ -129,7 +129,7 @@ async fn outputs(
         .collect())
 }
 
-/// The HTTP client of the functions (rustls with ring), which here also honours the proxies that the environment names.
+/// The HTTP client of the functions (rustls with ring); here it also uses the proxies that the environment names.
 fn http_client() -> SharedHttpClient {
     Builder::new().build_with_connector_fn(|settings, components| {
         let mut connector = Connector::builder()

@@ -1,4 +1,4 @@
-//! `orderctl accept`, `reject` and `fail`: answering an order for its restaurant.
+//! `orderctl accept`, `reject` and `fail`: answers an order for its restaurant.
 
 use jiff::{SignedDuration, Zoned};
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::cmd::{bounded, length_of_time, order_id, reason};
 use crate::failure::Failure;
 use crate::render::{self, Output};
 
-/// For whom an answer is.
+/// For which restaurant an answer is given.
 #[derive(clap::Args)]
 struct RestaurantArgs {
     /// Refuse orders of other restaurants than this one
@@ -110,7 +110,7 @@ impl Fail {
     }
 }
 
-/// The workflow takes no time that is further away.
+/// The workflow ignores a time that is further away.
 fn until_ready(text: &str) -> Result<SignedDuration, String> {
     let length = length_of_time(text)?;
     if length > SignedDuration::from_hours(24) {
@@ -124,7 +124,7 @@ fn cause(text: &str) -> Result<String, String> {
     bounded(text, 32_768)
 }
 
-/// The limit of `SendTaskFailure`, and the names that the workflow takes for failures of AWS.
+/// The limit of `SendTaskFailure`; and names that the workflow would mistake for failures of AWS.
 fn error_name(text: &str) -> Result<String, String> {
     if text.trim().starts_with("SNS.") || text.trim().starts_with("States.") {
         return Err("names that begin with SNS. or States. are those of AWS itself".into());
@@ -152,14 +152,15 @@ pub async fn give(
     let Entry {
         status,
         status_reason,
+        ready_at,
         updated_at,
         ..
     } = answer(&stack, order_id, restaurant, &said, None).await?;
-    let ready_at = said.ready_at();
     output.line(
         || {
             let status = render::status(status);
-            render::verdict(order_id, &status, status_reason.as_deref(), ready_at)
+            let (reason, ready_at) = (status_reason.as_deref(), ready_at.as_deref());
+            render::verdict(order_id, &status, reason, ready_at)
         },
         || {
             json!({

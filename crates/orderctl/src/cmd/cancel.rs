@@ -1,4 +1,4 @@
-//! `orderctl cancel`: taking an order back for its customer, while its restaurant has not answered.
+//! `orderctl cancel`: cancels an order for its customer, if its restaurant has not answered yet.
 
 use crate::aws::answers::Answer;
 use crate::aws::stack::StackArgs;
@@ -9,7 +9,7 @@ use crate::render::Output;
 
 /// Cancel an order for its customer, before its restaurant answers
 ///
-/// The first answer counts: where the restaurant was faster, the order stays as it is, and this says so.
+/// The first answer counts: if the restaurant was faster, the order stays as it is, and this says so.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  orderctl cancel ord-2001 --reason 'Ordered twice'")]
 pub struct Cancel {

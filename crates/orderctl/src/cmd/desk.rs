@@ -29,13 +29,13 @@ use crate::cmd::answer::ready_in;
 use crate::failure::{Failure, Kind};
 use crate::render::{clean, is_terminal, left_until, money, time_of_day, verdict};
 
-/// How many of the last happenings are shown.
+/// How many of the last messages are shown.
 const LOG_LINES: u16 = 5;
-/// When an order's time is shown as short.
+/// From how much time left on an order is shown as urgent.
 const SHORT: std::time::Duration = std::time::Duration::from_mins(1);
 /// How many lines of an order one key scrolls.
 const PAGE: i32 = 3;
-/// The longest time until an order is ready that the workflow takes, in minutes.
+/// The longest time until an order is ready that the workflow accepts, in minutes.
 const DAY: i64 = 24 * 60;
 
 /// Show orders as they come, and accept or reject them with a key
@@ -62,7 +62,8 @@ impl Desk {
 enum Event {
     Input(io::Result<Input>),
     Looked(Result<Look, Failure>),
-    Answered(String, Answer, Result<Entry, Failure>),
+    /// What came of answering this order.
+    Answered(Box<Waiting>, Result<Entry, Failure>),
 }
 
 /// Shows the open orders until `q`; with `can_answer`, answers them too.
@@ -70,12 +71,12 @@ pub async fn desk(stack: &Stack, whose: Whose, can_answer: bool) -> Result<(), F
     let (sender, mut events) = channel(64);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    // Time passes on the screen even where nothing happens.
+    // The countdown goes on even if nothing happens.
     let mut second = interval(std::time::Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
 
     let mut terminal = ratatui::try_init()?;
-    // What is pasted is text then, and never keys.
+    // So pasted text arrives as text, and never as keys.
     let pasting = execute!(stdout(), EnableBracketedPaste);
     read_keys(sender.clone());
     look_again_and_again(List::new(stack, whose.clone()), sender.clone());
@@ -126,7 +127,7 @@ enum Next {
     End,
 }
 
-/// What is asked before an answer is sent.
+/// The question before an answer is sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Question {
     /// In how many minutes the order is ready.
@@ -135,7 +136,7 @@ enum Question {
     Why,
 }
 
-/// A field of one line, for the answer to one order. That order is kept, so that the answer goes to no other.
+/// A field of one line for the answer to one order. It remembers that order, so that the answer goes to no other.
 struct Field {
     question: Question,
     waiting: Waiting,
@@ -157,7 +158,7 @@ impl Field {
         self.text.lines().first().map_or("", String::as_str).trim()
     }
 
-    /// Inserts text as far as there is room; line ends and what else is no text become spaces.
+    /// Inserts text as far as there is room; line ends and control characters become spaces.
     fn insert(&mut self, text: &str) {
         let length = self.text.lines().iter().map(|line| line.chars().count());
         let room = MAX_REASON.saturating_sub(length.sum());
@@ -165,7 +166,7 @@ impl Field {
         self.text.insert_str(line);
     }
 
-    /// The answer that the field holds; what is wrong with it where there is something.
+    /// The answer that the field holds, or what is wrong with it.
     fn answer(&self) -> Result<Answer, String> {
         let text = self.text();
         match self.question {
@@ -189,17 +190,17 @@ struct Screen {
     can_answer: bool,
     sender: Sender<Event>,
     waiting: Vec<Waiting>,
-    /// By its id, so that it stays selected while others come and go.
+    /// The id of the selected order, so that it stays selected while others come and go.
     selected: Option<String>,
     /// How many lines of the selected order are above what is shown of it.
     scrolled: u16,
     /// The field that is being filled in.
     field: Option<Field>,
-    /// Orders that this desk has answered or is answering.
+    /// The tokens that this desk has answered or is answering. An order whose restaurant is asked again has a new one.
     answered: HashSet<String>,
     /// How many answers are on their way.
     pending: usize,
-    /// Whether the desk ends once they have arrived.
+    /// Whether the desk closes once they have arrived.
     ending: bool,
     log: Vec<String>,
     looked: bool,
@@ -232,38 +233,45 @@ impl Screen {
                 Input::Key(key) if key.kind == KeyEventKind::Press => return Ok(self.key(key)),
                 Input::Paste(text) => match &mut self.field {
                     Some(field) => field.insert(&text),
-                    None => self.say("what was pasted is left out: there is no field to fill in"),
+                    None => self.say("the pasted text was ignored: there is no field to fill in"),
                 },
                 _ => {}
             },
             Event::Looked(Ok(look)) => self.looked(look),
             Event::Looked(Err(failure)) => self.problem = Some(failure.message),
-            Event::Answered(order_id, said, Ok(entry)) => {
+            Event::Answered(answered, result) => {
                 self.pending = self.pending.saturating_sub(1);
-                self.waiting
-                    .retain(|waiting| waiting.message.order_id != order_id);
-                // Without the colours of a line: ratatui brings its own.
-                let reason = entry.status_reason.as_deref();
-                let status = entry.status.as_str();
-                self.say(&verdict(&order_id, status, reason, said.ready_at()));
-            }
-            Event::Answered(order_id, _, Err(failure)) => {
-                self.pending = self.pending.saturating_sub(1);
-                // The next look tells whether it still waits.
-                if failure.kind != Kind::NotRecorded {
-                    self.answered.remove(&order_id);
-                }
-                if matches!(failure.kind, Kind::AnsweredAlready | Kind::TooLate) {
+                let order_id = &answered.message.order_id;
+                let over = |kind| matches!(kind, Kind::AnsweredAlready | Kind::TooLate);
+                if result
+                    .as_ref()
+                    .map_or_else(|failure| over(failure.kind), |_| true)
+                {
                     self.waiting
-                        .retain(|waiting| waiting.message.order_id != order_id);
+                        .retain(|waiting| waiting.message.order_id != *order_id);
                 }
-                self.say(&failure.message);
+                match result {
+                    // Without the colours of a line: ratatui brings its own.
+                    Ok(entry) => self.say(&verdict(
+                        order_id,
+                        entry.status.as_str(),
+                        entry.status_reason.as_deref(),
+                        entry.ready_at.as_deref(),
+                    )),
+                    Err(failure) => {
+                        // The next read tells whether it still waits.
+                        if failure.kind != Kind::NotRecorded {
+                            self.answered.remove(&answered.message.task_token);
+                        }
+                        self.say(&failure.message);
+                    }
+                }
             }
         }
         Ok(self.next())
     }
 
-    /// An answer that is on its way is waited for.
+    /// Waits for answers that are on their way.
     fn next(&self) -> Next {
         if self.ending && self.pending == 0 {
             Next::End
@@ -277,11 +285,11 @@ impl Screen {
             let shown = self
                 .waiting
                 .iter()
-                .any(|waiting| waiting.message.order_id == *order_id);
-            if shown && !self.answered.contains(order_id) {
+                .find(|waiting| waiting.message.order_id == *order_id);
+            if shown.is_some_and(|shown| !self.answered.contains(&shown.message.task_token)) {
                 match status {
                     Some(status) => self.say(&format!("{order_id}  {status}, not by this desk")),
-                    None => self.say(&format!("{order_id}  its time is over")),
+                    None => self.say(&format!("{order_id}  its deadline has passed")),
                 }
             }
         }
@@ -331,7 +339,7 @@ impl Screen {
             KeyCode::Char(c) if !key.modifiers.contains(KeyModifiers::CONTROL) => {
                 field.insert(c.encode_utf8(&mut [0; 4]));
             }
-            // What moves the cursor or deletes; nothing that begins a second line.
+            // Keys that move the cursor or delete; none that begins a second line.
             KeyCode::Left
             | KeyCode::Right
             | KeyCode::Home
@@ -357,8 +365,8 @@ impl Screen {
         self.scrolled = u16::try_from(i32::from(self.scrolled) + lines).unwrap_or_default();
     }
 
-    /// Where the selected order stands in the list. None where nothing is selected or it is gone: then no other takes its
-    /// place by itself, so that a key never answers another order than the one that was meant.
+    /// The place of the selected order in the list. None if nothing is selected or the order is gone: then no other order is
+    /// selected instead, so that a key never answers another order than the one that was meant.
     fn position(&self) -> Option<usize> {
         let selected = self.selected.as_ref()?;
         self.waiting
@@ -386,24 +394,25 @@ impl Screen {
 
     /// The selected order, unless it is being answered.
     fn open_selection(&self) -> Option<Waiting> {
-        let open = |waiting: &&Waiting| !self.answered.contains(&waiting.message.order_id);
+        let open = |waiting: &&Waiting| !self.answered.contains(&waiting.message.task_token);
         self.selection().filter(open).cloned()
     }
 
     fn answer(&mut self, waiting: Waiting, said: Answer) {
-        let order_id = waiting.message.order_id;
-        self.answered.insert(order_id.clone());
+        self.answered.insert(waiting.message.task_token.clone());
         self.pending += 1;
         let (stack, sender, whose) = (self.stack.clone(), self.sender.clone(), self.whose.clone());
-        let token = Some(waiting.message.task_token);
         tokio::spawn(async move {
             let restaurant = match &whose {
                 Whose::Restaurant(restaurant) => Some(restaurant.as_str()),
                 Whose::All => None,
             };
-            let result = answer(&stack, &order_id, restaurant, &said, token).await;
-            // Fails only where the desk was closed.
-            let _ = sender.send(Event::Answered(order_id, said, result)).await;
+            let (order_id, token) = (&waiting.message.order_id, &waiting.message.task_token);
+            let result = answer(&stack, order_id, restaurant, &said, Some(token.clone())).await;
+            // Fails only if the desk was closed.
+            let _ = sender
+                .send(Event::Answered(Box::new(waiting), result))
+                .await;
         });
     }
 
@@ -436,7 +445,7 @@ impl Screen {
 
         let row = |waiting: &Waiting| {
             let row = Row::new(waiting.cells());
-            if self.answered.contains(&waiting.message.order_id) {
+            if self.answered.contains(&waiting.message.task_token) {
                 row.dim()
             } else if left_until(waiting.respond_by) < SHORT {
                 row.red()
@@ -464,8 +473,7 @@ impl Screen {
         frame.render_widget(Line::from(self.keys()).dim(), keys);
     }
 
-    /// All of the selected order, what its customer wants the restaurant to know first. The last line says how much more
-    /// there is.
+    /// All of the selected order, the customer's note first. The last line says how much more there is.
     fn draw_order(&mut self, frame: &mut Frame, area: Rect) {
         let Some(Waiting { message, .. }) = self.selection() else {
             return;
@@ -572,7 +580,10 @@ mod tests {
         ));
         empty.insert("25");
         let answer = empty.answer().expect("an answer");
-        let at: Timestamp = answer.ready_at().expect("a time").parse().expect("a time");
+        let Answer::Accept { ready_at: Some(at) } = answer else {
+            panic!("no time: {answer:?}");
+        };
+        let at: Timestamp = at.parse().expect("a time");
         let from_now = at.duration_since(Timestamp::now() + 25.minutes());
         assert!(from_now.abs() < SignedDuration::from_mins(1), "{at}");
         for text in ["0", "-5", "1441", "soon", "1e3"] {

@@ -27,7 +27,7 @@ pub struct Inbox {
     /// Keep the list up to date until q or Ctrl-C
     #[arg(long)]
     watch: bool,
-    /// Show the task token of each order: whoever holds it can answer
+    /// Show the task token of each order; a person who has it can answer the order
     #[arg(long)]
     show_token: bool,
 }
@@ -98,7 +98,7 @@ async fn inbox(
                 || {
                     format!(
                         "{order_id}  {}",
-                        status.map_or_else(|| "its time is over".into(), render::status)
+                        status.map_or_else(|| "its deadline has passed".into(), render::status)
                     )
                 },
                 || json!({ "order_id": order_id, "status": status }),

@@ -1,4 +1,4 @@
-//! The commands, a file for each, and the arguments that several of them take.
+//! The commands, one file for each, and the arguments that several of them take.
 
 pub mod answer;
 pub mod cancel;
@@ -79,8 +79,8 @@ fn length_of_time(text: &str) -> Result<SignedDuration, String> {
         .ok_or_else(|| "must be a length of time, such as 25m, 2h or 3d".into())
 }
 
-/// How a command that goes on for long meets failures of AWS: the first call must succeed, and whatever fails later is
-/// told once and tried again.
+/// How a long-running command handles failures of AWS: its first call must succeed. A later failure is reported once, and the
+/// call is tried again.
 #[derive(Default)]
 struct Perseverance {
     has_succeeded: bool,
@@ -114,6 +114,29 @@ impl Perseverance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_first_call_must_succeed_and_later_failures_are_waited_out() {
+        let failure = || Failure::other("AWS cannot be reached");
+        let mut perseverance = Perseverance::default();
+        assert!(perseverance.failed(failure()).await.is_err());
+        perseverance.succeeded();
+        let mut rests = Vec::new();
+        for _ in 0..6 {
+            let begun = tokio::time::Instant::now();
+            assert!(perseverance.failed(failure()).await.is_ok());
+            rests.push(begun.elapsed().as_secs());
+        }
+        assert_eq!(rests, [2, 4, 8, 16, 30, 30]);
+        perseverance.succeeded();
+        let begun = tokio::time::Instant::now();
+        assert!(perseverance.failed(failure()).await.is_ok());
+        assert_eq!(
+            begun.elapsed().as_secs(),
+            2,
+            "a success does not begin anew"
+        );
+    }
 
     #[test]
     fn a_length_of_time_is_positive_and_has_a_unit() {

@@ -1,16 +1,14 @@
-//! Letting orders go on whose execution ended without success, for whoever is woken by it.
+//! `orderctl retry`: lets orders go on whose execution ended without success.
 //!
 //! There are two ways. A redrive goes on at the step that failed, with the definition and the functions that the
 //! execution began with. A new execution takes the order over and runs the current version from its first step on.
 //!
-//! The second way must not start two executions for one order, and must not lose the order where it is interrupted.
+//! The second way must not start two executions for one order, and must not lose the order if it is interrupted.
 //! So the name of the new execution follows from the old one's ARN, and the table is changed before the execution is
-//! started: only one such change succeeds, and an order whose execution does not exist yet tells what is left to do.
+//! started. Only one such change succeeds. If the execution that the order names does not exist yet, it is still to start.
 
 use std::fmt;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::{ExecutionRedriveStatus, ExecutionStatus, HistoryEvent};
 use jiff::{SignedDuration, Timestamp};
@@ -18,11 +16,11 @@ use order::{Order, Status, StoredOrder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::aws::executions::{self, describe};
-use crate::aws::orders::unknown;
+use crate::aws::executions::{self, describe, ended_since, start_owner};
+use crate::aws::orders::{claim, unknown};
 use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::{length_of_time, order_id};
-use crate::failure::{Failure, Kind, aws};
+use crate::failure::{Failure, Kind};
 use crate::render::{Output, clean, parse_time};
 
 /// The state that asks the restaurant and waits for its answer.
@@ -53,11 +51,11 @@ pub struct Retry {
     order_id: Option<String>,
     /// Hand the order over to a new execution of the current version
     ///
-    /// For an order that is PLACED, where a redrive cannot help: it runs the code that the execution began with. The
-    /// restaurant is asked again. Interrupted, the same command goes on.
+    /// For an order that is PLACED and that a redrive cannot help, since it runs the code that the execution began with. The
+    /// restaurant is asked again. If the command is interrupted, run it again: it goes on.
     #[arg(long, conflicts_with = "all_failed")]
     anew: bool,
-    /// With --anew: also where the restaurant has answered, whose answer is then lost
+    /// With --anew: also if the restaurant has answered; its answer is lost then
     #[arg(long, requires = "anew")]
     ask_again: bool,
     /// Redrive every execution that failed or timed out within --since
@@ -68,7 +66,7 @@ pub struct Retry {
     /// How far back an execution may have ended, such as 90m, 2h or 3d
     #[arg(long, requires = "all_failed", conflicts_with = "order_id", value_parser = length_of_time)]
     since: Option<SignedDuration>,
-    /// Only tell what would be done
+    /// Only print what would be done
     #[arg(long)]
     dry_run: bool,
 }
@@ -80,7 +78,7 @@ enum Outcome {
     Redriven,
     /// An execution by this ARN takes the order over.
     HandedOver(String),
-    /// There is nothing to do, because it goes on already.
+    /// There is nothing to do: the execution goes on already.
     Running,
     /// Nothing was done, and operations need do nothing.
     Left(String),
@@ -113,7 +111,7 @@ impl Outcome {
 
 /// One order or execution that was looked at.
 struct Tried {
-    /// The order's id or, where its input has none, the name of the execution.
+    /// The order's id or, if its input has none, the name of the execution.
     label: String,
     execution: String,
     outcome: Outcome,
@@ -177,8 +175,8 @@ async fn retry(stack: &Stack, arguments: &Retry, output: Output) -> Result<(), F
     Ok(())
 }
 
-/// Redrives the execution that owns an order: the one that the table names or, where the order is not stored, the one
-/// named by its id.
+/// Redrives the execution that owns an order: the one that the table names or, if the order is not stored, the one named by
+/// its id.
 async fn redrive_order(stack: &Stack, order_id: &str, dry_run: bool) -> Result<Tried, Failure> {
     let stored = stack.stored(order_id).await?;
     let execution = stored.as_ref().map_or_else(
@@ -198,7 +196,7 @@ async fn redrive_order(stack: &Stack, order_id: &str, dry_run: bool) -> Result<T
     })
 }
 
-/// Redrives an execution if that can do good.
+/// Redrives an execution, unless that cannot help or would do harm.
 async fn redrive(
     stack: &Stack,
     described: &DescribeExecutionOutput,
@@ -211,26 +209,17 @@ async fn redrive(
     if dry_run {
         return Ok(Outcome::Redriven);
     }
-    let redriven = stack
-        .sfn
-        .redrive_execution()
-        .execution_arn(&described.execution_arn)
-        .send()
-        .await;
-    match redriven {
-        Ok(_) => Ok(Outcome::Redriven),
-        Err(error) if error.code() == Some("ExecutionNotRedrivable") => {
-            // Somebody else may have redriven it a moment ago.
-            let now = describe(stack, &described.execution_arn).await?;
-            Ok(now
-                .and_then(|now| without_redrive(&now, order_id))
-                .unwrap_or_else(|| not_redrivable(error.message(), order_id)))
-        }
-        Err(error) => Err(aws("redriving the execution")(error)),
-    }
+    let Some(refusal) = executions::redrive(stack, &described.execution_arn).await? else {
+        return Ok(Outcome::Redriven);
+    };
+    // Somebody else may have redriven it a moment ago.
+    let now = describe(stack, &described.execution_arn).await?;
+    Ok(now
+        .and_then(|now| without_redrive(&now, order_id))
+        .unwrap_or_else(|| not_redrivable(Some(&refusal), order_id)))
 }
 
-/// What to say of an execution that is not to be redriven; nothing of one that is.
+/// Why an execution must not be redriven; none if it may be.
 fn without_redrive(described: &DescribeExecutionOutput, order_id: &str) -> Option<Outcome> {
     let cause = clean(described.cause().unwrap_or_default());
     match (&described.status, described.error()) {
@@ -265,14 +254,14 @@ fn not_redrivable(reason: Option<&str>, order_id: &str) -> Outcome {
     ))
 }
 
-/// The order names an execution that takes it over, and a command was interrupted before it started that one.
+/// For an order that names a new execution which an interrupted command did not start.
 fn not_started(order_id: &str) -> Outcome {
     Outcome::Refused(format!(
         "it was handed over to an execution that was not started yet. Go on with: orderctl retry {order_id} --anew"
     ))
 }
 
-/// What to say of an order whose execution AWS does not know any more.
+/// What to say about an order whose execution AWS no longer knows.
 fn forgotten(stored: &StoredOrder) -> String {
     let StoredOrder {
         order_id,
@@ -290,7 +279,7 @@ fn forgotten(stored: &StoredOrder) -> String {
     }
 }
 
-/// What to say of an order that has its final status.
+/// What to say about an order that has its final status.
 fn finished(order_id: &str, status: Status) -> String {
     format!(
         "the order is {status}, which is final, so that no new execution can take it over. If its execution failed later, redrive it: orderctl retry {order_id}. Where that cannot help, docs/runbook.md says how to publish the event and tell the customer"
@@ -332,10 +321,10 @@ async fn hand_over(
     let unstarted = is_unstarted(stack, &stored);
     let described = describe(stack, &owner).await?;
     match described.as_ref().map(|described| &described.status) {
-        // Interrupted between its two steps: the first is done.
+        // A command was interrupted between its two steps: the first is done.
         None if unstarted => {
             if !dry_run {
-                start(stack, &owner, stored).await?;
+                start_owner(stack, &owner, stored).await?;
             }
             return tried(&owner, Outcome::HandedOver(owner.clone()));
         }
@@ -365,24 +354,24 @@ async fn hand_over(
     let new = stack.execution_arn(&new_name(order_id, &owner));
     if !dry_run {
         if !claim(stack, order_id, &owner, &new).await? {
-            // Somebody else was first, if with the same new execution, and it may not be started yet.
+            // Somebody else was faster, with the same new execution, which may not be started yet.
             let now = stack.stored(order_id).await?;
             if now.is_none_or(|now| now.execution_arn != new) {
                 return tried(
                     &owner,
                     Outcome::Refused(format!(
-                        "the order changed meanwhile. Look, and decide again: orderctl show {order_id}"
+                        "the order changed meanwhile. Check it, and decide again: orderctl show {order_id}"
                     )),
                 );
             }
         }
-        start(stack, &new, stored).await?;
+        start_owner(stack, &new, stored).await?;
     }
     tried(&owner, Outcome::HandedOver(new))
 }
 
-/// The name of the execution that takes an order over from another one. It follows from the other one, so that whoever
-/// does it again, or at the same time, means the same execution.
+/// The name of the execution that takes an order over from another one. It is computed from the other one's ARN, so that a
+/// repeated or simultaneous command names the same execution.
 fn new_name(order_id: &str, owner: &str) -> String {
     let hash = Sha256::digest(owner)
         .iter()
@@ -405,66 +394,16 @@ fn is_handover(stack: &Stack, order_id: &str, execution: &str) -> bool {
         })
 }
 
-/// Whether an execution that AWS does not know, and that is to take this order over, was never started. It may have run
-/// and be forgotten only where the order is older than what AWS forgets; then its restaurant may have answered.
+/// Whether an execution that AWS does not know, and that is to take this order over, was never started. Only if the order is
+/// older than 90 days can AWS have forgotten it; then its restaurant may have answered.
 fn is_unstarted(stack: &Stack, stored: &StoredOrder) -> bool {
     let forgets = SignedDuration::from_hours(REMEMBERED_DAYS * 24);
     is_handover(stack, &stored.order_id, &stored.execution_arn)
         && parse_time(&stored.placed_at).is_some_and(|placed| placed + forgets > Timestamp::now())
 }
 
-/// Makes another execution the owner of an order. Not if the order, or its owner, is another one by now.
-async fn claim(stack: &Stack, order_id: &str, owner: &str, new: &str) -> Result<bool, Failure> {
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    let claimed = stack
-        .dynamodb
-        .update_item()
-        .table_name(&stack.table)
-        .key("order_id", text(order_id))
-        .update_expression("SET execution_arn = :new")
-        .condition_expression("#status = :placed AND execution_arn = :owner")
-        .expression_attribute_names("#status", "status")
-        .expression_attribute_values(":placed", text(Status::Placed.as_str()))
-        .expression_attribute_values(":owner", text(owner))
-        .expression_attribute_values(":new", text(new))
-        .send()
-        .await;
-    match claimed {
-        Ok(_) => Ok(true),
-        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
-        Err(error) => Err(aws("handing the order over")(error)),
-    }
-}
-
-/// Starts the execution that the order names as its owner, unless it was started before.
-async fn start(stack: &Stack, execution: &str, stored: StoredOrder) -> Result<(), Failure> {
-    let order = Order::from(stored);
-    let started = stack
-        .sfn
-        .start_execution()
-        .state_machine_arn(&stack.state_machine)
-        .name(execution.rsplit(':').next().unwrap_or_default())
-        .input(serde_json::to_string(&order)?)
-        .send()
-        .await;
-    match started {
-        Ok(_) => Ok(()),
-        Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(()),
-        Err(error) => {
-            let Failure { kind, message } = aws("starting the new execution")(error);
-            let id = &order.order_id;
-            Err(Failure::new(
-                kind,
-                format!(
-                    "{message}. The order was handed over already; start its execution with the same command: orderctl retry {id} --anew"
-                ),
-            ))
-        }
-    }
-}
-
-/// Whether the restaurant answered, as an execution's history tells. AWS reports its own failures in the same way, but
-/// under names of its own.
+/// Whether the restaurant answered, according to the execution's history. AWS's own failures look the same there, but for
+/// their names.
 fn is_answered(history: &[HistoryEvent]) -> bool {
     let mut state = "";
     for event in history {
@@ -485,7 +424,7 @@ fn is_answered(history: &[HistoryEvent]) -> bool {
     false
 }
 
-/// How many executions came to which end.
+/// How many executions had which result.
 #[derive(Default)]
 struct Summary {
     redriven: usize,
@@ -578,33 +517,6 @@ async fn all_failed(
             ),
         )),
     }
-}
-
-/// The executions that failed or timed out after a point in time, the oldest first. All of the list is read: it is in
-/// the order in which executions started, and one that was redriven may have ended long after.
-async fn ended_since(stack: &Stack, after: i64) -> Result<Vec<String>, Failure> {
-    let mut ended = Vec::new();
-    for status in [ExecutionStatus::Failed, ExecutionStatus::TimedOut] {
-        let mut pages = stack
-            .sfn
-            .list_executions()
-            .state_machine_arn(&stack.state_machine)
-            .status_filter(status)
-            .into_paginator()
-            .items()
-            .send();
-        while let Some(execution) = pages.next().await {
-            let execution = execution.map_err(aws("listing executions"))?;
-            if let Some(stopped) = execution
-                .stop_date
-                .filter(|stopped| stopped.secs() >= after)
-            {
-                ended.push((stopped.as_nanos(), execution.execution_arn));
-            }
-        }
-    }
-    ended.sort();
-    Ok(ended.into_iter().map(|(_, execution)| execution).collect())
 }
 
 /// Redrives one of many executions, if it still owns its order.

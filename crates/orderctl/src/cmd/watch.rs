@@ -31,15 +31,15 @@ impl Watch {
     }
 }
 
-/// How long to rest between two looks at an execution: from the first, while something happens, to the second, while its
-/// restaurant is waited for. AWS allows an account some ten such calls in a second, in all.
+/// How long to pause between two reads of an execution: the first while something happens, the second while the restaurant may
+/// answer. AWS allows all of an account together some ten such calls a second.
 const REST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 /// How often the countdown is drawn.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Follows an order to its outcome: a line for each state, and the countdown while the restaurant is waited for.
+/// Follows an order to its outcome: a line for each state, and a countdown while the restaurant may answer.
 ///
-/// `execution` is the order's execution where it is known; otherwise it is the one that the table names.
+/// `execution` is the order's execution, if it is known; otherwise the table names it.
 pub async fn watch(
     stack: &Stack,
     order_id: &str,
@@ -111,7 +111,7 @@ pub async fn watch(
         }
         let looked = Instant::now();
         let mut read = looked;
-        // Not all watchers at the same time.
+        // A random pause, so that watchers do not all call at the same time.
         let pause = rest.mul_f64(fastrand::f64().mul_add(0.4, 0.8));
         while looked.elapsed() < pause {
             if let Some(visit) = current.filter(|_| live) {
@@ -161,7 +161,7 @@ fn count_down(visit: &Visit, deadline: Option<Timestamp>) -> Result<(), Failure>
     Ok(())
 }
 
-/// Takes back the line that shows the current state.
+/// Erases the line that shows the current state.
 fn clear(live: bool) -> Result<(), Failure> {
     if live {
         queue!(

@@ -1,0 +1,406 @@
+#!/usr/bin/env python3
+"""Changes one thing at a time of the definition and of the template's permissions, and looks whether a check or a test fails.
+
+Each change is a mistake that somebody could make: a retry name forgotten, a rule the other way round, a permission that is
+missing or too wide. A change that nothing notices is a survivor: it needs a test of behaviour, or a reason in LISTED.
+
+The checks that need no stack come first. What passes them is deployed to a local AWS that enforces IAM, and all end-to-end
+tests run on it. The changed file is put back after each change, whatever happens.
+
+Run it by `make mutants-definition`; MUTANTS limits it to the changes whose name contains this text.
+"""
+
+import copy
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
+from definition import DEFINITION, README, problems, with_picture
+from stack import ROOT, STATE, VENV_BIN, StackError, build, deploy, port_in_use, run_tests, say
+
+TEMPLATE = ROOT / "template.yaml"
+SURVIVORS = STATE / "mutants-definition.json"
+
+# What no test can notice, by the beginning of its name, and why.
+LISTED = {}
+
+
+# The definition.
+
+
+def definition_mutants():
+    """Every change of the definition: its name and the changed text."""
+    original = json.loads(DEFINITION.read_text())
+
+    def changed(path, change):
+        mutant = copy.deepcopy(original)
+        *way, last = path
+        at = mutant
+        for key in way:
+            at = at[key]
+        change(at, last)
+        return json.dumps(mutant, indent=2, ensure_ascii=False) + "\n"
+
+    def remove(at, key):
+        del at[key]
+
+    def put(value):
+        def change(at, key):
+            at[key] = value
+
+        return change
+
+    for name, state in original["States"].items():
+        for path, value in leaves(state, ("States", name)):
+            where = " / ".join(map(str, path[1:]))
+            fields = {field for field in path[2:] if isinstance(field, str)}
+            if fields & {"Comment", "Type", "Resource", "FunctionName", "QueryLanguage"}:
+                continue
+            yield f"{where}{f' {value}' if 'ErrorEquals' in path else ''}: removed", changed(path, remove)
+            if "ErrorEquals" in path:
+                continue
+            if path[-1] in ("Next", "End"):
+                for other in original["States"]:
+                    if other not in (name, value):
+                        yield f"{where}: {other}", changed(path, put(other) if path[-1] == "Next" else end_as_next(other))
+                        break
+            elif isinstance(value, int):
+                for other in (value * 2, value // 2):
+                    yield f"{where}: {other}", changed(path, put(other))
+            elif isinstance(value, str) and value.startswith("{%"):
+                for what, other in expressions(value):
+                    yield f"{where}: {what}", changed(path, put(other))
+            elif isinstance(value, str):
+                yield f"{where}: another text", changed(path, put("Other"))
+        for field in ("Retry", "Catch", "Choices"):
+            for index in range(len(state.get(field, []))):
+                path = ("States", name, field, index)
+                yield f"{name} / {field} / {index}: removed", changed(path, remove)
+                if index:
+                    yield f"{name} / {field} / {index}: before the one before it", changed(path, exchange)
+                if field == "Retry" and "States.ALL" not in state[field][index]["ErrorEquals"]:
+                    yield f"{name} / Retry / {index}: retries everything", changed((*path, "ErrorEquals"), put(["States.ALL"]))
+
+
+def leaves(value, path):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from leaves(inner, (*path, index))
+    else:
+        yield path, value
+
+
+def end_as_next(other):
+    def change(at, key):
+        del at[key]
+        at["Next"] = other
+
+    return change
+
+
+def exchange(at, index):
+    at[index - 1], at[index] = at[index], at[index - 1]
+
+
+OPERATORS = [
+    (r" and ", " or "),
+    (r" or ", " and "),
+    (r" = ", " != "),
+    (r" != ", " = "),
+    (r" < ", " >= "),
+    (r" - ", " + "),
+    (r"\$not\(", "("),
+    (r"\$max\(", "$min("),
+    (r"\btrue\b", "false"),
+    (r"\bfalse\b", "true"),
+    (r"\b\d{2,}\b", "7"),
+    # A member of an object, or of a list, with its comma.
+    (r"'\w+': [$\w.]+, ", ""),
+    (r", '\w+': [$\w.]+(?:\(\))?(?=\})", ""),
+    (r"'\w+', ", ""),
+    (r", '\w+'(?=\])", ""),
+]
+
+
+def expressions(text):
+    """Changes of a JSONata expression, each at one place."""
+    yield "nothing", "{% null %}"
+    for pattern, other in OPERATORS:
+        for found in re.finditer(pattern, text):
+            change = f"`{found[0].strip()}` at {found.start()} as `{other.strip()}`"
+            yield change, text[: found.start()] + other + text[found.end() :]
+
+
+# The template. Its nodes are changed and not its values, which lose tags such as `!Ref`.
+
+
+def template_mutants():
+    """Every change of the template's permissions: its name and the changed text."""
+    yield from documents(TEMPLATE.read_text())
+
+
+def documents(text):
+    def changed(path, change):
+        mutant = yaml.compose(text)
+        change(mutant, path)
+        return yaml.serialize(mutant, width=1000)
+
+    root = yaml.compose(text)
+    resources = at(root, ["Resources"])
+    for resource, _ in pairs(resources):
+        for path in statements(at(resources, [resource]), ["Resources", resource]):
+            statement = at(root, path)
+            where = " / ".join([resource, *(str(step) for step in path[3:] if step not in ("PolicyDocument", "Statement"))])
+            yield f"{where}: removed", changed(path, remove_node)
+            for field in ("Action", "Resource"):
+                value = at(statement, [field])
+                if value is None:
+                    continue
+                several = isinstance(value, yaml.SequenceNode)
+                for index, each in enumerate(value.value if several else [value]):
+                    inner = [*path, field, *([index] if several else [])]
+                    shown = each.value if isinstance(each.value, str) else index
+                    if several and len(value.value) > 1:
+                        yield f"{where} / {field} {shown}: removed", changed(inner, remove_node)
+                    wide = "*" if field == "Resource" else f"{shown.split(':')[0]}:*"
+                    if shown != wide:
+                        yield f"{where} / {field} {shown}: {wide}", changed(inner, put_scalar(wide))
+            if at(statement, ["Principal"]) is not None and at(statement, ["Principal"]).value != "*":
+                yield f"{where} / Principal: *", changed([*path, "Principal"], put_scalar("*"))
+            condition = at(statement, ["Condition"])
+            if condition is None:
+                continue
+            yield f"{where} / Condition: removed", changed([*path, "Condition"], remove_node)
+            for operator, _ in pairs(condition):
+                inner = [*path, "Condition", operator]
+                if len(condition.value) > 1:
+                    yield f"{where} / Condition {operator}: removed", changed(inner, remove_node)
+                for key, value in pairs(at(root, inner)):
+                    if at(root, [*inner, key]).value != "*":
+                        yield f"{where} / Condition {operator} {key}: *", changed([*inner, key], put_scalar("*"))
+                    if isinstance(value, yaml.SequenceNode) and len(value.value) > 1:
+                        for index, each in enumerate(value.value):
+                            name = f"{where} / Condition {operator} {key} {each.value}: removed"
+                            yield name, changed([*inner, key, index], remove_node)
+    for name, value in pairs(at(root, ["Resources", "OrderStateMachine", "Properties", "DefinitionSubstitutions"])):
+        if value.value.endswith(".Version"):
+            path = ["Resources", "OrderStateMachine", "Properties", "DefinitionSubstitutions", name]
+            yield f"DefinitionSubstitutions / {name}: no version", changed(path, put_scalar(value.value[: -len(".Version")], "!Ref"))
+
+
+def statements(node, path):
+    """The paths of every statement of every policy in a resource."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in pairs(node):
+            if key == "Statement":
+                for index in range(len(value.value)):
+                    yield [*path, key, index]
+            else:
+                yield from statements(value, [*path, key])
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from statements(value, [*path, index])
+
+
+def pairs(mapping):
+    return [(key.value, value) for key, value in mapping.value]
+
+
+def at(node, path):
+    for step in path:
+        if isinstance(step, int):
+            node = node.value[step]
+        else:
+            node = dict(pairs(node)).get(step)
+        if node is None:
+            return None
+    return node
+
+
+def remove_node(root, path):
+    *way, last = path
+    parent = at(root, way)
+    if isinstance(last, int):
+        del parent.value[last]
+    else:
+        parent.value = [(key, value) for key, value in parent.value if key.value != last]
+
+
+def put_scalar(text, tag="tag:yaml.org,2002:str"):
+    def change(root, path):
+        *way, last = path
+        parent = at(root, way)
+        node = yaml.ScalarNode(tag, text, style="'" if text == "*" else None)
+        if isinstance(last, int):
+            parent.value[last] = node
+        else:
+            parent.value = [(key, node if key.value == last else value) for key, value in parent.value]
+
+    return change
+
+
+# The checks.
+
+
+def cargo_test(*arguments):
+    """`cargo test` as the Makefile runs it."""
+    return subprocess.run(
+        ["bash", "-c", f'{os.environ["CARGO_TEST"]} "$@"', "-", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def executables(*tests):
+    done = cargo_test("--no-run", "--message-format=json", *(flag for test in tests for flag in ("--test", test)))
+    if done.returncode != 0:
+        raise StackError(done.stderr)
+    found = {}
+    for line in done.stdout.splitlines():
+        artifact = json.loads(line)
+        if artifact.get("executable") and artifact["target"]["name"] in tests:
+            found[artifact["target"]["name"]] = artifact["executable"]
+    return found
+
+
+def cheap_checks():
+    """By the file that is changed, the checks that need no stack, the quick ones first."""
+
+    def command(*argv):
+        return lambda: subprocess.run(argv, cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+    def definition_py():
+        definition = json.loads(DEFINITION.read_text())
+        readme = README.read_text()
+        try:
+            return not list(problems(definition)) and with_picture(readme, definition) == readme
+        except (KeyError, TypeError):
+            return False
+
+    rust = {test: command(executable) for test, executable in executables("definition", "template").items()}
+    return {
+        DEFINITION: {
+            "local/definition.py": definition_py,
+            "tests/definition.rs": rust["definition"],
+            "tests/template": rust["template"],
+            "the definition's validator": command(STATE / "node_modules" / ".bin" / "asl-validator", "--json-path", DEFINITION),
+            "tests/expressions.mjs": command(VENV_BIN / "node", ROOT / "tests" / "expressions.mjs"),
+        },
+        TEMPLATE: {
+            "tests/template": rust["template"],
+            "local/definition.py": definition_py,
+            "cfn-lint": command(VENV_BIN / "cfn-lint", TEMPLATE),
+        },
+    }
+
+
+def noticed_by(checks):
+    return next((name for name, holds in checks.items() if not holds()), None)
+
+
+def listed(name):
+    return next((reason for begin, reason in LISTED.items() if name.startswith(begin)), None)
+
+
+def all_mutants():
+    wanted = os.environ.get("MUTANTS", "")
+    for file, mutants in ((DEFINITION, definition_mutants()), (TEMPLATE, template_mutants())):
+        original = file.read_text()
+        for name, text in mutants:
+            if wanted in name and text != original:
+                yield file, name, text
+
+
+def with_change(file, text, look):
+    original = file.read_text()
+    try:
+        file.write_text(text)
+        return look()
+    finally:
+        file.write_text(original)
+
+
+def without_a_stack():
+    checks = cheap_checks()
+    for file, named in checks.items():
+        if failed := noticed_by(named):
+            raise StackError(f"{failed} fails without any change of {file.name}")
+    survivors, counts = [], {}
+    for file, name, text in all_mutants():
+        by = with_change(file, text, lambda: noticed_by(checks[file]))
+        counts[by] = counts.get(by, 0) + 1
+        if by is None:
+            survivors.append([file.name, name])
+            print(f"passes the checks without a stack: {file.name}: {name}", flush=True)
+    return survivors, counts
+
+
+def on_stack():
+    """Deploys each change that is left to the running local AWS, and runs the end-to-end tests."""
+    left = {tuple(each) for each in json.loads(SURVIVORS.read_text())}
+    survivors = []
+    for file, name, text in all_mutants():
+        if (file.name, name) in left:
+            by = with_change(file, text, deployed_and_tested)
+            print(f"{by or 'SURVIVES'}: {file.name}: {name}", flush=True)
+            if by is None:
+                survivors.append([file.name, name])
+    SURVIVORS.write_text(json.dumps(survivors))
+    return 0
+
+
+def deployed_and_tested():
+    """The first test that fails, or the deployment."""
+    try:
+        build()
+        deploy(port_in_use())
+    except StackError:
+        return "the deployment"
+    # A name that ends no test's name runs all of them.
+    done = cargo_test("--test", "end_to_end", "--", "--test-threads", "16", *os.environ.get("TESTS", "").split())
+    failed = re.findall(r"^test (\S+) \.\.\. FAILED", done.stdout, re.M)
+    if done.returncode != 0 and not failed:
+        raise StackError(f"The tests did not run:\n{done.stderr[-3000:]}")
+    return ", ".join(failed) or None
+
+
+def main():
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+    if sys.argv[1:] == ["--on-stack"]:
+        return on_stack()
+    if sys.argv[1:] == ["--list"]:
+        for file, name, _ in all_mutants():
+            print(f"{file.name}: {name}")
+        return 0
+    begun = time.monotonic()
+    survivors, counts = without_a_stack()
+    for by, count in counts.items():
+        say(f"{count} changes {f'noticed by {by}' if by else 'passed the checks without a stack'}")
+    say(f"{sum(counts.values())} changes in {time.monotonic() - begun:.0f} s")
+    unlisted = [each for each in survivors if not listed(each[1])]
+    if unlisted and sys.argv[1:] != ["--cheap"]:
+        SURVIVORS.write_text(json.dumps(unlisted))
+        if run_tests([sys.executable, __file__, "--on-stack"]) != 0:
+            raise StackError("The changes could not be tried on a stack, see above")
+        unlisted = json.loads(SURVIVORS.read_text())
+    for file, name in unlisted:
+        print(f"survives: {file}: {name}")
+    say(f"{len(unlisted)} survivors, and {len(survivors) - len(unlisted)} listed or noticed on a stack; {time.monotonic() - begun:.0f} s")
+    return 1 if unlisted else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except StackError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,105 @@
+//! `template.yaml` held against the definition, the code and what AWS says, by what a reader of it thinks in.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this crate is nothing but tests
+
+mod deliveries;
+mod iam;
+mod operation;
+mod permissions;
+mod restaurants;
+mod storage;
+mod timeouts;
+mod versions;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_norway::Value;
+
+fn template() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let text = std::fs::read_to_string(path).expect("the template");
+    serde_norway::from_str(&text).expect("a template that is YAML")
+}
+
+/// Name and properties of every resource of a type.
+fn resources<'a>(template: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
+    let all = template["Resources"].as_mapping().expect("resources");
+    let of_kind: Vec<_> = all
+        .iter()
+        .filter(|(_, resource)| resource["Type"] == kind)
+        .map(|(name, resource)| (name.as_str().expect("a name"), &resource["Properties"]))
+        .collect();
+    assert!(!of_kind.is_empty(), "the template has no {kind}");
+    of_kind
+}
+
+/// The statements of a policy, by the property that holds its document.
+fn statements<'a>(policy: &'a Value, document: &str) -> &'a [Value] {
+    let statements = policy[document]["Statement"].as_sequence();
+    statements.expect("statements")
+}
+
+/// The statements of all policies that a role has.
+fn role_statements<'a>(template: &'a Value, role: &str) -> Vec<&'a Value> {
+    let policies = template["Resources"][role]["Properties"]["Policies"].as_sequence();
+    let policies = policies.expect("policies").iter();
+    policies
+        .flat_map(|policy| statements(policy, "PolicyDocument"))
+        .collect()
+}
+
+/// The logical id of the resource that `!Ref Id`, `!GetAtt Id.Arn`, `!Ref Id.Version` or, for every version, `!Sub ${Id.Arn}:*` names.
+fn logical_id(value: &Value) -> String {
+    let Value::Tagged(tagged) = value else {
+        panic!("{value:?} names no resource of the stack")
+    };
+    let name = tagged.value.as_str().expect("a name");
+    let name = name.trim_start_matches("${").trim_end_matches("}:*");
+    name.trim_end_matches(".Arn")
+        .trim_end_matches(".Version")
+        .to_owned()
+}
+
+fn one_or_many(value: &Value) -> Vec<&Value> {
+    value
+        .as_sequence()
+        .map_or_else(|| vec![value], |many| many.iter().collect())
+}
+
+/// The value behind a tag, such as the list of `!If [condition, then, else]`.
+fn untagged(value: &Value) -> &Value {
+    match value {
+        Value::Tagged(tagged) => &tagged.value,
+        value => value,
+    }
+}
+
+/// Adds what a value refers to, at any depth: parameters and resources, but not what AWS itself provides.
+fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Tagged(tagged) => {
+            let text = tagged.value.as_str();
+            let names: Vec<&str> = match (tagged.tag.to_string().as_str(), text) {
+                ("!Ref" | "!GetAtt", Some(name)) => vec![name],
+                ("!Sub", Some(text)) => text
+                    .split("${")
+                    .skip(1)
+                    .filter_map(|rest| rest.split('}').next())
+                    .collect(),
+                _ => panic!("say here what {value:?} refers to"),
+            };
+            let ids = names.iter().filter_map(|name| name.split('.').next());
+            found.extend(
+                ids.filter(|id| !id.starts_with("AWS::"))
+                    .map(ToOwned::to_owned),
+            );
+        }
+        Value::Mapping(mapping) => mapping
+            .values()
+            .for_each(|value| collect_references(value, found)),
+        Value::Sequence(values) => values
+            .iter()
+            .for_each(|value| collect_references(value, found)),
+        _ => {}
+    }
+}

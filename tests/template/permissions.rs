@@ -1,0 +1,203 @@
+//! What the roles of the workflow may do, and who may take them. What each function's role allows is tried end to end.
+
+use std::collections::BTreeSet;
+
+use serde_norway::Value;
+use support::Definition;
+
+use crate::iam::{ACCOUNT, call};
+use crate::{logical_id, one_or_many, resources, role_statements, statements, template};
+
+#[test]
+fn the_state_machine_may_do_what_its_definition_does_and_nothing_else() {
+    let template = template();
+    let machine = &template["Resources"]["OrderStateMachine"]["Properties"];
+    let substitution = |text: &serde_json::Value| {
+        let name = text
+            .as_str()
+            .expect("a name")
+            .trim_start_matches("${")
+            .trim_end_matches('}')
+            .to_owned();
+        logical_id(&machine["DefinitionSubstitutions"][name.as_str()])
+    };
+    let mut used = BTreeSet::new();
+    for (name, state) in Definition::read().states() {
+        let arguments = &state["Arguments"];
+        match state["Resource"].as_str() {
+            Some("arn:aws:states:::lambda:invoke") => {
+                used.insert((
+                    "lambda:InvokeFunction".to_owned(),
+                    substitution(&arguments["FunctionName"]),
+                ));
+            }
+            Some("arn:aws:states:::events:putEvents") => {
+                for entry in arguments["Entries"].as_array().expect("entries") {
+                    used.insert((
+                        "events:PutEvents".to_owned(),
+                        substitution(&entry["EventBusName"]),
+                    ));
+                }
+            }
+            Some("arn:aws:states:::sns:publish.waitForTaskToken") => {
+                used.insert((
+                    "sns:Publish".to_owned(),
+                    substitution(&arguments["TopicArn"]),
+                ));
+            }
+            None => {}
+            Some(other) => panic!("{name} uses {other}: say here which permission that needs"),
+        }
+    }
+    // Publishing to an encrypted topic takes the key as well.
+    for action in ["kms:GenerateDataKey", "kms:Decrypt"] {
+        used.insert((action.to_owned(), "EncryptionKey".to_owned()));
+    }
+    let mut allowed = BTreeSet::new();
+    for statement in role_statements(&template, &logical_id(&machine["Role"])) {
+        assert_eq!(statement["Effect"], "Allow");
+        for action in one_or_many(&statement["Action"]) {
+            let action = action.as_str().expect("an action").to_owned();
+            for resource in one_or_many(&statement["Resource"]) {
+                // AWS knows no resources of logs and traces.
+                let observing = action.starts_with("logs:") || action.starts_with("xray:");
+                if !(observing && resource == "*") {
+                    allowed.insert((action.clone(), logical_id(resource)));
+                }
+            }
+        }
+    }
+    assert_eq!(
+        allowed, used,
+        "allowed by the template (left), used by the definition (right)"
+    );
+}
+
+#[test]
+fn each_function_may_write_its_own_logs_and_traces() {
+    let template = template();
+    let logs = resources(&template, "AWS::Logs::LogGroup");
+    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+        let role = role_statements(&template, &logical_id(&function["Role"]));
+        for (group, _) in &logs {
+            let own = logical_id(&function["LoggingConfig"]["LogGroup"]) == *group;
+            for action in ["logs:CreateLogStream", "logs:PutLogEvents"] {
+                let allowed = call(action, group).is_allowed_by(&role);
+                assert_eq!(allowed, own, "{action} on {group} by {name}");
+            }
+        }
+        for action in ["xray:PutTraceSegments", "xray:PutTelemetryRecords"] {
+            assert!(call(action, "*").is_allowed_by(&role), "{action} by {name}");
+        }
+    }
+}
+
+/// What an encrypted topic or queue needs of a role that publishes to it, or takes from it for Lambda.
+/// <https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html>
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
+#[test]
+fn a_role_that_uses_an_encrypted_topic_or_queue_may_use_the_key() {
+    let template = template();
+    for (role, _) in resources(&template, "AWS::IAM::Role") {
+        let statements = role_statements(&template, role);
+        let any = |wanted: &str| {
+            let mut all = statements.iter();
+            all.any(|statement| one_or_many(&statement["Action"]).contains(&&Value::from(wanted)))
+        };
+        let allowed = |action, key| call(action, key).is_allowed_by(&statements);
+        let (publishes, receives) = (any("sns:Publish"), any("sqs:ReceiveMessage"));
+        for (action, needed) in [
+            ("kms:Decrypt", publishes || receives),
+            ("kms:GenerateDataKey", publishes || receives),
+            ("kms:ScheduleKeyDeletion", false),
+        ] {
+            assert_eq!(
+                allowed(action, "EncryptionKey"),
+                needed,
+                "{action} by {role}"
+            );
+            assert!(
+                !allowed(action, "AnotherKey"),
+                "{action} by {role} on another key"
+            );
+        }
+    }
+}
+
+#[test]
+fn only_the_service_that_runs_it_may_take_a_role() {
+    let template = template();
+    let machine = &template["Resources"]["OrderStateMachine"]["Properties"];
+    let machine = logical_id(&machine["Role"]);
+    for (name, role) in resources(&template, "AWS::IAM::Role") {
+        let trust: Vec<Value> = statements(role, "AssumeRolePolicyDocument")
+            .iter()
+            .map(|statement| {
+                // The policy is the role's own, and so names no resource.
+                let mut statement = statement.clone();
+                statement["Resource"] = name.into();
+                statement
+            })
+            .collect();
+        let by = |service: &str, account: &str| {
+            call("sts:AssumeRole", name)
+                .by_service(service)
+                .saying("aws:SourceAccount", &[account])
+                .is_allowed_by(&trust)
+        };
+        let is_machine = name == machine;
+        assert_eq!(by("states.amazonaws.com", ACCOUNT), is_machine, "{name}");
+        assert_eq!(by("lambda.amazonaws.com", ACCOUNT), !is_machine, "{name}");
+        assert!(!by("ec2.amazonaws.com", ACCOUNT), "{name}");
+        assert!(
+            !by("states.amazonaws.com", "210987654321"),
+            "{name} for another account's state machine"
+        );
+        let person = call("sts:AssumeRole", name).by("a person");
+        assert!(!person.is_allowed_by(&trust), "{name} by a person");
+        let tagging = call("sts:TagSession", name).by_service("lambda.amazonaws.com");
+        assert!(!tagging.is_allowed_by(&trust), "{name} with tags");
+    }
+}
+
+#[test]
+fn no_role_or_policy_names_every_resource_where_aws_knows_narrower_ones() {
+    let template = template();
+    for (name, role) in resources(&template, "AWS::IAM::Role") {
+        assert!(
+            role.get("ManagedPolicyArns").is_none(),
+            "{name} has a policy that is wider than its work"
+        );
+    }
+    let documents = resources(&template, "AWS::IAM::Role")
+        .into_iter()
+        .flat_map(|(name, role)| {
+            role["Policies"]
+                .as_sequence()
+                .expect("policies")
+                .iter()
+                .map(move |p| (name, p))
+        })
+        .chain(resources(&template, "AWS::IAM::ManagedPolicy"));
+    for (name, policy) in documents {
+        for statement in policy["PolicyDocument"]["Statement"]
+            .as_sequence()
+            .expect("statements")
+        {
+            for action in one_or_many(&statement["Action"]) {
+                let action = action.as_str().expect("an action");
+                assert!(!action.ends_with('*'), "{name} allows {action}");
+                let known = action.starts_with("xray:")
+                    || action.contains("LogDeliver")
+                    || action.contains("ResourcePolic");
+                let every = one_or_many(&statement["Resource"])
+                    .into_iter()
+                    .any(|resource| resource == "*");
+                assert!(
+                    !every || known || action == "logs:DescribeLogGroups",
+                    "{name} allows {action} on everything"
+                );
+            }
+        }
+    }
+}

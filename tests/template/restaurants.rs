@@ -1,0 +1,177 @@
+//! What the policy of a person or system that answers for a restaurant allows. The local AWS cannot tell: it knows neither the
+//! keys of a read nor the tags of who reads.
+
+use std::collections::BTreeSet;
+
+use serde_norway::Value;
+
+use crate::iam::{Call, call};
+use crate::{one_or_many, resources, statements, template};
+
+/// Whether the policy allows a call.
+fn allows(template: &Value, call: &Call) -> bool {
+    let policies = resources(template, "AWS::IAM::ManagedPolicy");
+    let policy = policies
+        .iter()
+        .find(|(name, _)| *name == "RestaurantPolicy");
+    let (_, policy) = policy.expect("the policy");
+    call.is_allowed_by(statements(policy, "PolicyDocument"))
+}
+
+#[test]
+fn a_restaurant_reads_its_own_open_orders_and_no_others() {
+    let template = template();
+    let tables = [
+        "OpenOrdersTable",
+        "OpenOrdersTable/index/open",
+        "OpenOrdersTable/index/closed",
+    ];
+    for table in tables {
+        let query = || call("dynamodb:Query", table);
+        for id in ["rest-7", "Zum Löwen", "a_b.c:d/e=f+g-h@i"] {
+            assert!(
+                allows(&template, &query().tagged(id).of(&[id])),
+                "{id} may not read its own orders from {table}"
+            );
+        }
+        for (who, refused) in [
+            (
+                "another restaurant",
+                query().tagged("rest-8").of(&["rest-7"]),
+            ),
+            (
+                "a tag that differs in case",
+                query().tagged("Rest-7").of(&["rest-7"]),
+            ),
+            (
+                "a tag with a wildcard",
+                query().tagged("rest-*").of(&["rest-7"]),
+            ),
+            ("an empty tag", query().tagged("").of(&["rest-7"])),
+            ("nobody's tag", query().of(&["rest-7"])),
+            ("a tag and no key", query().tagged("rest-7")),
+            ("no tag and no key", query()),
+            (
+                "two keys, one of them another's",
+                query().tagged("rest-7").of(&["rest-7", "rest-8"]),
+            ),
+        ] {
+            assert!(!allows(&template, &refused), "{who} may query {table}");
+        }
+        for action in [
+            "dynamodb:Scan",
+            "dynamodb:PartiQLSelect",
+            "dynamodb:BatchGetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:PartiQLUpdate",
+        ] {
+            for refused in [
+                call(action, table).tagged("rest-7").of(&["rest-7"]),
+                call(action, table).tagged("rest-7"),
+            ] {
+                assert!(!allows(&template, &refused), "{action} on {table}");
+            }
+        }
+    }
+    let get = || call("dynamodb:GetItem", "OpenOrdersTable");
+    assert!(allows(&template, &get().tagged("rest-7").of(&["rest-7"])));
+    assert!(!allows(&template, &get().tagged("rest-8").of(&["rest-7"])));
+    for table in [
+        "OrdersTable",
+        "OrdersTable/index/open",
+        "OtherTable",
+        "OpenOrdersTable2",
+    ] {
+        for action in ["dynamodb:Query", "dynamodb:GetItem"] {
+            let other = call(action, table).tagged("rest-7").of(&["rest-7"]);
+            assert!(!allows(&template, &other), "{action} on {table}");
+        }
+    }
+}
+
+#[test]
+fn a_restaurant_answers_and_sees_where_an_order_stands() {
+    let template = template();
+    let machine = "OrderStateMachine";
+    let key =
+        |action, service: &str| call(action, "EncryptionKey").saying("kms:ViaService", &[service]);
+    let read = |attributes: &[&str]| {
+        call("dynamodb:GetItem", "OrdersTable")
+            .of(&["ord-1001"])
+            .saying("dynamodb:Attributes", attributes)
+    };
+    let selecting = |call: Call, what| call.saying("dynamodb:Select", &[what]);
+    let stack = |name| {
+        let arn = format!("arn:aws:cloudformation:eu-central-1:123456789012:stack/{name}/1");
+        call("cloudformation:DescribeStacks", &arn)
+    };
+    let dynamodb = "dynamodb.eu-central-1.amazonaws.com";
+    let shown = [
+        "order_id",
+        "status",
+        "restaurant_id",
+        "status_reason",
+        "ready_at",
+        "updated_at",
+    ];
+    for allowed in [
+        call("states:SendTaskSuccess", machine),
+        call("states:SendTaskFailure", machine),
+        key("kms:Decrypt", dynamodb),
+        key("kms:DescribeKey", dynamodb),
+        read(&shown),
+        read(&shown[..2]),
+        selecting(read(&shown), "SPECIFIC_ATTRIBUTES"),
+        stack("orders"),
+    ] {
+        assert!(allows(&template, &allowed), "refused: {allowed:?}");
+    }
+    for refused in [
+        call("states:SendTaskSuccess", "Other"),
+        call("states:StartExecution", machine),
+        key("kms:Decrypt", "dynamodb.eu-west-1.amazonaws.com"),
+        key("kms:Decrypt", "sqs.eu-central-1.amazonaws.com"),
+        call("kms:Decrypt", "EncryptionKey"),
+        call("kms:Decrypt", "Other").saying("kms:ViaService", &[dynamodb]),
+        key("kms:Encrypt", dynamodb),
+        read(&["order_id", "customer_id"]),
+        // Gives all attributes.
+        call("dynamodb:GetItem", "OrdersTable").of(&["ord-1001"]),
+        selecting(read(&shown), "ALL_ATTRIBUTES"),
+        stack("orders2"),
+    ] {
+        assert!(!allows(&template, &refused), "allowed: {refused:?}");
+    }
+}
+
+#[test]
+fn a_restaurant_may_do_nothing_else() {
+    let template = template();
+    let policy = &template["Resources"]["RestaurantPolicy"]["Properties"];
+    let mut actions = BTreeSet::new();
+    for statement in policy["PolicyDocument"]["Statement"]
+        .as_sequence()
+        .expect("statements")
+    {
+        actions.extend(
+            one_or_many(&statement["Action"])
+                .into_iter()
+                .filter_map(Value::as_str),
+        );
+    }
+    assert_eq!(
+        actions,
+        BTreeSet::from([
+            "cloudformation:DescribeStacks",
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "states:SendTaskFailure",
+            "states:SendTaskSuccess",
+        ]),
+        "all that a restaurant may do"
+    );
+}

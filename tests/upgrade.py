@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""An upgrade while orders wait for their restaurants: the stack of an earlier commit or tag, then this one over it.
+
+The earlier stack is built from its own source and deployed to a local AWS that enforces IAM. One order for each outcome
+waits there, this stack is deployed, and only then the restaurant answers. Each order must end with its outcome, its event
+and its customer's message, and its restaurant must have been asked once. Orders placed afterwards must do the same.
+
+Run it by `make upgrade-test FROM=<tag or commit>`. The queues that look are this test's own and are subscribed once, so that
+they outlive the deployment as a restaurant's own system does.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+from release import ROOT, StackError, aws, deploy, outputs, say, until  # its path to local/ as well
+from stack import STATE, TEMPORARY, LocalAws, build, environment_for
+
+# What a restaurant says, by what becomes of the order. Nothing waits for TIMED_OUT: that is the workflow's own timeout.
+ANSWERS = {
+    "ACCEPTED": {"isAccepted": True},
+    "REJECTED": {"isAccepted": False, "reason": "Out of dough"},
+    "CANCELLED": {"isCancelled": True, "reason": "The customer called"},
+    "FAILED": None,
+}
+
+
+@contextmanager
+def built(commit):
+    """The build of an earlier commit. What it compiles goes into this working copy's target folder, where the libraries that
+    both need are compiled already."""
+    source = STATE / "upgrade"
+    subprocess.run(["git", "worktree", "remove", "--force", source], cwd=ROOT, capture_output=True, check=False)
+    subprocess.run(["git", "worktree", "add", "--quiet", "--force", "--detach", source, commit], cwd=ROOT, check=True)
+    try:
+        state = source / ".local"
+        state.mkdir()
+        (state / "venv").symlink_to(STATE / "venv")
+        say(f"Building {commit}")
+        done = subprocess.run(
+            [sys.executable, "-c", "import stack; stack.build()"],
+            cwd=source,
+            env=os.environ | {"PYTHONPATH": str(source / "local"), "CARGO_TARGET_DIR": str(ROOT / "target")},
+            check=False,
+        )
+        if done.returncode != 0:
+            raise StackError(f"{commit} could not be built, see above")
+        yield source / ".aws-sam" / "build"
+    finally:
+        subprocess.run(["git", "worktree", "remove", "--force", source], cwd=ROOT, check=False)
+
+
+class Observer:
+    """Hears what the restaurants, the customers and other services hear."""
+
+    def __init__(self, found):
+        self.queues = {name: self.queue(name) for name in ("restaurant", "customer", "events")}
+        for name, topic in (("restaurant", "RestaurantTopicArn"), ("customer", "UserTopicArn")):
+            aws("sns").subscribe(
+                TopicArn=found[topic],
+                Protocol="sqs",
+                Endpoint=self.queues[name]["arn"],
+                Attributes={"RawMessageDelivery": "true"},
+            )
+        bus = found["EventBusName"]
+        pattern = json.dumps({"source": ["order-processing"]})
+        aws("events").put_rule(Name="upgrade", EventBusName=bus, EventPattern=pattern)
+        targets = [{"Id": "upgrade", "Arn": self.queues["events"]["arn"]}]
+        aws("events").put_targets(Rule="upgrade", EventBusName=bus, Targets=targets)
+        # What came so far, by queue.
+        self.heard = {name: [] for name in self.queues}
+
+    @staticmethod
+    def queue(name):
+        url = aws("sqs").create_queue(QueueName=f"upgrade-{name}")["QueueUrl"]
+        arn = aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        senders = {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}
+        allowed = {"Effect": "Allow", "Principal": senders, "Action": "sqs:SendMessage", "Resource": arn}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        aws("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        return {"url": url, "arn": arn}
+
+    def messages(self, name, order_id):
+        """All messages of a queue that are about an order."""
+        url = self.queues[name]["url"]
+        for message in aws("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            aws("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            self.heard[name].append(json.loads(message["Body"]))
+        return [each for each in self.heard[name] if each.get("detail", each)["order_id"] == order_id]
+
+
+class Order:
+    """An order that is to end in a status."""
+
+    def __init__(self, found, observer, order_id, status):
+        self.order_id, self.status, self.observer = order_id, status, observer
+        order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"order_id": order_id}
+        started = aws("stepfunctions").start_execution(
+            stateMachineArn=found["StateMachineArn"], name=order_id, input=json.dumps(order)
+        )
+        self.restaurant_id, self.execution = order["restaurant_id"], started["executionArn"]
+        asked = until(lambda: observer.messages("restaurant", order_id), f"message about {order_id} to its restaurant")
+        self.token = asked[0]["task_token"]
+
+    def row(self, found):
+        """Its row in the table of open orders, or None."""
+        key = {"restaurant_id": {"S": self.restaurant_id}, "order_id": {"S": self.order_id}}
+        return aws("dynamodb").get_item(TableName=found["OpenOrdersTableName"], Key=key).get("Item")
+
+    def answer(self):
+        answer = ANSWERS[self.status]
+        if answer is None:
+            aws("stepfunctions").send_task_failure(taskToken=self.token, error="OvenBroken", cause="No heat")
+        else:
+            aws("stepfunctions").send_task_success(taskToken=self.token, output=json.dumps(answer))
+
+    def check(self, found):
+        """That it ended as its restaurant answered, and that everybody heard of it."""
+
+        def ended():
+            execution = aws("stepfunctions").describe_execution(executionArn=self.execution)
+            return execution if execution["status"] != "RUNNING" else None
+
+        end = until(ended, f"end of {self.order_id}")
+        if end["status"] != "SUCCEEDED":
+            raise StackError(f"{self.order_id} has no outcome: {end.get('error')}, {end.get('cause')}")
+        item = aws("dynamodb").get_item(TableName=found["OrdersTableName"], Key={"order_id": {"S": self.order_id}})["Item"]
+        self.expect("in the table of orders", item["status"]["S"], self.status)
+        self.expect("in the output", json.loads(end["output"])["status"], self.status)
+
+        def event():
+            all_events = self.observer.messages("events", self.order_id)
+            return [each for each in all_events if each["detail-type"] != "ORDER_PLACED"]
+
+        until(event, f"event of the end of {self.order_id}")
+        until(lambda: self.observer.messages("customer", self.order_id), f"message to the customer of {self.order_id}")
+        self.expect("in the event", {each["detail-type"] for each in event()}, {f"ORDER_{self.status}"})
+        told = {each["status"] for each in self.observer.messages("customer", self.order_id)}
+        self.expect("in the customer's message", told, {self.status})
+        asked = len(self.observer.messages("restaurant", self.order_id))
+        self.expect("as the number of times that the restaurant was asked", asked, 1)
+
+    def expect(self, where, seen, expected):
+        if seen != expected:
+            raise StackError(f"{self.order_id} has {seen} {where}, and not {expected}")
+
+
+def upgrade(commit, earlier, port):
+    deploy(port, earlier)
+    found = outputs(port)
+    observer = Observer(found)
+    waiting = [Order(found, observer, f"ord-before-{status.lower()}", status) for status in ANSWERS]
+    inbox = found.get("RestaurantInboxUrl")
+    if not inbox:
+        for order in waiting:
+            until(lambda order=order: order.row(found), f"row of {order.order_id} in the table of open orders")
+
+    build()
+    deploy(port)
+    found = outputs(port)
+    shown = [order.order_id for order in waiting if order.row(found)]
+    if inbox:
+        say(f"{commit} has an inbox, which this stack deletes. Of the orders that wait, the table of open orders has {shown}")
+    elif len(shown) != len(waiting):
+        raise StackError(f"Of the orders that wait, the table of open orders has {shown} only")
+    for order in waiting:
+        order.answer()
+    after = [Order(found, observer, f"ord-after-{status.lower()}", status) for status in ANSWERS]
+    for order in after:
+        until(lambda order=order: order.row(found), f"row of {order.order_id} in the table of open orders")
+        order.answer()
+    for order in waiting + after:
+        order.check(found)
+        until(lambda order=order: "task_token" not in (order.row(found) or {}), f"closed row of {order.order_id}")
+    say(f"{len(waiting)} orders that waited during the upgrade from {commit} and {len(after)} after it ended as answered")
+
+
+def main():
+    if len(sys.argv) != 2:
+        raise StackError("From where? Name a tag or commit: make upgrade-test FROM=v1.0.0")
+    commit = sys.argv[1]
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+    local = LocalAws(f"{TEMPORARY}{os.getpid()}")
+    with built(commit) as earlier:
+        try:
+            local.start(None, {"AUTH": "true"})
+            # For the clients that this command makes.
+            os.environ |= environment_for(local.running_port())
+            upgrade(commit, earlier, local.running_port())
+        finally:
+            local.remove()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StackError as error:
+        sys.exit(f"error: {error}")
