@@ -413,7 +413,7 @@ def mocks():
     return {"StateMachines": {"mocked": {"TestCases": cases}}, "MockedResponses": responses}
 
 
-def run(argv, auth, built):
+def run(argv, auth, built=False):
     """Runs a command with a stack of its own, named by its environment. The local AWS enforces IAM if it is to."""
     # An account of AWS runs so many functions at once and refuses more, which the workflow then tries again. Without a limit
     # that this machine can bear, a thousand orders at once would start a thousand processes.
@@ -422,7 +422,7 @@ def run(argv, auth, built):
         return subprocess.run(argv, cwd=ROOT, env=environment_for(port) | outputs(port), check=False).returncode
 
 
-def run_tests(argv, built):
+def run_tests(argv, built=False):
     """Runs a command that tests a stack of its own. The local AWS then enforces IAM, does not wait before a retry of
     the workflow, throws what the mocks say, and its functions reach it through the port on which the command may put a
     proxy that injects faults."""
