@@ -86,15 +86,23 @@ release: $(TOOLS)
 unit:
 	$(CARGO_TEST)
 
+# On two stacks at the same time, of which neither keeps two cores busy.
 .PHONY: end-to-end
-end-to-end: $(TOOLS)
-	$(BIN)/python local/stack.py test -- $(MAKE) --no-print-directory on-stack
-	$(BIN)/python local/stack.py run --auth -- $(MAKE) --no-print-directory in-operation
+end-to-end: release
+	$(CARGO_TEST) --no-run --test command_line --test end_to_end
+	@$(MAKE) --no-print-directory --jobs=2 tested-stack operated-stack
+
+.PHONY: tested-stack
+tested-stack:
+	$(BIN)/python local/stack.py test --built -- $(MAKE) --no-print-directory on-stack
+
+.PHONY: operated-stack
+operated-stack:
+	$(BIN)/python local/stack.py run --auth --built -- $(MAKE) --no-print-directory in-operation
 
 # Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there.
 .PHONY: on-stack
 on-stack:
-	$(CARGO_TEST) --no-run --test command_line
 	$(CARGO_TEST) --test end_to_end -- --test-threads 16
 	$(CARGO_TEST) --test coverage
 	FAILURES=1 target/debug/verify order-workflow

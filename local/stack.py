@@ -315,15 +315,18 @@ def deploy(port, build=BUILD, *parameters):
     """Deploys what was built, but for what the local AWS lacks."""
     template = read_template(build / "template.yaml")
     take_out_what_is_lacking(template["Resources"])
-    adapted = build / "local.yaml"
+    # Named by the port, since two stacks of their own may be deployed at the same time.
+    adapted, log = build / f"local-{port}.yaml", STATE / f"sam-deploy-{port}.log"
     write_template(adapted, template)
     run_step(
         f"Deploying the stack {STACK_NAME} to the local AWS with SAM",
         ["sam", "deploy", "--config-file", ROOT / "samconfig.toml", "--config-env", "local", "--template-file", adapted]
         + ["--parameter-overrides", f"Architecture={architecture()}", *parameters],
         environment_for(port),
-        STATE / "sam-deploy.log",
+        log,
     )
+    adapted.unlink()
+    log.unlink()
 
 
 def aws_cli(port, *arguments):
@@ -377,9 +380,10 @@ def outputs(port):
 
 
 @contextmanager
-def temporary_stack(extra=None):
+def temporary_stack(extra=None, built=False):
     """A deployed stack on a free port; gives the port, and stops the local AWS in the end whatever happens."""
-    build()
+    if not built:
+        build()
     # Interrupts and terminations must still stop what was started.
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
@@ -409,16 +413,16 @@ def mocks():
     return {"StateMachines": {"mocked": {"TestCases": cases}}, "MockedResponses": responses}
 
 
-def run(argv, auth):
+def run(argv, auth, built=False):
     """Runs a command with a stack of its own, named by its environment. The local AWS enforces IAM if it is to."""
     # An account of AWS runs so many functions at once and refuses more, which the workflow then tries again. Without a limit
     # that this machine can bear, a thousand orders at once would start a thousand processes.
     extra = {"LAMBDA_ACCOUNT_CONCURRENCY": "32"}
-    with temporary_stack(extra | ({"AUTH": "true"} if auth else {})) as port:
+    with temporary_stack(extra | ({"AUTH": "true"} if auth else {}), built) as port:
         return subprocess.run(argv, cwd=ROOT, env=environment_for(port) | outputs(port), check=False).returncode
 
 
-def run_tests(argv):
+def run_tests(argv, built=False):
     """Runs a command that tests a stack of its own. The local AWS then enforces IAM, does not wait before a retry of
     the workflow, throws what the mocks say, and its functions reach it through the port on which the command may put a
     proxy that injects faults."""
@@ -432,7 +436,7 @@ def run_tests(argv):
         "SFN_MOCK_CONFIG": str(mock_file),
         "SFN_WAIT_SCALE": "0",
     }
-    with temporary_stack(extra) as port:
+    with temporary_stack(extra, built) as port:
         environment = environment_for(port) | outputs(port) | {"FAULTS_PORT": str(faults_port)}
         return subprocess.run(argv, cwd=ROOT, env=environment, check=False).returncode
 
@@ -459,6 +463,7 @@ def main():
         command = commands.add_parser(name, help=f"run {what} against a stack of its own, and stop it afterwards")
         if name == "run":
             command.add_argument("--auth", action="store_true", help="enforce IAM")
+        command.add_argument("--built", action="store_true", help="deploy what `stack.py build` built, without looking for changes")
         command.add_argument("argv", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
 
@@ -478,7 +483,8 @@ def main():
         build()
     else:
         argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
-        return run_tests(argv) if arguments.command == "test" else run(argv, arguments.auth)
+        built = arguments.built
+        return run_tests(argv, built) if arguments.command == "test" else run(argv, arguments.auth, built)
     return 0
 
 

@@ -71,7 +71,8 @@ class WaitingOrder:
 def copy_of_the_build():
     """A copy of what was built, to change. It is beside the build: its template names files by paths from there."""
     build = BUILD.parent / "changed"
-    shutil.copytree(BUILD, build, dirs_exist_ok=True)
+    # Without what a deployment at the same time has there for a moment.
+    shutil.copytree(BUILD, build, dirs_exist_ok=True, ignore=shutil.ignore_patterns("local*.yaml"))
     try:
         yield build
     finally:
