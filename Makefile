@@ -90,15 +90,23 @@ release: $(TOOLS)
 unit:
 	$(CARGO_TEST)
 
+# On two stacks at the same time, of which neither keeps two cores busy.
 .PHONY: end-to-end
-end-to-end: $(TOOLS)
-	$(BIN)/python local/stack.py test -- $(MAKE) --no-print-directory on-stack
-	$(BIN)/python local/stack.py run --auth -- $(MAKE) --no-print-directory in-operation
+end-to-end: release
+	$(CARGO_TEST) --no-run --test command_line --test end_to_end
+	@$(MAKE) --no-print-directory --jobs=2 tested-stack operated-stack
+
+.PHONY: tested-stack
+tested-stack:
+	$(BIN)/python local/stack.py test --built -- $(MAKE) --no-print-directory on-stack
+
+.PHONY: operated-stack
+operated-stack:
+	$(BIN)/python local/stack.py run --auth --built -- $(MAKE) --no-print-directory in-operation
 
 # Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there.
 .PHONY: on-stack
 on-stack:
-	$(CARGO_TEST) --no-run --test command_line
 	$(CARGO_TEST) --test end_to_end -- --test-threads 16
 	$(CARGO_TEST) --test coverage
 	FAILURES=1 target/debug/verify order-workflow
@@ -163,6 +171,8 @@ package: $(TOOLS) ## Package functions and template for each of ARCHITECTURES, a
 	@rm -rf .local/release && mkdir -p .local/release
 	@for architecture in $(ARCHITECTURES); do \
 		sam build --parameter-overrides Architecture=$$architecture --build-dir .local/release/build; \
+		cp -r statemachine .local/release/build/; \
+		sed -i 's#: [./]*statemachine/#: statemachine/#' .local/release/build/template.yaml; \
 		tar -C .local/release/build -czf .local/release/order-workflow-$$architecture.tar.gz .; \
 		rm -rf .local/release/build; \
 	done
@@ -179,6 +189,11 @@ deny: ## Check the dependencies' licences and sources, and with ADVISORIES=1 kno
 fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) long; needs a nightly toolchain
 	@test -x .local/bin/cargo-fuzz || cargo install --quiet --locked --root .local cargo-fuzz@0.13.2
 	PATH="$(CURDIR)/.local/bin:$$PATH" cargo +nightly fuzz run parse_order -- -max_total_time=$(FUZZ_SECONDS)
+
+.PHONY: mutants
+mutants: ## Change rules and functions one thing at a time; a test must fail each time (MUTANTS=text: only those)
+	@test -x .local/bin/cargo-mutants || cargo install --quiet --locked --root .local cargo-mutants@27.0.0
+	PATH="$(CURDIR)/.local/bin:$$PATH" cargo mutants --output target $(if $(MUTANTS),--re "$(MUTANTS)")
 
 .PHONY: clean
 clean: ## Remove all that the commands made: tools, builds, local state

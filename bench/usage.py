@@ -2,20 +2,19 @@
 
 import json
 import math
-import os
 import re
 import sys
-import time
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "local"))
-from demo import SCENARIOS, WAIT_SECONDS, Shell, impatient_state_machine, open_order  # noqa: E402
-from stack import FUNCTIONS, StackError, outputs, say  # noqa: E402
+from demo import SCENARIOS  # noqa: E402
+from orders import Orders, example  # noqa: E402
+from stack import FUNCTIONS, StackError, aws, outputs, port_in_use, say  # noqa: E402
 
+# A restaurant that is silent.
+NO_ANSWER = None
 # What CloudWatch adds to each line that is logged.
 LOG_EVENT_OVERHEAD = 26
 # How long a task token is taken to be: that of the local AWS is shorter than AWS's, which may have up to 2,048 bytes.
@@ -38,35 +37,19 @@ class Usage:
     kept_log_bytes: float = 0
 
 
-def order_of(name):
-    order = json.loads((ROOT / "events" / "accepted.json").read_text())
-    return order | {"order_id": "cost-" + re.sub(r"\W+", "-", name)}
-
-
-def execute(shell, name, order, answer):
+def execute(orders, name, answer, impatient_machine, **changes):
     """Places one order, answers it, and gives its history, its item and, where it is answered, its row while it was open."""
-    machine = "$StateMachineArn" if answer or name == "invalid" else "$ImpatientStateMachineArn"
-    execution = shell.aws(
-        *("stepfunctions", "start-execution", "--state-machine-arn", machine),
-        *("--name", order["order_id"], "--input", json.dumps(order)),
-    )["executionArn"]
+    order = example(order_id="cost-" + re.sub(r"\W+", "-", name), **changes)
     row = None
-    if answer:
-        token = open_order(shell, order, "task_token")
-        key = {name: {"S": order[name]} for name in ("restaurant_id", "order_id")}
-        get = ["dynamodb", "get-item", "--table-name", "$OpenOrdersTableName", "--key", json.dumps(key)]
-        row = shell.aws(*get)["Item"] | {"task_token": {"S": "x" * TOKEN_BYTES}}
-        command, *details = answer
-        shell.aws("stepfunctions", command, "--task-token", token, *details)
-    deadline = time.monotonic() + WAIT_SECONDS
-    while shell.aws("stepfunctions", "describe-execution", "--execution-arn", execution)["status"] == "RUNNING":
-        if time.monotonic() > deadline:
-            raise StackError(f"The order {order['order_id']} has not ended within {WAIT_SECONDS} s")
-        time.sleep(0.2)
-    history = shell.aws("stepfunctions", "get-execution-history", "--execution-arn", execution)["events"]
-    key = json.dumps({"order_id": {"S": order["order_id"]}})
-    item = shell.aws("dynamodb", "get-item", "--table-name", "$OrdersTableName", "--key", key).get("Item")
-    return history, item, row
+    execution = orders.place(order, impatient_machine)
+    if answer is not NO_ANSWER:
+        row = orders.row_with("task_token", order)
+        orders.answer(row["task_token"]["S"], answer)
+        row = row | {"task_token": {"S": "x" * TOKEN_BYTES}}
+    orders.end(execution)
+    pages = aws("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=execution)
+    history = [event for page in pages for event in page["events"]]
+    return history, orders.item(order["order_id"]), row
 
 
 def count(definition, history, item, row):
@@ -115,12 +98,13 @@ def bytes_of(item):
     return sum(len(name.encode()) + value(attribute) for name, attribute in item.items())
 
 
-def logged(shell):
+def logged():
     """How many bytes each function logs for a request, and the names of all metrics."""
     size, metrics = {}, set()
     for function in FUNCTIONS:
         group = f"/aws/lambda/order-workflow/{function}"
-        events = shell.aws("logs", "filter-log-events", "--log-group-name", group)["events"]
+        pages = aws("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        events = [event for page in pages for event in page["events"]]
         lines = [e["message"].strip() for e in events if e["message"].startswith("{")]
         requests = sum('"request served"' in line or '"message kept"' in line for line in lines)
         size[function] = sum(len(line.encode()) + LOG_EVENT_OVERHEAD for line in lines) / requests
@@ -131,28 +115,25 @@ def logged(shell):
 
 def measure():
     """What each outcome uses, the sizes of the item and of its row while it is open, and the names of the custom metrics."""
-    port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
     definition = json.loads((ROOT / "statemachine" / "order.asl.json").read_text())
     answers = {s.status.lower().replace("_", " "): s.answer for s in SCENARIOS}
-    answers["failed: malformed"] = ["send-task-success", "--task-output", '{"isAccepted": "yes"}']
+    answers["failed: malformed"] = {"isAccepted": "yes"}
     answers["failed: reported"] = answers.pop("failed")
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-        shell = Shell(port)
-        for name, value in outputs(port).items():
-            shell.set(name, value)
-        impatient_state_machine(shell)
-        usages, size, row_size, row = {}, 0, 0, None
-        for name, answer in answers.items():
-            say(f"One order to the outcome: {name}")
-            history, item, open_row = execute(shell, name, order_of(name), answer)
-            # A silent restaurant's order is open for seconds here, too short to look. Its row is like that of the others.
-            row = open_row or row
-            usages[name] = count(definition, history, item, row)
-            size, row_size = max(size, bytes_of(item)), max(row_size, bytes_of(row))
-        say("One order to the outcome: invalid")
-        history, item, _ = execute(shell, "invalid", order_of("invalid") | {"currency": "EURO"}, None)
-        usages["invalid"] = count(definition, history, item, None)
-        per_request, metrics = logged(shell)
+    orders = Orders(outputs(port_in_use()))
+    impatient_machine = orders.impatient_machine()
+    usages, size, row_size, row = {}, 0, 0, None
+    for name, answer in answers.items():
+        say(f"One order to the outcome: {name}")
+        machine = impatient_machine if answer is NO_ANSWER else None
+        history, item, open_row = execute(orders, name, answer, machine)
+        # A silent restaurant's order is open for seconds here, too short to look. Its row is like that of the others.
+        row = open_row or row
+        usages[name] = count(definition, history, item, row)
+        size, row_size = max(size, bytes_of(item)), max(row_size, bytes_of(row))
+    say("One order to the outcome: invalid")
+    history, item, _ = execute(orders, "invalid", NO_ANSWER, None, currency="EURO")
+    usages["invalid"] = count(definition, history, item, None)
+    per_request, metrics = logged()
     for usage in usages.values():
         usage.log_bytes = sum(per_request[name] for name in usage.functions)
         usage.kept_log_bytes = usage.kept * per_request["open-orders"]

@@ -64,21 +64,8 @@ def problems(definition):
         yield f"substitution {name}: {where}"
 
     notify = definition["States"]["Notify restaurant"]
-    wait, promised = notify["TimeoutSeconds"], notify["Arguments"]["Message"]
-    if f"$fromMillis($millis() + {wait} * 1000)" not in promised:
-        yield f"Notify restaurant: respond_by is not TimeoutSeconds ({wait} s) after the message is sent"
     if list(notify["Arguments"].get("MessageAttributes", {})) != ["restaurant_id"]:
         yield "Notify restaurant: restaurants filter by the message attribute restaurant_id"
-
-    assigned = {"states"}
-    for scope in scopes(definition):
-        assigned |= set(scope.get("Assign", {}))
-    for expression in re.findall(r"\{%(.*?)%\}", text):
-        local = set(re.findall(r"\$(\w+)\s*:=", expression)) | set(
-            re.findall(r"\$(\w+)", " ".join(re.findall(r"function\(([^)]*)\)", expression)))
-        )
-        for name in set(re.findall(r"\$(\w+)\b(?!\s*\()", expression)) - assigned - local:
-            yield f"${name} is used and never assigned, in: {expression.strip()}"
 
     for name, state in definition["States"].items():
         if state["Type"] == "Task":
@@ -88,14 +75,6 @@ def problems(definition):
             for retrier in state.get("Retry", []):
                 if retrier.get("JitterStrategy") != "FULL" or "MaxAttempts" not in retrier:
                     yield f"{name}: a retrier needs JitterStrategy FULL and MaxAttempts"
-
-
-def scopes(definition):
-    """Every place of the definition that may assign variables."""
-    for state in definition["States"].values():
-        yield state
-        yield from state.get("Catch", [])
-        yield from state.get("Choices", [])
 
 
 def main():

@@ -18,9 +18,11 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".local"
@@ -65,7 +67,7 @@ class LocalAws:
             record = json.loads(self.record.read_text())
         except (OSError, ValueError):
             return None
-        return record["port"] if started_at(record["pid"]) == record["started_at"] else None
+        return record["port"] if runs(record["pid"], record["started_at"]) else None
 
     def start(self, port, extra=None):
         """Starts it on a port, or a free one; `extra` are settings of MiniStack."""
@@ -105,21 +107,23 @@ class LocalAws:
         record = {
             "pid": process.pid,
             "port": port,
-            "started_at": started_at(process.pid),
+            "started_at": psutil.Process(process.pid).create_time(),
             "owner": os.getpid(),
-            "owner_started_at": started_at(os.getpid()),
+            "owner_started_at": psutil.Process().create_time(),
         }
         self.record.write_text(json.dumps(record))
-        deadline = time.monotonic() + START_SECONDS
-        while not healthy(port):
+
+        def is_up():
             if process.poll() is not None:
-                raise StackError(f"The local AWS ended at once, with this log:\n{self.log.read_text(errors='replace')}")
-            if time.monotonic() > deadline:
+                raise StackError("The local AWS ended at once")
+            return healthy(port)
+
+        try:
+            until(is_up, "answer of the local AWS", START_SECONDS)
+        except StackError as error:
+            if process.poll() is None:
                 self.stop()
-                raise StackError(
-                    f"The local AWS is not healthy after {START_SECONDS} s. It logged:\n{self.log.read_text(errors='replace')}"
-                )
-            time.sleep(0.1)
+            raise StackError(f"{error}. It logged:\n{self.log.read_text(errors='replace')}") from None
 
     def stop(self):
         if self.port() is None:
@@ -127,14 +131,12 @@ class LocalAws:
             return
         pid = json.loads(self.record.read_text())["pid"]
         say("Stopping the local AWS")
+        members = members_of(pid)
         os.killpg(pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        while group_exists(pid) and time.monotonic() < deadline:
-            reap(pid)
-            time.sleep(0.05)
-        if group_exists(pid):
-            os.killpg(pid, signal.SIGKILL)
-            reap(pid)
+        _, left = psutil.wait_procs(members, timeout=STOP_SECONDS)
+        if left:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
         self.record.unlink(missing_ok=True)
         shutil.rmtree(self.home / "tmp", ignore_errors=True)
 
@@ -152,7 +154,7 @@ class LocalAws:
             record = json.loads(self.record.read_text())
         except (OSError, ValueError):
             return True
-        return started_at(record["owner"]) != record["owner_started_at"]
+        return not runs(record["owner"], record["owner_started_at"])
 
     def running_port(self):
         port = self.port()
@@ -161,33 +163,24 @@ class LocalAws:
         return port
 
 
-def started_at(pid):
-    """When a process began, in clock ticks since boot: tells it from a later one with the same id. None where there
-    is no such process. Without /proc (macOS), what `ps` says of it."""
+def runs(pid, began):
+    """Whether the process runs that had this id when it began, in seconds since 1970. A later one with the same id began
+    later; the clock by which they began may have been set since."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
-        return None if fields[0] == "Z" else fields[19]
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return None
-    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
-
-
-def group_exists(pid):
-    try:
-        os.killpg(pid, 0)
-        return True
-    except (ProcessLookupError, PermissionError):
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - began) < 60
+    except psutil.NoSuchProcess:
         return False
 
 
-def reap(pid):
-    """Lets a child that ended disappear; the process may as well be nobody's child here."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
+def members_of(group):
+    """The processes of a group."""
+    members = []
+    for process in psutil.process_iter():
+        with suppress(OSError):
+            if os.getpgid(process.pid) == group:
+                members.append(process)
+    return members
 
 
 def free_port():
@@ -326,7 +319,7 @@ def take_out_what_is_lacking(resources):
             document["Statement"] = [each for each in document["Statement"] if each.get("Sid") != "OnlyOverTls"]
 
 
-def adapt(folder, nested=False):
+def adapt(folder, name, nested=False):
     """Writes a built template and those nested in it as the local AWS needs them; gives the path of the outer one."""
     template = read_template(folder / "template.yaml")
     take_out_what_is_lacking(template["Resources"])
@@ -335,8 +328,8 @@ def adapt(folder, nested=False):
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Application":
             inner = folder / resource["Properties"]["Location"]
-            resource["Properties"]["Location"] = str(adapt(inner.parent, nested=True).relative_to(folder))
-    adapted = folder / "local.yaml"
+            resource["Properties"]["Location"] = str(adapt(inner.parent, name, nested=True).relative_to(folder))
+    adapted = folder / name
     write_template(adapted, template)
     return adapted
 
@@ -369,14 +362,18 @@ class Policies:
 
 def deploy(port, build=BUILD, *parameters):
     """Deploys what was built, but for what the local AWS lacks."""
-    adapted = adapt(build)
+    # Named by the port, since two stacks of their own may be deployed at the same time.
+    adapted, log = adapt(build, f"local-{port}.yaml"), STATE / f"sam-deploy-{port}.log"
     run_step(
         f"Deploying the stack {STACK_NAME} to the local AWS with SAM",
         ["sam", "deploy", "--config-file", ROOT / "samconfig.toml", "--config-env", "local", "--template-file", adapted]
         + ["--parameter-overrides", f"Architecture={architecture()}", "Web=true", *parameters],
         environment_for(port),
-        STATE / "sam-deploy.log",
+        log,
     )
+    for each in build.rglob(adapted.name):
+        each.unlink()
+    log.unlink()
 
 
 def aws_cli(port, *arguments):
@@ -430,9 +427,10 @@ def outputs(port):
 
 
 @contextmanager
-def temporary_stack(extra=None):
+def temporary_stack(extra=None, built=False):
     """A deployed stack on a free port; gives the port, and stops the local AWS in the end whatever happens."""
-    build()
+    if not built:
+        build()
     # Interrupts and terminations must still stop what was started.
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
@@ -462,16 +460,16 @@ def mocks():
     return {"StateMachines": {"mocked": {"TestCases": cases}}, "MockedResponses": responses}
 
 
-def run(argv, auth):
+def run(argv, auth, built=False):
     """Runs a command with a stack of its own, named by its environment. The local AWS enforces IAM if it is to."""
     # An account of AWS runs so many functions at once and refuses more, which the workflow then tries again. Without a limit
     # that this machine can bear, a thousand orders at once would start a thousand processes.
     extra = {"LAMBDA_ACCOUNT_CONCURRENCY": "32"}
-    with temporary_stack(extra | ({"AUTH": "true"} if auth else {})) as port:
+    with temporary_stack(extra | ({"AUTH": "true"} if auth else {}), built) as port:
         return subprocess.run(argv, cwd=ROOT, env=environment_for(port) | outputs(port), check=False).returncode
 
 
-def run_tests(argv):
+def run_tests(argv, built=False):
     """Runs a command that tests a stack of its own. The local AWS then enforces IAM, does not wait before a retry of
     the workflow, throws what the mocks say, and its functions reach it through the port on which the command may put a
     proxy that injects faults."""
@@ -485,7 +483,7 @@ def run_tests(argv):
         "SFN_MOCK_CONFIG": str(mock_file),
         "SFN_WAIT_SCALE": "0",
     }
-    with temporary_stack(extra) as port:
+    with temporary_stack(extra, built) as port:
         environment = environment_for(port) | outputs(port) | {"FAULTS_PORT": str(faults_port)}
         return subprocess.run(argv, cwd=ROOT, env=environment, check=False).returncode
 
@@ -512,6 +510,7 @@ def main():
         command = commands.add_parser(name, help=f"run {what} against a stack of its own, and stop it afterwards")
         if name == "run":
             command.add_argument("--auth", action="store_true", help="enforce IAM")
+        command.add_argument("--built", action="store_true", help="deploy what `stack.py build` built, without looking for changes")
         command.add_argument("argv", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
 
@@ -531,7 +530,8 @@ def main():
         build()
     else:
         argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
-        return run_tests(argv) if arguments.command == "test" else run(argv, arguments.auth)
+        built = arguments.built
+        return run_tests(argv, built) if arguments.command == "test" else run(argv, arguments.auth, built)
     return 0
 
 

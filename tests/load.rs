@@ -17,7 +17,8 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use order::{Item, Order, Status};
 use serde_json::{Value, json};
-use support::{Listener, Stack, unique};
+use support::cases::seconds_from_now;
+use support::{Listener, RestaurantQueue, Stack, poll, unique};
 
 /// How many orders are placed, read or audited at the same time.
 const AT_ONCE: usize = 32;
@@ -26,13 +27,15 @@ const RESTAURANTS: usize = 8;
 /// How long the last orders may take to be closed in the table of open orders. A message whose function did not finish, on
 /// a busy machine, comes again after a minute.
 const TO_CLOSE: Duration = Duration::from_mins(10);
-/// How many hands take events and messages off their queues.
+/// How many tasks take events and messages off their queues at the same time.
 const LISTENERS: usize = 4;
 
 /// What a restaurant does with an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Behaviour {
     Accept,
+    /// Accepts, and says when the order is ready.
+    AcceptForLater,
     Reject,
     Fail,
     Malformed,
@@ -43,19 +46,20 @@ enum Behaviour {
 }
 
 impl Behaviour {
-    /// Of twelve orders: four accepted, two for which an acceptance and a cancellation race, and one of each of the others.
+    /// Of twelve orders: two accepted, two accepted for later, two for which an acceptance and a cancellation race, and one
+    /// of each of the others.
     fn of(index: usize) -> Self {
         [
             Self::Accept,
             Self::Reject,
-            Self::Accept,
+            Self::AcceptForLater,
             Self::Fail,
             Self::Accept,
             Self::Malformed,
             Self::Cancel,
             Self::AcceptAndReject,
             Self::AcceptAndCancel,
-            Self::Accept,
+            Self::AcceptForLater,
             Self::AcceptAndCancel,
             Self::Silent,
         ][index % 12]
@@ -64,7 +68,7 @@ impl Behaviour {
     /// The final statuses that an order may have after this.
     fn outcomes(self) -> &'static [Status] {
         match self {
-            Self::Accept => &[Status::Accepted],
+            Self::Accept | Self::AcceptForLater => &[Status::Accepted],
             Self::Reject => &[Status::Rejected],
             Self::Fail | Self::Malformed => &[Status::Failed],
             Self::Cancel => &[Status::Cancelled],
@@ -75,20 +79,15 @@ impl Behaviour {
         }
     }
 
-    async fn answer(self, stack: &Stack, token: &str, accept_first: bool) {
-        let success = |output: &'static str| {
-            stack
-                .sfn
-                .send_task_success()
-                .task_token(token)
-                .output(output)
-                .send()
-        };
+    async fn answer(self, stack: &Stack, token: &str, ready_at: &str, accept_first: bool) {
+        let success = |output| stack.answer(token, output);
+        let for_later = json!({ "isAccepted": true, "ready_at": ready_at }).to_string();
         let (accept, reject) = (r#"{"isAccepted": true}"#, r#"{"isAccepted": false}"#);
         let cancel = r#"{"isCancelled": true}"#;
         // An answer may be refused, as the second one is; what counts is what the audit finds.
         match self {
             Self::Accept => drop(success(accept).await),
+            Self::AcceptForLater => drop(success(&for_later).await),
             Self::Reject => drop(success(reject).await),
             Self::Malformed => drop(success(r#"{"isAccepted": "yes"}"#).await),
             Self::Cancel => drop(success(cancel).await),
@@ -111,7 +110,7 @@ impl Behaviour {
     }
 }
 
-/// What was heard of the orders, by order: an event's or a message's text, and how often it came.
+/// What came of each order, by its id: the text of an event or a message, and how often it came.
 type Heard = BTreeMap<String, BTreeMap<String, usize>>;
 
 fn hear(heard: &Mutex<Heard>, order_id: &Value, what: String) {
@@ -126,8 +125,11 @@ fn hear(heard: &Mutex<Heard>, order_id: &Value, what: String) {
 struct Load {
     stack: Stack,
     listener: Listener,
+    restaurants: RestaurantQueue,
     /// How the ids of its orders begin.
     prefix: String,
+    /// When the orders are ready that are accepted for later.
+    ready_at: String,
     count: usize,
     begun: Instant,
     placed: AtomicUsize,
@@ -152,8 +154,10 @@ impl Load {
         let prefix = format!("load-{}-", unique());
         Self {
             listener: Listener::to_orders(&stack, &prefix).await,
+            restaurants: RestaurantQueue::of(&stack, &prefix).await,
             stack,
             prefix,
+            ready_at: seconds_from_now(2 * 60 * 60),
             count,
             begun: Instant::now(),
             placed: AtomicUsize::default(),
@@ -169,10 +173,10 @@ impl Load {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// A restaurant: answers whatever order it gets hold of.
+    /// A restaurant: answers every order whose message it takes off the queue.
     async fn answer(&self) {
         while !self.is_done() {
-            let asked = self.listener.restaurant_messages().await;
+            let asked = self.restaurants.messages().await;
             join_all(asked.iter().map(async |message| {
                 let index = message
                     .order_id
@@ -183,7 +187,12 @@ impl Load {
                 let behaviour = Behaviour::of(index);
                 let accept_first = (index / 12).is_multiple_of(2);
                 behaviour
-                    .answer(&self.stack, &message.task_token, accept_first)
+                    .answer(
+                        &self.stack,
+                        &message.task_token,
+                        &self.ready_at,
+                        accept_first,
+                    )
                     .await;
                 self.answered.fetch_add(1, Ordering::Relaxed);
             }))
@@ -191,7 +200,7 @@ impl Load {
         }
     }
 
-    /// Hears events and messages to customers until the run is done and nothing more comes.
+    /// Takes events and messages to customers off their queues until the run is done and nothing more comes.
     async fn listen(&self) {
         loop {
             // Asked before the queues are: what comes last must still be heard.
@@ -202,11 +211,13 @@ impl Load {
                 break;
             }
             for event in events {
-                let name = event["detail-type"].as_str().unwrap_or_default().to_owned();
-                hear(&self.events, &event["detail"]["order_id"], name);
+                let detail = &event["detail"];
+                let said = format!("{} {}", event["detail-type"], detail["ready_at"]);
+                hear(&self.events, &detail["order_id"], said);
             }
             for message in messages {
-                let told = format!("{} {}", message["status"], message["message"]);
+                let (status, text) = (&message["status"], &message["message"]);
+                let told = format!("{status} {text} {}", message["ready_at"]);
                 hear(&self.messages, &message["order_id"], told);
             }
         }
@@ -234,7 +245,6 @@ impl Load {
         let executions: Vec<_> = stream::iter(0..self.count)
             .map(async |index| {
                 let order = order(&self.prefix, index);
-                let input = serde_json::to_string(&order).expect("an order as JSON");
                 let behaviour = Behaviour::of(index);
                 let silent = behaviour == Behaviour::Silent;
                 let machine = if silent {
@@ -242,7 +252,7 @@ impl Load {
                 } else {
                     Stack::state_machine()
                 };
-                let execution = self.stack.start(&machine, &order.order_id, &input).await;
+                let execution = self.stack.place(&machine, &order).await;
                 self.placed.fetch_add(1, Ordering::Relaxed);
                 (behaviour, order, execution)
             })
@@ -285,6 +295,7 @@ impl Load {
             match order.audit(
                 item,
                 row,
+                &self.ready_at,
                 events.get(&order.order_id),
                 messages.get(&order.order_id),
             ) {
@@ -323,23 +334,28 @@ impl Load {
 impl Ended {
     /// The order's row in the table of open orders, once it is closed: the queue before the table may be long.
     async fn row(&self, stack: &Stack) -> Value {
-        let begun = Instant::now();
-        loop {
+        let look = || async {
             let row = stack.open_row(&self.restaurant_id, &self.order_id).await;
             let row = row.unwrap_or_default();
-            if row["closed_at"].is_string() || begun.elapsed() > TO_CLOSE {
-                return row;
+            if row["closed_at"].is_string() {
+                Ok(row)
+            } else {
+                Err(row)
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+        };
+        // The audit tells of a row that is still open.
+        let row = poll(Duration::from_millis(500), TO_CLOSE, look).await;
+        row.unwrap_or_else(|open| open)
     }
 
     /// One final status that the answer allows: in both tables, the output, one event after the first, and one message.
-    /// No token is left.
+    /// With it, everywhere but in the table of open orders, when the order is ready, and no such time with an order that was
+    /// not accepted for later. No token is left.
     fn audit(
         &self,
         item: &Value,
         row: &Value,
+        ready_at: &str,
         events: Option<&BTreeMap<String, usize>>,
         messages: Option<&BTreeMap<String, usize>>,
     ) -> Result<Status, String> {
@@ -347,6 +363,16 @@ impl Ended {
             .map_err(|_| format!("the table has no order with a status: {item}"))?;
         if !self.behaviour.outcomes().contains(&status) {
             return Err(format!("{status} after {:?}", self.behaviour));
+        }
+        let ready_at = match self.behaviour {
+            Behaviour::AcceptForLater => json!(ready_at),
+            _ => Value::Null,
+        };
+        if item["ready_at"] != ready_at {
+            return Err(format!(
+                "it is ready at {}, not at {ready_at}",
+                item["ready_at"]
+            ));
         }
         let fields = row.as_object().into_iter().flat_map(|row| row.keys());
         let fields: BTreeSet<_> = fields.map(String::as_str).collect();
@@ -372,6 +398,7 @@ impl Ended {
             serde_json::from_str(self.execution.output().unwrap_or_default()).unwrap_or_default();
         if self.execution.status != ExecutionStatus::Succeeded
             || output["status"] != status.as_str()
+            || output["ready_at"] != ready_at
         {
             return Err(format!(
                 "the execution ended {} with {output}",
@@ -382,15 +409,16 @@ impl Ended {
             of.map(|of| of.keys().cloned().collect())
                 .unwrap_or_default()
         };
-        let mut expected = [Status::Placed.event(), status.event()];
+        let mut expected = [
+            format!("{} null", json!(Status::Placed.event())),
+            format!("{} {ready_at}", json!(status.event())),
+        ];
         expected.sort_unstable();
         if heard(events) != expected {
             return Err(format!("the events were {:?}", heard(events)));
         }
-        let told = format!(
-            "\"{status}\" \"{}\"",
-            status.customer_message().unwrap_or_default()
-        );
+        let text = status.customer_message().unwrap_or_default();
+        let told = format!("{} {} {ready_at}", json!(status), json!(text));
         if heard(messages) != [told] {
             return Err(format!("the customer was told {:?}", heard(messages)));
         }

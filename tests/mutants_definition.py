@@ -4,8 +4,8 @@
 Each change is a mistake that somebody could make: a retry name forgotten, a rule the other way round, a permission that is
 missing or too wide. A change that nothing notices is a survivor: it needs a test of behaviour, or a reason in LISTED.
 
-The checks that need no stack come first. What passes them is deployed to a local AWS that enforces IAM, and all end-to-end
-tests run on it. The changed file is put back after each change, whatever happens.
+The checks that need no stack come first, each change in a copy of the files. What passes them is deployed from this working
+copy to a local AWS that enforces IAM, and all end-to-end tests run on it; the file is put back after each change.
 
 Run it by `make mutants-definition`; MUTANTS limits it to the changes whose name contains this text.
 """
@@ -14,23 +14,31 @@ import copy
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
-from definition import DEFINITION, README, problems, with_picture
+import definition
 from stack import ROOT, STATE, VENV_BIN, StackError, build, deploy, port_in_use, run_tests, say
 
-TEMPLATE = ROOT / "template.yaml"
+DEFINITION = "statemachine/order.asl.json"
+TEMPLATE = "template.yaml"
+COPIES = STATE / "mutants"
 SURVIVORS = STATE / "mutants-definition.json"
 
 # What no test can notice, by the beginning of its name, and why.
-LISTED = {}
+LISTED = {
+    "Update order status / Arguments / Payload: `'order_id'": "the state's input has the same order_id, which the function then gets",
+    "OrderStateMachineRole / Policies / 1 /": "AWS delivers logs and traces by these permissions, the local AWS without any",
+}
 
 
 # The definition.
@@ -38,7 +46,7 @@ LISTED = {}
 
 def definition_mutants():
     """Every change of the definition: its name and the changed text."""
-    original = json.loads(DEFINITION.read_text())
+    original = json.loads((ROOT / DEFINITION).read_text())
 
     def changed(path, change):
         mutant = copy.deepcopy(original)
@@ -147,16 +155,16 @@ def expressions(text):
 
 def template_mutants():
     """Every change of the template's permissions: its name and the changed text."""
-    yield from documents(TEMPLATE.read_text())
+    yield from documents((ROOT / TEMPLATE).read_text())
 
 
 def documents(text):
     def changed(path, change):
-        mutant = yaml.compose(text)
+        mutant = yaml.compose(text, yaml.CSafeLoader)
         change(mutant, path)
-        return yaml.serialize(mutant, width=1000)
+        return yaml.serialize(mutant, Dumper=yaml.CSafeDumper, width=1000)
 
-    root = yaml.compose(text)
+    root = yaml.compose(text, yaml.CSafeLoader)
     resources = at(root, ["Resources"])
     for resource, _ in pairs(resources):
         for path in statements(at(resources, [resource]), ["Resources", resource]):
@@ -174,7 +182,9 @@ def documents(text):
                     if several and len(value.value) > 1:
                         yield f"{where} / {field} {shown}: removed", changed(inner, remove_node)
                     wide = "*" if field == "Resource" else f"{shown.split(':')[0]}:*"
-                    if shown != wide:
+                    # A denial of more allows no more, and `*` in the policy of a topic or queue is this topic or queue.
+                    own = field == "Resource" and resource.endswith(("TopicPolicy", "QueuePolicy", "DeadLettersPolicy"))
+                    if shown != wide and not own and at(statement, ["Effect"]).value == "Allow":
                         yield f"{where} / {field} {shown}: {wide}", changed(inner, put_scalar(wide))
             if at(statement, ["Principal"]) is not None and at(statement, ["Principal"]).value != "*":
                 yield f"{where} / Principal: *", changed([*path, "Principal"], put_scalar("*"))
@@ -272,28 +282,41 @@ def executables(*tests):
     return found
 
 
-def cheap_checks():
-    """By the file that is changed, the checks that need no stack, the quick ones first."""
+def take_copy(executables):
+    """Gives a worker a copy of this working copy's files to change, and the checks that need no stack: by the file that is
+    changed, the quick ones first."""
+    copy = COPIES / str(os.getpid())
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, files.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    (copy / ".local").mkdir()
+    for name in ("node_modules", "package.json"):
+        (copy / ".local" / name).symlink_to(STATE / name)
+    definition.ROOT, definition.DEFINITION, definition.README = copy, copy / DEFINITION, copy / "README.md"
+    environment = os.environ | {"CARGO_MANIFEST_DIR": str(copy / "tests")}
 
     def command(*argv):
-        return lambda: subprocess.run(argv, cwd=ROOT, capture_output=True, check=False).returncode == 0
+        return lambda: subprocess.run(argv, cwd=copy, env=environment, capture_output=True, check=False).returncode == 0
 
     def definition_py():
-        definition = json.loads(DEFINITION.read_text())
-        readme = README.read_text()
+        found = json.loads((copy / DEFINITION).read_text())
+        readme = (copy / "README.md").read_text()
         try:
-            return not list(problems(definition)) and with_picture(readme, definition) == readme
+            return not list(definition.problems(found)) and definition.with_picture(readme, found) == readme
         except (KeyError, TypeError):
             return False
 
-    rust = {test: command(executable) for test, executable in executables("definition", "template").items()}
-    return {
+    rust = {test: command(executable) for test, executable in executables.items()}
+    Worker.copy = copy
+    Worker.checks = {
         DEFINITION: {
             "local/definition.py": definition_py,
             "tests/definition.rs": rust["definition"],
+            "tests/expressions.mjs": command(VENV_BIN / "node", "tests/expressions.mjs"),
             "tests/template": rust["template"],
             "the definition's validator": command(STATE / "node_modules" / ".bin" / "asl-validator", "--json-path", DEFINITION),
-            "tests/expressions.mjs": command(VENV_BIN / "node", ROOT / "tests" / "expressions.mjs"),
         },
         TEMPLATE: {
             "tests/template": rust["template"],
@@ -303,8 +326,22 @@ def cheap_checks():
     }
 
 
-def noticed_by(checks):
-    return next((name for name, holds in checks.items() if not holds()), None)
+class Worker:
+    """What a process of the pool works with."""
+
+    copy = None
+    checks = None
+
+
+def judge(mutant):
+    """The first check that notices a change, or None."""
+    file, name, text = mutant
+    changed = Worker.copy / file
+    original = changed.read_text()
+    changed.write_text(text)
+    by = next((check for check, holds in Worker.checks[file].items() if not holds()), None)
+    changed.write_text(original)
+    return file, name, by
 
 
 def listed(name):
@@ -314,33 +351,41 @@ def listed(name):
 def all_mutants():
     wanted = os.environ.get("MUTANTS", "")
     for file, mutants in ((DEFINITION, definition_mutants()), (TEMPLATE, template_mutants())):
-        original = file.read_text()
+        original = (ROOT / file).read_text()
         for name, text in mutants:
             if wanted in name and text != original:
                 yield file, name, text
 
 
 def with_change(file, text, look):
-    original = file.read_text()
+    """Looks while the file of this working copy is changed: what deploys reads it there."""
+    original = (ROOT / file).read_text()
     try:
-        file.write_text(text)
+        (ROOT / file).write_text(text)
         return look()
     finally:
-        file.write_text(original)
+        (ROOT / file).write_text(original)
 
 
 def without_a_stack():
-    checks = cheap_checks()
-    for file, named in checks.items():
-        if failed := noticed_by(named):
-            raise StackError(f"{failed} fails without any change of {file.name}")
-    survivors, counts = [], {}
-    for file, name, text in all_mutants():
-        by = with_change(file, text, lambda: noticed_by(checks[file]))
-        counts[by] = counts.get(by, 0) + 1
-        if by is None:
-            survivors.append([file.name, name])
-            print(f"passes the checks without a stack: {file.name}: {name}", flush=True)
+    shutil.rmtree(COPIES, ignore_errors=True)
+    survivors, counts = [], Counter()
+    try:
+        COPIES.mkdir(parents=True)
+        # Copies, too, so that nothing that is built meanwhile is taken for a failure.
+        built = {test: shutil.copy(path, COPIES / test) for test, path in executables("definition", "template").items()}
+        with ProcessPoolExecutor(initializer=take_copy, initargs=(built,)) as pool:
+            unchanged = [(file, "nothing", (ROOT / file).read_text()) for file in (DEFINITION, TEMPLATE)]
+            for file, _, by in pool.map(judge, unchanged):
+                if by:
+                    raise StackError(f"{by} fails without any change of {file}")
+            for file, name, by in pool.map(judge, all_mutants()):
+                counts[by] += 1
+                if by is None:
+                    survivors.append([file, name])
+                    print(f"passes the checks without a stack: {file}: {name}", flush=True)
+    finally:
+        shutil.rmtree(COPIES, ignore_errors=True)
     return survivors, counts
 
 
@@ -348,12 +393,12 @@ def on_stack():
     """Deploys each change that is left to the running local AWS, and runs the end-to-end tests."""
     left = {tuple(each) for each in json.loads(SURVIVORS.read_text())}
     survivors = []
-    for file, name, text in all_mutants():
-        if (file.name, name) in left:
+    for file, name, text in list(all_mutants()):
+        if (file, name) in left:
             by = with_change(file, text, deployed_and_tested)
-            print(f"{by or 'SURVIVES'}: {file.name}: {name}", flush=True)
+            print(f"{by or 'SURVIVES'}: {file}: {name}", flush=True)
             if by is None:
-                survivors.append([file.name, name])
+                survivors.append([file, name])
     SURVIVORS.write_text(json.dumps(survivors))
     return 0
 
@@ -380,7 +425,7 @@ def main():
         return on_stack()
     if sys.argv[1:] == ["--list"]:
         for file, name, _ in all_mutants():
-            print(f"{file.name}: {name}")
+            print(f"{file}: {name}")
         return 0
     begun = time.monotonic()
     survivors, counts = without_a_stack()

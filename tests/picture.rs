@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use order::Order;
 use serde_json::json;
@@ -12,7 +13,7 @@ use support::{Session, Stack, Terminal};
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let stack = Stack::connect();
-    draw("demo", &recording().await);
+    draw("demo", &recording(&stack).await);
     let mut desk = Terminal::run(&Session::new(), &["desk", "--restaurant", "rest-7"]);
     desk.wait_for("No order waits").await;
     for (number, items, note) in [
@@ -65,7 +66,7 @@ fn draw(name: &str, svg: &str) {
 }
 
 /// An order is placed, listed, accepted and shown, as one types it.
-async fn recording() -> String {
+async fn recording(stack: &Stack) -> String {
     let mut shell = Terminal::shell();
     let mut frames = Vec::new();
     shell.wait_for("$").await;
@@ -85,6 +86,10 @@ async fn recording() -> String {
             .wait_until("a prompt", |screen| screen.trim_end().ends_with('$'))
             .await;
         frames.push((shell.svg(), seconds));
+        // An order is listed a moment after it is placed.
+        while stack.open_row("rest-7", "ord-2001").await.is_none() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
     shell.press("exit\r");
     shell.end().await;

@@ -19,10 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
+from orders import Orders, example
 from stack import (
     BUILD,
     FUNCTIONS,
-    ROOT,
     STACK_NAME,
     StackError,
     aws,
@@ -36,40 +36,19 @@ from stack import (
 )
 
 
-class Stack:
-    def __init__(self, port):
-        self.port = port
-        self.outputs = outputs(port)
-
-    def place(self, order_id):
-        order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"order_id": order_id}
-        machine = self.outputs["StateMachineArn"]
-        started = aws("stepfunctions").start_execution(stateMachineArn=machine, name=order_id, input=json.dumps(order))
-        key = {name: {"S": order[name]} for name in ("restaurant_id", "order_id")}
-
-        def token():
-            found = aws("dynamodb").get_item(TableName=self.outputs["OpenOrdersTableName"], Key=key)
-            return found.get("Item", {}).get("task_token", {}).get("S")
-
-        token = until(token, f"task token of {order_id} in the table of open orders")
-        return Order(order_id, started["executionArn"], token)
-
-
-class Order:
+class WaitingOrder:
     """An order that waits for its restaurant."""
 
-    def __init__(self, order_id, execution, token):
-        self.order_id, self.execution, self.token = order_id, execution, token
+    def __init__(self, orders, order_id):
+        self.orders, self.order_id = orders, order_id
+        order = example(order_id=order_id)
+        self.execution = orders.place(order)
+        self.token = orders.token(order)
 
     def accept(self):
         """Gives the versions of the workflow's functions that served it, by function."""
-        aws("stepfunctions").send_task_success(taskToken=self.token, output=json.dumps({"isAccepted": True}))
-
-        def ended():
-            found = aws("stepfunctions").describe_execution(executionArn=self.execution)
-            return found if found["status"] != "RUNNING" else None
-
-        end = until(ended, f"the end of {self.order_id}")
+        self.orders.answer(self.token, {"isAccepted": True})
+        end = self.orders.end(self.execution)
         if end["status"] != "SUCCEEDED":
             raise StackError(f"A deployment kept {self.order_id} from its outcome: {end.get('error')}, {end.get('cause')}")
         return {name: self.served_by(name) for name in FUNCTIONS if name != "open-orders"}
@@ -92,19 +71,20 @@ class Order:
 def copy_of_the_build():
     """A copy of what was built, to change. It is beside the build: its template names files by paths from there."""
     build = BUILD.parent / "changed"
-    shutil.copytree(BUILD, build, dirs_exist_ok=True)
+    # Without what a deployment at the same time has there for a moment.
+    shutil.copytree(BUILD, build, dirs_exist_ok=True, ignore=shutil.ignore_patterns("local*.yaml"))
     try:
         yield build
     finally:
         shutil.rmtree(build)
 
 
-def deploy_changed(stack, build, change, *parameters):
+def deploy_changed(build, change, *parameters):
     """Changes the resources of the copied template, and deploys it."""
     template = read_template(build / "template.yaml")
     change(template["Resources"])
     write_template(build / "template.yaml", template)
-    deploy(stack.port, build, *parameters)
+    deploy(port_in_use(), build, *parameters)
 
 
 def change_variable_and_timeout(resources):
@@ -131,14 +111,14 @@ def expect(changes, old, new):
 
 def main():
     with copy_of_the_build() as build:
-        stack = Stack(port_in_use())
-        first = stack.place("ord-first")
+        orders = Orders(outputs(port_in_use()))
+        first = WaitingOrder(orders, "ord-first")
         with (build / "NotifyUserFunction" / "bootstrap").open("ab") as bootstrap:
             bootstrap.write(b"\0")
-        deploy_changed(stack, build, change_variable_and_timeout)
-        second = stack.place("ord-second")
-        deploy_changed(stack, build, replace_role, "OrderRetentionDays=30")
-        third = stack.place("ord-third")
+        deploy_changed(build, change_variable_and_timeout)
+        second = WaitingOrder(orders, "ord-second")
+        deploy_changed(build, replace_role, "OrderRetentionDays=30")
+        third = WaitingOrder(orders, "ord-third")
         first, second, third = (order.accept() for order in (first, second, third))
     expect({"save-order": "A changed timeout", "update-status": "A changed variable", "notify-user": "Changed code"}, first, second)
     parameter = "A changed parameter"

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
+from orders import Orders, example
 from stack import ROOT, STACK_NAME, StackError, aws, outputs, port_in_use, say, until
 
 PAGE = ROOT / "docs" / "runbook.md"
@@ -35,12 +36,13 @@ NOTHING = {"", "[]", "{}", "null", "None", "No dead letters.", "No execution wai
 class Runbook:
     def __init__(self, port):
         self.outputs = outputs(port)
+        self.orders = Orders(self.outputs)
         # What the page's commands see, and leave behind for those after them.
         self.environment = os.environ | self.outputs
         self.environment["PATH"] = f"{ROOT / 'target' / 'debug'}{os.pathsep}{self.environment['PATH']}"
         self.events, self.customer = self.subscribe()
-        # Of each order that was placed.
-        self.restaurants = {}
+        # Each order that was placed, by its id.
+        self.placed = {}
 
     # The page.
 
@@ -95,7 +97,7 @@ class Runbook:
                 self.ended("ord-invalid", "FAILED")
             case "When the code or the definition must change":
                 order_id = self.place("ord-aborted")
-                self.asked(order_id)
+                self.token(order_id)
                 aws("stepfunctions").stop_execution(executionArn=self.execution(order_id))
                 self.order(order_id)
             case "The restaurant has answered, and the order is still PLACED":
@@ -104,10 +106,9 @@ class Runbook:
                 self.order(self.rejected("ord-rejected"))
             case "A task token leaked":
                 self.order(self.place("ord-leaked"))
-                self.asked("ord-leaked")
+                self.token("ord-leaked")
             case "Dead letters of open orders":
-                order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"total_amount": 3150}
-                waits = order | {"respond_by": "2100-01-01T00:00:00.000Z", "task_token": "replayed"}
+                waits = example(total_amount=3150) | {"respond_by": "2100-01-01T00:00:00.000Z", "task_token": "replayed"}
                 expired = waits | {"order_id": "ord-expired", "respond_by": "2020-01-01T00:00:00.000Z"}
                 ended = {"order_id": "ord-ended", "restaurant_id": "rest-7", "status": "ACCEPTED"}
                 event = {"detail-type": "ORDER_ACCEPTED", "time": "2100-01-01T00:00:00Z", "detail": ended}
@@ -150,49 +151,32 @@ class Runbook:
         self.environment |= {"ORDER": order_id, "EXECUTION_ARN": self.execution(order_id)}
 
     def place(self, order_id, **changes):
-        order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"order_id": order_id} | changes
-        self.restaurants[order_id] = order["restaurant_id"]
-        machine = self.outputs["StateMachineArn"]
-        aws("stepfunctions").start_execution(stateMachineArn=machine, name=order_id, input=json.dumps(order))
+        self.placed[order_id] = example(order_id=order_id, **changes)
+        self.orders.place(self.placed[order_id])
         return order_id
 
-    def asked(self, order_id):
-        """The token that the restaurant got, from the table of open orders."""
+    def token(self, order_id):
+        return self.orders.token(self.placed[order_id])
 
-        def look():
-            restaurant_id = self.restaurants[order_id]
-            return (self.open_order(order_id, restaurant_id) or {}).get("task_token", {}).get("S")
-
-        return until(look, f"{order_id} among the open orders")
-
-    def open_order(self, order_id, restaurant_id="rest-7"):
-        """The order's row in the table of open orders."""
-        key = {"restaurant_id": {"S": restaurant_id}, "order_id": {"S": order_id}}
-        return aws("dynamodb").get_item(TableName=self.outputs["OpenOrdersTableName"], Key=key).get("Item")
+    def open_order(self, order_id):
+        """The row in the table of open orders of an order that a command of the page put there."""
+        return self.orders.row(example(order_id=order_id))
 
     def logged_error(self):
         group = f"/aws/lambda/{STACK_NAME}/open-orders"
         return aws("logs").filter_log_events(logGroupName=group, filterPattern='{ $.level = "ERROR" }')["events"]
 
-    def answer(self, order_id, answer):
-        token = self.asked(order_id)
-        aws("stepfunctions").send_task_success(taskToken=token, output=json.dumps(answer))
-
     def ended(self, order_id, status):
-        def look():
-            found = aws("stepfunctions").describe_execution(executionArn=self.execution(order_id))
-            return found["status"] if found["status"] != "RUNNING" else None
-
-        if (found := until(look, f"end of {order_id}")) != status:
+        if (found := self.orders.end(self.execution(order_id))["status"]) != status:
             raise StackError(f"The execution of {order_id} ended {found}, not {status}")
 
     def failed(self, order_id):
         """An order that is PLACED, whose restaurant answered, and whose execution failed: it was deleted meanwhile."""
         table, key = self.outputs["OrdersTableName"], {"order_id": {"S": order_id}}
-        token = self.asked(self.place(order_id))
-        item = aws("dynamodb").get_item(TableName=table, Key=key)["Item"]
+        token = self.token(self.place(order_id))
+        item = self.orders.item(order_id)
         aws("dynamodb").delete_item(TableName=table, Key=key)
-        aws("stepfunctions").send_task_success(taskToken=token, output=json.dumps({"isAccepted": True}))
+        self.orders.answer(token, {"isAccepted": True})
         self.ended(order_id, "FAILED")
         aws("dynamodb").put_item(TableName=table, Item=item)
         return order_id
@@ -200,7 +184,7 @@ class Runbook:
     def rejected(self, order_id):
         """An order that has its final status, with a reason; its event and message are the first in the queues."""
         self.place(order_id, restaurant_id="rest-9")
-        self.answer(order_id, {"isAccepted": False, "reason": 'Out of "dough", it\'s gone'})
+        self.orders.answer(self.token(order_id), {"isAccepted": False, "reason": 'Out of "dough", it\'s gone'})
         self.ended(order_id, "SUCCEEDED")
         return order_id
 

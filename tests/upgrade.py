@@ -11,27 +11,44 @@ they outlive the deployment as a restaurant's own system does.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
-from release import ROOT, StackError, aws, deploy, outputs, say, until  # its path to local/ as well
-from stack import STATE, TEMPORARY, LocalAws, build, environment_for
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
+from orders import Orders, example
+from stack import (
+    ROOT,
+    STATE,
+    TEMPORARY,
+    LocalAws,
+    StackError,
+    aws,
+    build,
+    deploy,
+    environment_for,
+    outputs,
+    say,
+    until,
+)
 
-# What a restaurant says, by what becomes of the order. Nothing waits for TIMED_OUT: that is the workflow's own timeout.
+# What a restaurant says, as `Orders.answer` takes it, by what becomes of the order. Nothing waits for TIMED_OUT: that is the workflow's own timeout.
 ANSWERS = {
     "ACCEPTED": {"isAccepted": True},
     "REJECTED": {"isAccepted": False, "reason": "Out of dough"},
     "CANCELLED": {"isCancelled": True, "reason": "The customer called"},
-    "FAILED": None,
+    "FAILED": ("OvenBroken", "No heat"),
 }
 
 
 @contextmanager
 def built(commit):
-    """The build of an earlier commit. What it compiles goes into this working copy's target folder, where the libraries that
-    both need are compiled already."""
+    """The build of an earlier commit, beside this one's. It starts with a copy of what this one compiled, since most libraries are
+    the same. It must not share the folder: Cargo would take the earlier functions for those of this working copy."""
+    build()
     source = STATE / "upgrade"
     subprocess.run(["git", "worktree", "remove", "--force", source], cwd=ROOT, capture_output=True, check=False)
     subprocess.run(["git", "worktree", "add", "--quiet", "--force", "--detach", source, commit], cwd=ROOT, check=True)
@@ -39,11 +56,14 @@ def built(commit):
         state = source / ".local"
         state.mkdir()
         (state / "venv").symlink_to(STATE / "venv")
+        target = ROOT / "target"
+        for release in [*target.glob("release"), *target.glob("*/release")]:
+            shutil.copytree(release, source / release.relative_to(ROOT), symlinks=True)
         say(f"Building {commit}")
         done = subprocess.run(
             [sys.executable, "-c", "import stack; stack.build()"],
             cwd=source,
-            env=os.environ | {"PYTHONPATH": str(source / "local"), "CARGO_TARGET_DIR": str(ROOT / "target")},
+            env=os.environ | {"PYTHONPATH": str(source / "local")},
             check=False,
         )
         if done.returncode != 0:
@@ -97,37 +117,24 @@ class Order:
 
     def __init__(self, found, observer, order_id, status):
         self.order_id, self.status, self.observer = order_id, status, observer
-        order = json.loads((ROOT / "events" / "accepted.json").read_text()) | {"order_id": order_id}
-        started = aws("stepfunctions").start_execution(
-            stateMachineArn=found["StateMachineArn"], name=order_id, input=json.dumps(order)
-        )
-        self.restaurant_id, self.execution = order["restaurant_id"], started["executionArn"]
+        self.order = example(order_id=order_id)
+        self.execution = Orders(found).place(self.order)
         asked = until(lambda: observer.messages("restaurant", order_id), f"message about {order_id} to its restaurant")
         self.token = asked[0]["task_token"]
 
     def row(self, found):
         """Its row in the table of open orders, or None."""
-        key = {"restaurant_id": {"S": self.restaurant_id}, "order_id": {"S": self.order_id}}
-        return aws("dynamodb").get_item(TableName=found["OpenOrdersTableName"], Key=key).get("Item")
+        return Orders(found).row(self.order)
 
-    def answer(self):
-        answer = ANSWERS[self.status]
-        if answer is None:
-            aws("stepfunctions").send_task_failure(taskToken=self.token, error="OvenBroken", cause="No heat")
-        else:
-            aws("stepfunctions").send_task_success(taskToken=self.token, output=json.dumps(answer))
+    def answer(self, found):
+        Orders(found).answer(self.token, ANSWERS[self.status])
 
     def check(self, found):
         """That it ended as its restaurant answered, and that everybody heard of it."""
-
-        def ended():
-            execution = aws("stepfunctions").describe_execution(executionArn=self.execution)
-            return execution if execution["status"] != "RUNNING" else None
-
-        end = until(ended, f"end of {self.order_id}")
+        end = Orders(found).end(self.execution)
         if end["status"] != "SUCCEEDED":
             raise StackError(f"{self.order_id} has no outcome: {end.get('error')}, {end.get('cause')}")
-        item = aws("dynamodb").get_item(TableName=found["OrdersTableName"], Key={"order_id": {"S": self.order_id}})["Item"]
+        item = Orders(found).item(self.order_id)
         self.expect("in the table of orders", item["status"]["S"], self.status)
         self.expect("in the output", json.loads(end["output"])["status"], self.status)
 
@@ -152,13 +159,17 @@ def upgrade(commit, earlier, port):
     deploy(port, earlier)
     found = outputs(port)
     observer = Observer(found)
-    waiting = [Order(found, observer, f"ord-before-{status.lower()}", status) for status in ANSWERS]
+    # An order in flight keeps its definition, and so ends in no status that came later.
+    definition = subprocess.run(
+        ["git", "show", f"{commit}:statemachine/order.asl.json"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    known = [status for status in ANSWERS if status in definition.stdout]
+    waiting = [Order(found, observer, f"ord-before-{status.lower()}", status) for status in known]
     inbox = found.get("RestaurantInboxUrl")
     if not inbox:
         for order in waiting:
             until(lambda order=order: order.row(found), f"row of {order.order_id} in the table of open orders")
 
-    build()
     deploy(port)
     found = outputs(port)
     shown = [order.order_id for order in waiting if order.row(found)]
@@ -167,11 +178,11 @@ def upgrade(commit, earlier, port):
     elif len(shown) != len(waiting):
         raise StackError(f"Of the orders that wait, the table of open orders has {shown} only")
     for order in waiting:
-        order.answer()
+        order.answer(found)
     after = [Order(found, observer, f"ord-after-{status.lower()}", status) for status in ANSWERS]
     for order in after:
         until(lambda order=order: order.row(found), f"row of {order.order_id} in the table of open orders")
-        order.answer()
+        order.answer(found)
     for order in waiting + after:
         order.check(found)
         until(lambda order=order: "task_token" not in (order.row(found) or {}), f"closed row of {order.order_id}")

@@ -37,7 +37,7 @@ async fn every_order_survives_every_fault_on_every_call() {
     }
     let mut matrix: Vec<_> = cells.join_all().await;
     matrix.sort_by_key(|(call, fault, lasts, _)| (*call as u8, *fault as u8, *lasts));
-    // Past the capture of the test runner: the matrix is a result, not a log.
+    // Not by `println!`, which the test runner shows of failed tests only: the matrix is a result.
     let mut out = std::io::stderr().lock();
     let _ = writeln!(
         out,
@@ -161,8 +161,9 @@ async fn resume(stack: &Stack, order: &TestOrder, execution: &str, step: &str) -
         "decision": { "status": "ACCEPTED", "status_reason": null, "ready_at": null },
     });
     let change = |definition: &str| {
-        let in_its_name =
-            definition.replace("$states.context.Execution.Id", &format!("'{execution}'"));
+        let id = "$states.context.Execution.Id";
+        assert!(definition.contains(id), "{id} is not in the definition");
+        let in_its_name = definition.replace(id, &format!("'{execution}'"));
         let mut definition: Value = serde_json::from_str(&in_its_name).expect("a definition");
         if step != "Save order" {
             definition["StartAt"] = json!("Resume");

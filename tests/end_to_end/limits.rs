@@ -1,6 +1,9 @@
 //! The largest orders and answers that the contract and Step Functions allow.
 
-use order::{Item, MALFORMED_ANSWER, MAX_UNIT_AMOUNT, Status};
+use order::{
+    Item, MALFORMED_ANSWER, MAX_ID, MAX_ITEMS, MAX_NAME, MAX_NOTE, MAX_QUANTITY, MAX_UNIT_AMOUNT,
+    Status,
+};
 use serde_json::json;
 use support::cases::padded;
 use support::{Stack, TestOrder, unique};
@@ -14,16 +17,16 @@ const LARGEST_CAUSE: usize = 32_768;
 async fn the_largest_order_reaches_table_events_and_messages_unchanged() {
     let stack = Stack::connect();
     let mut order = TestOrder::new(&stack).await.order;
-    order.order_id = format!("{:-<80}", unique());
+    order.order_id = format!("{:-<MAX_ID$}", unique());
     order.customer_id = format!("{}{}", unique(), "ü".repeat(40));
-    order.restaurant_id = format!("{:@<80}", format!("{} _.:/=+-", unique()));
-    order.note = Some("🍕".repeat(500));
+    order.restaurant_id = format!("{:@<MAX_ID$}", format!("{} _.:/=+-", unique()));
+    order.note = Some("🍕".repeat(MAX_NOTE));
     let item = Item {
-        name: "天".repeat(200),
-        quantity: 999,
+        name: "天".repeat(MAX_NAME),
+        quantity: MAX_QUANTITY,
         unit_amount: MAX_UNIT_AMOUNT,
     };
-    order.items = vec![item; 100];
+    order.items = vec![item; MAX_ITEMS];
     let order = TestOrder::listening(&stack, order).await;
     let execution = order.place().await;
     let message = order.restaurant_message().await;

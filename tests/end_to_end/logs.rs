@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use order::Status;
 use serde_json::Value;
-use support::{Stack, TestOrder, aws, output, unique};
+use support::{Stack, TestOrder, aws, output, poll_until, unique};
 
 /// What a function has logged.
 pub(super) async fn lines(function: &str) -> Vec<String> {
@@ -124,18 +124,14 @@ async fn a_message_that_cannot_be_kept_is_counted() {
         message,
     ])
     .await;
-    let begun = std::time::Instant::now();
-    while !lines("open-orders")
-        .await
-        .join("\n")
-        .contains(r#""OpenOrdersFailed":1"#)
-    {
-        assert!(
-            begun.elapsed().as_secs() < 60,
-            "open-orders counts no OpenOrdersFailed"
-        );
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    }
+    poll_until(|| async {
+        let logged = lines("open-orders").await.join("\n");
+        let counted = logged.contains(r#""OpenOrdersFailed":1"#);
+        counted
+            .then_some(())
+            .ok_or("open-orders counts no OpenOrdersFailed".to_owned())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -18,5 +18,4 @@ mod open_orders;
 mod orderctl;
 mod outcomes;
 mod permissions;
-mod retry;
 mod web;

@@ -4,7 +4,7 @@ use order::{MAX_REASON, Status};
 use serde_json::json;
 
 use support::cases::{self, assert_answer_refused, seconds_from_now};
-use support::{Listener, Stack, TestOrder, seconds};
+use support::{RestaurantQueue, Stack, TestOrder, seconds};
 
 async fn answered(answer: &str, status: Status, reason: Option<&str>) {
     let order = TestOrder::new(&Stack::connect()).await;
@@ -143,17 +143,13 @@ async fn an_order_without_an_answer_expires_and_a_late_answer_changes_nothing() 
     let stack = Stack::connect();
     let order = TestOrder::new(&stack).await;
     // The table of open orders has the token for seconds only, and may miss them on a busy machine.
-    let listener = Listener::to_orders(&stack, &order.order.restaurant_id).await;
+    let queue = RestaurantQueue::of(&stack, &order.order.restaurant_id).await;
     let execution = order.place_on(&stack.impatient_state_machine().await).await;
-    let message = cases::heard(&listener).await;
+    let message = queue.next().await;
     order.assert_ended(&execution, Status::TimedOut, None).await;
 
     let late = stack
-        .sfn
-        .send_task_success()
-        .task_token(&message.task_token)
-        .output(r#"{"isAccepted": true}"#)
-        .send()
+        .answer(&message.task_token, r#"{"isAccepted": true}"#)
         .await
         .expect_err("an answer after the timeout is refused");
     assert_answer_refused(&late);

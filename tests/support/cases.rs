@@ -1,6 +1,6 @@
 //! What may happen to an order and what must come of it: the cases that the end-to-end tests and `make verify` share.
 
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
@@ -8,7 +8,9 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use order::{Decision, RestaurantMessage, Status};
 use serde_json::{Value, json};
 
-use crate::stack::{Listener, PATIENCE, Stack, TestOrder};
+use crate::listener::RestaurantQueue;
+use crate::stack::Stack;
+use crate::test_order::TestOrder;
 
 /// The restaurant answers.
 pub async fn answered(order: TestOrder, answer: &str, status: Status, reason: Option<&str>) {
@@ -42,27 +44,13 @@ pub fn seconds_from_now(seconds: i64) -> String {
 
 /// A restaurant's own system hears the same from the topic as the table of open orders has.
 pub async fn heard_from_the_topic(stack: &Stack, order: TestOrder) {
-    let listener = Listener::to_orders(stack, &order.order.restaurant_id).await;
+    let queue = RestaurantQueue::of(stack, &order.order.restaurant_id).await;
     let execution = order.place().await;
     let message = accepted(&order, &execution).await;
     assert!(
-        heard(&listener).await == message,
+        queue.next().await == message,
         "the restaurant's queue got another message than the table of open orders"
     );
-}
-
-/// What a queue on the topic hears first.
-pub async fn heard(listener: &Listener) -> RestaurantMessage {
-    let begun = Instant::now();
-    loop {
-        if let Some(message) = listener.restaurant_messages().await.pop() {
-            return message;
-        }
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "a queue on the restaurants' topic got nothing within {PATIENCE:?}"
-        );
-    }
 }
 
 /// The restaurant accepts; gives what it was sent.
@@ -99,11 +87,7 @@ pub async fn answered_twice(stack: &Stack, order: TestOrder) {
     let message = order.restaurant_message().await;
     order.accept(&message).await;
     let second = stack
-        .sfn
-        .send_task_success()
-        .task_token(&message.task_token)
-        .output(r#"{"isAccepted": false}"#)
-        .send()
+        .answer(&message.task_token, r#"{"isAccepted": false}"#)
         .await;
     // Whether Step Functions refuses the second answer at once depends on how fast the execution went on.
     if let Err(error) = second {

@@ -2,10 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
 use serde_json::Value;
+
+/// The folder of the repository. Cargo names it while it runs a test, and `make mutants-definition` names a copy.
+#[must_use]
+pub fn root() -> PathBuf {
+    let tests = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let tests = tests.filter(|path| path.ends_with("tests"));
+    tests
+        .unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into())
+        .join("..")
+}
 
 /// One step that the definition allows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +48,7 @@ impl Definition {
     /// Reads the definition from the repository.
     #[must_use]
     pub fn read() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../statemachine/order.asl.json");
+        let path = root().join("statemachine/order.asl.json");
         let text = std::fs::read_to_string(&path).expect("the definition");
         Self(serde_json::from_str(&text).expect("a definition that is JSON"))
     }

@@ -1,17 +1,29 @@
-//! What the end-to-end tests, the coverage of the definition and the load test share.
+//! What the end-to-end tests, the coverage of the definition, the load test and `make verify` share.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this crate is nothing but tests
 #![allow(clippy::missing_panics_doc)] // a test helper fails its test by a panic
 
+mod assertions;
+mod aws_cli;
 pub mod cases;
 mod definition;
+mod executions;
+mod listener;
+mod made;
 mod proxy;
+mod queues;
 mod stack;
+mod tables;
 mod terminal;
+mod test_order;
+mod wait;
 
-pub use definition::{Definition, Transition};
+pub use assertions::seconds;
+pub use aws_cli::{assume, aws};
+pub use definition::{Definition, Transition, root};
+pub use executions::{SHORT_TIMEOUT, replaced};
+pub use listener::{Listener, RestaurantQueue};
 pub use proxy::{Call, Fault, Faults};
-pub use stack::{
-    Deployed, Listener, SHORT_TIMEOUT, Stack, TestOrder, assume, aws, http_client, output, refusal,
-    seconds, unique, use_deployed,
-};
+pub use stack::{Deployed, Stack, http_client, output, refusal, unique, use_deployed};
 pub use terminal::{Session, Terminal, orderctl_binary};
+pub use test_order::TestOrder;
+pub use wait::{PATIENCE, poll, poll_until};

@@ -1,5 +1,5 @@
-//! A proxy between the functions, or `orderctl`, and the local AWS, which does to chosen calls what networks and services
-//! do.
+//! A proxy between the functions, or `orderctl`, and the local AWS, which makes chosen calls fail as networks and services
+//! make them fail.
 //!
 //! A fault belongs to one order, whose id is in the body of every call that the functions make (an answer has the token
 //! instead), so that tests with faults run beside tests without.
@@ -22,6 +22,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
+
+use crate::terminal::Session;
 
 /// The calls that may meet a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,7 +102,7 @@ impl Fault {
     ];
 }
 
-/// What waits for a call.
+/// A fault that waits for its calls.
 struct Armed {
     fault: Fault,
     /// How many calls get through before it.
@@ -146,6 +148,13 @@ impl Faults {
             wait.recv().expect("the proxy listens");
         });
         faults
+    }
+
+    /// The variables by which AWS clients call the local AWS through this proxy.
+    #[must_use]
+    pub fn session() -> Session {
+        let port = std::env::var("FAULTS_PORT").expect("FAULTS_PORT");
+        Session::from([("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))])
     }
 
     /// From now on, this happens to a call for an order (or with a token), `times` times or until [`Faults::clear`].
@@ -208,7 +217,8 @@ impl Faults {
         self.redrives.lock().expect("the redrives").clone()
     }
 
-    /// Answers a redrive as AWS does, where the execution runs from then on, and no more than that.
+    /// Answers a redrive as AWS does: the execution runs from then on, so a second redrive of it is refused. Nothing is
+    /// redriven.
     fn redrive(&self, body: &str) -> Response<Body> {
         let request: serde_json::Value = serde_json::from_str(body).expect("a request");
         let execution = request["executionArn"].as_str().expect("an ARN").to_owned();

@@ -2,17 +2,16 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::future::ready;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-use tokio::time::sleep;
 
-/// How long a test waits for what must be shown.
-const PATIENCE: Duration = Duration::from_mins(2);
+use crate::wait::poll_until;
+
 /// Size of a character of a picture, in its units.
 const WIDTH: u16 = 9;
 const HEIGHT: u16 = 20;
@@ -128,15 +127,16 @@ impl Terminal {
 
     /// Waits until what it shows is right.
     pub async fn wait_until(&self, what: &str, holds: impl Fn(&str) -> bool) {
-        let begun = Instant::now();
-        while !holds(&self.contents()) {
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "never on the screen: {what}. It shows:\n{}",
-                self.contents()
-            );
-            sleep(Duration::from_millis(50)).await;
-        }
+        poll_until(|| async {
+            let screen = self.contents();
+            if holds(&screen) {
+                return Ok(());
+            }
+            Err(format!(
+                "{what} is not on the screen. It shows:\n{screen}\n"
+            ))
+        })
+        .await;
     }
 
     /// Types.
@@ -170,19 +170,14 @@ impl Terminal {
 
     /// Waits until the command has ended and all that it printed is on the screen; gives its exit code.
     pub async fn end(&mut self) -> u32 {
-        let begun = Instant::now();
-        loop {
+        let status = poll_until(|| {
             let ended = self.child.try_wait().expect("a process");
-            if let Some(status) = ended.filter(|_| self.drawing.is_finished()) {
-                return status.exit_code();
-            }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "it does not end. It shows:\n{}",
-                self.contents()
-            );
-            sleep(Duration::from_millis(50)).await;
-        }
+            let ended = ended.filter(|_| self.drawing.is_finished());
+            let missed = || format!("it does not end. It shows:\n{}\n", self.contents());
+            ready(ended.ok_or_else(missed))
+        })
+        .await;
+        status.exit_code()
     }
 }
 
@@ -217,9 +212,9 @@ fn svg(screen: &vt100::Screen) -> String {
             let (x, y) = (HEIGHT + begin * WIDTH, HEIGHT + row * HEIGHT);
             let length = (column - begin) * WIDTH;
             let mut fill = match color {
-                vt100::Color::Idx(1) => "#ef6b73",
-                vt100::Color::Idx(2) => "#8fce7e",
-                vt100::Color::Idx(3) => "#ebcb8b",
+                vt100::Color::Idx(1 | 9) => "#ef6b73",
+                vt100::Color::Idx(2 | 10) => "#8fce7e",
+                vt100::Color::Idx(3 | 11) => "#ebcb8b",
                 _ => "#d8dee9",
             };
             if inverse {

@@ -35,7 +35,7 @@ fn the_queue_of_open_orders_gets_what_opens_and_what_closes_them_and_is_emptied_
     let pattern: serde_json::Value = json!(rule["EventPattern"]);
     assert_eq!(
         pattern,
-        json!({ "source": ["order-processing"], "detail-type": finals }),
+        json!({ "source": [order::EVENT_SOURCE], "detail-type": finals }),
         "which events close an open order"
     );
 

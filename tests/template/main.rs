@@ -12,13 +12,12 @@ mod versions;
 mod web;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_norway::Value;
+use support::root;
 
 fn template() -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
-    let text = std::fs::read_to_string(path).expect("the template");
+    let text = std::fs::read_to_string(root().join("template.yaml")).expect("the template");
     serde_norway::from_str(&text).expect("a template that is YAML")
 }
 

@@ -1,12 +1,11 @@
 //! What tells people how the workflow runs: logs, alarms, the dashboard, and the message about a failed execution.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use order::Status;
 use serde_json::json;
 use serde_norway::Value;
-use support::Definition;
+use support::{Definition, root};
 
 use crate::{logical_id, resources, template, untagged};
 
@@ -122,8 +121,7 @@ fn every_alarm_says_why_reaches_operations_and_is_in_the_runbook() {
             "TopicDeliveriesAlarm",
         ])
     );
-    let runbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/runbook.md");
-    let runbook = std::fs::read_to_string(runbook).expect("the runbook");
+    let runbook = std::fs::read_to_string(root().join("docs/runbook.md")).expect("the runbook");
     for (name, alarm) in alarms {
         assert!(
             alarm["AlarmDescription"]
@@ -247,4 +245,70 @@ fn every_function_table_queue_and_outcome_is_on_the_dashboard_and_every_function
             require(format!("${{AWS::AccountId}}:{call}\"]"));
         }
     }
+}
+
+#[test]
+fn alarms_have_the_thresholds_that_a_person_sets() {
+    let template = template();
+    let property = |alarm: &str, name: &str| &template["Resources"][alarm]["Properties"][name];
+    for (alarm, parameter) in [
+        ("RefusedOrdersAlarm", "RefusedOrdersAlarmThreshold"),
+        ("TasksFailedAlarm", "TasksFailedAlarmThreshold"),
+        ("FunctionConcurrencyAlarm", "ConcurrencyAlarmThreshold"),
+    ] {
+        assert_eq!(
+            logical_id(property(alarm, "Threshold")),
+            parameter,
+            "{alarm}"
+        );
+    }
+    // The functions share what the account has.
+    let together = &property("FunctionConcurrencyAlarm", "Metrics")[0]["Expression"];
+    assert!(
+        together.as_str().is_some_and(|sum| sum.starts_with("SUM(")),
+        "FunctionConcurrencyAlarm sees {together:?}"
+    );
+}
+
+/// What is counted of the orders of the stack, by the name under which a function counts it.
+#[test]
+fn what_functions_count_is_what_alarms_and_dashboard_read() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml"));
+    let text = text.expect("template.yaml");
+    for counted in [
+        "OrdersInvalid",
+        "OrdersDuplicate",
+        "RestaurantFailures",
+        "OpenOrdersFailed",
+    ] {
+        let alarmed = format!("MetricName: {counted}");
+        let shown = format!(r#"["${{AWS::StackName}}", "{counted}""#);
+        assert!(text.contains(&alarmed), "no alarm reads {counted}");
+        assert!(text.contains(&shown), "no {counted} on the dashboard");
+    }
+}
+
+#[test]
+fn actions_of_the_workflows_are_pinned_by_commit() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/workflows");
+    let mut found = 0;
+    for file in std::fs::read_dir(folder).expect("the workflows") {
+        let file = file.expect("a workflow").path();
+        let text = std::fs::read_to_string(&file).expect("a workflow");
+        for used in text.lines().filter_map(|line| line.split_once("uses: ")) {
+            let commit = used
+                .1
+                .split_once('@')
+                .map(|(_, rest)| rest.split(' ').next());
+            let commit = commit.flatten().unwrap_or_default();
+            assert!(
+                commit.len() == 40 && commit.bytes().all(|digit| digit.is_ascii_hexdigit()),
+                "{}: {} is not pinned by a commit",
+                file.display(),
+                used.1
+            );
+            found += 1;
+        }
+    }
+    assert!(found > 0, "no workflow uses an action");
 }

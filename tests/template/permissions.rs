@@ -155,8 +155,12 @@ fn only_the_service_that_runs_it_may_take_a_role() {
         );
         let person = call("sts:AssumeRole", name).by("a person");
         assert!(!person.is_allowed_by(&trust), "{name} by a person");
-        let tagging = call("sts:TagSession", name).by_service("lambda.amazonaws.com");
-        assert!(!tagging.is_allowed_by(&trust), "{name} with tags");
+        for service in ["lambda.amazonaws.com", "states.amazonaws.com"] {
+            let tagging = call("sts:TagSession", name)
+                .by_service(service)
+                .saying("aws:SourceAccount", &[ACCOUNT]);
+            assert!(!tagging.is_allowed_by(&trust), "{name} with tags");
+        }
     }
 }
 

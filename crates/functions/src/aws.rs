@@ -30,15 +30,15 @@ use crate::Error;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one attempt of a call may take, its connection included.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2_500);
-/// How often a call is tried in all.
+/// How many attempts a call has, the first included.
 pub const MAX_ATTEMPTS: u32 = 3;
-/// The longest pause before the second attempt; it doubles before each later one.
+/// The longest pause before the second attempt. It doubles before each later attempt.
 pub const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
-/// How long a call may take with all its attempts and the pauses between them. Below the functions'
-/// `Timeout` in `template.yaml`, so that a function answers with an error name before Lambda ends it.
+/// How long a call may take with all its attempts and the pauses between them. It is less than the functions' `Timeout`
+/// in `template.yaml`, so that a function answers with an error name before Lambda ends it.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Errors that pass by themselves though they come as HTTP 400, beside those that the SDK lists.
+/// Errors that come as HTTP 400 and yet are worth a retry, beside those that the SDK lists.
 /// SNS: <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html#API_Publish_Errors>,
 /// `DynamoDB`: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
 const PASSING_ERRORS: &[&str] = &[
@@ -54,8 +54,8 @@ const PASSING_ERRORS: &[&str] = &[
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 
 /// The configuration of a client of one service, from the variables that Lambda sets: region, credentials, and
-/// `AWS_ENDPOINT_URL` where AWS is not the real one. The connection to the service is open by then, so that no order
-/// waits for it; where it could not be opened, the first request tries again.
+/// `AWS_ENDPOINT_URL` for the local AWS. The connection to the service is opened before, so that no order waits for it. If
+/// that fails, the first request tries again.
 ///
 /// Lambda gives a function its credentials in its environment and nowhere else, so the provider chain of
 /// `aws-config` is left out, and with it a third of the binary.
@@ -64,7 +64,7 @@ pub async fn connect(service: &str) -> Result<SdkConfig, Error> {
     connect_from(service, |name| std::env::var(name).ok()).await
 }
 
-/// [`connect`] with its environment given.
+/// [`connect`] with the environment as a parameter, for tests.
 pub async fn connect_from(
     service: &str,
     variable: impl Fn(&str) -> Option<String>,
@@ -85,14 +85,14 @@ pub async fn connect_from(
             error,
             "no connection to AWS yet; the first request tries again, with the system's certificate authorities"
         );
-        // Perhaps others sign for AWS here: the proxy of a company, another partition. Then whoever the system trusts.
+        // Another authority may sign here: that of a company's proxy, or of another partition of AWS. The system may trust it.
         connector = self::connector(TrustStore::default());
     }
     config_from(variable, http_client_of(connector))
 }
 
-/// Makes a request that needs no credentials and does nothing. Any answer will do; then the connection waits for the next
-/// request.
+/// Opens the connection by a request that needs no credentials and changes nothing. Any answer will do: the connection then
+/// stays open for the next request.
 async fn greet(connector: &SharedHttpConnector, endpoint: &str) -> Result<(), String> {
     let request = HttpRequest::get(endpoint).map_err(|error| causes(&error))?;
     let answer = connector.call(request).await;
@@ -114,7 +114,7 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     said.join(": ")
 }
 
-/// The configuration of every AWS client, with its environment and HTTP client given.
+/// The configuration of every AWS client, for this environment and HTTP client.
 pub fn config_from(
     variable: impl Fn(&str) -> Option<String>,
     http_client: SharedHttpClient,
@@ -154,7 +154,7 @@ pub fn config_from(
     })
 }
 
-/// An HTTP client that trusts whom the system trusts.
+/// An HTTP client that trusts the system's certificate authorities.
 #[must_use]
 pub fn http_client() -> SharedHttpClient {
     http_client_of(connector(TrustStore::default()))
@@ -185,8 +185,8 @@ fn connector(trust: TrustStore) -> SharedHttpConnector {
     SharedHttpConnector::new(builder.build())
 }
 
-/// What a failed call means: the named service is `unavailable` for now, and a retry may help, or the
-/// deployment is wrong, and it cannot.
+/// What a failed call means to the workflow: `unavailable` if a retry may help, `Misconfigured` if a person must change the
+/// deployment.
 pub fn failure<E>(
     call: &str,
     error: &SdkError<E, HttpResponse>,
@@ -209,7 +209,7 @@ where
             let code = service.err().code().unwrap_or("unknown error");
             let status = service.raw().status().as_u16();
             let detail = service.err().message().unwrap_or("no detail given");
-            // An answer that is neither an error nor readable counts as an outage, too.
+            // Every other status counts as an outage, also a success whose body cannot be read.
             let refused = (400..500).contains(&status)
                 && status != 429
                 && !THROTTLING_ERRORS.contains(&code)

@@ -16,7 +16,7 @@ pub enum Error {
     /// There is no such order. Never retried.
     #[error("{0}")]
     OrderNotFound(String),
-    /// The order has another final status already, or belongs to another execution. Never retried.
+    /// The order already has another final status, or belongs to another execution. Never retried.
     #[error("{0}")]
     StatusConflict(String),
     /// `DynamoDB` is throttling, slow, failing or out of reach. Retried.
@@ -32,7 +32,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Something else than this workflow wrote an order's item.
+    /// For an item in the table that is not an order as this workflow writes it.
     #[must_use]
     pub fn unreadable_item(order_id: &str) -> Self {
         Self::Misconfigured(format!("order {order_id} in the table cannot be read"))

@@ -17,7 +17,7 @@ use crate::Error;
 
 /// What the state machine sends to a function.
 pub trait Request: DeserializeOwned {
-    /// The order it is about, where the request names one.
+    /// The order it is about, if the request names one.
     fn order_id(&self) -> Option<String>;
     /// The execution that sent it.
     fn execution_arn(&self) -> &str;
@@ -32,7 +32,7 @@ pub async fn run<R: Request, A: Serialize>(
     let handle = &handle;
     lambda_runtime::run(service_fn(
         async move |event: LambdaEvent<Box<RawValue>>| {
-            // Read here and not by the runtime, whose error for a wrong request has a Rust type's name.
+            // Read here, because the runtime would name its error after a Rust type, which the state machine does not know.
             let request: Result<R, _> = serde_json::from_str(event.payload.get());
             let (order_id, execution, result) = match request {
                 Ok(request) => {
@@ -51,7 +51,7 @@ pub async fn run<R: Request, A: Serialize>(
             let context = &event.context;
             let (outcome, error) = match &result {
                 Ok(_) => ("succeeded", None),
-                // What the input calls its fields may be anything; the execution's cause lists the problems.
+                // The problems repeat names of unknown fields, which may hold anything: the log has only their number.
                 Err(error @ Error::InvalidOrder(invalid)) => {
                     let count = invalid.problems.len();
                     (
@@ -87,7 +87,7 @@ pub async fn run<R: Request, A: Serialize>(
     .await
 }
 
-/// Writes one line in CloudWatch's embedded metric format, where the handler counted anything.
+/// Writes one line in CloudWatch's embedded metric format, if the handler counted anything.
 pub fn flush(metrics: &Collector) {
     if let Err(error) = metrics.flush(std::io::stdout()) {
         tracing::warn!(%error, "metrics are lost");
@@ -110,7 +110,7 @@ pub fn retention() -> Result<Retention, Error> {
     })
 }
 
-/// Prepares logs and metrics; gives what collects the metrics of a request, for [`run`].
+/// Prepares logs and metrics. Returns the collector of metrics, which [`run`] writes out after each request.
 pub fn init() -> Result<&'static Collector, Error> {
     init_logs();
     metrics_cloudwatch_embedded::Builder::new()
@@ -119,8 +119,8 @@ pub fn init() -> Result<&'static Collector, Error> {
         .map_err(|error| Error::Misconfigured(format!("metrics cannot be collected: {error}")))
 }
 
-/// Writes logs as lines of JSON, as Lambda's own JSON log format does. What libraries log stays at warnings: below that
-/// it may hold payloads.
+/// Writes logs as lines of JSON, as Lambda's own JSON log format does. Libraries log warnings only: what they
+/// log below that may hold payloads.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>
 pub fn init_logs() {
     tracing_subscriber::registry()
@@ -131,7 +131,7 @@ pub fn init_logs() {
                 .with_target("open_orders", LevelFilter::INFO)
                 // And `web_links`.
                 .with_target("web", LevelFilter::INFO)
-                // Repeats every error that `run` logs.
+                // It repeats every error that `run` logs.
                 .with_target("lambda_runtime::layers::panic", LevelFilter::OFF),
         )
         .with(

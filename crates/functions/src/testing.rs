@@ -94,7 +94,7 @@ fn config(client: impl HttpClient + 'static, endpoint: Option<&str>) -> SdkConfi
     config_from(variable, SharedHttpClient::new(client)).expect("every variable is given")
 }
 
-/// AWS in every state that passes by itself, with what it is called. `error` writes an error of the service's protocol
+/// AWS in each state in which a retry may help, with the name of the state. `error` writes an error of the service's protocol
 /// from its code.
 #[must_use]
 pub fn outages(error: fn(&str) -> String) -> Vec<(&'static str, SdkConfig)> {
@@ -120,7 +120,7 @@ pub fn outages(error: fn(&str) -> String) -> Vec<(&'static str, SdkConfig)> {
     ]
 }
 
-/// AWS refusing for reasons that only a person can mend.
+/// AWS when it refuses for a reason that only a person can mend.
 #[must_use]
 pub fn refusals(error: fn(&str) -> String) -> Vec<(&'static str, SdkConfig)> {
     [

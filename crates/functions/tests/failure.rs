@@ -1,4 +1,4 @@
-//! What a failed call of AWS means to the workflow, where no service answered.
+//! What a failed call of AWS means to the workflow.
 #![allow(clippy::expect_used)] // also in the helpers of a test
 
 use std::io;
@@ -39,4 +39,36 @@ fn an_aws_that_cannot_be_reached_is_worth_a_retry_and_every_cause_is_told() {
 fn a_request_that_cannot_be_made_needs_a_person() {
     let meaning = meaning(&SdkError::construction_failure("no table name"));
     assert_eq!(meaning.name(), "Misconfigured", "{meaning}");
+}
+
+#[test]
+fn an_error_of_the_service_is_worth_a_retry_unless_it_refuses_the_request() {
+    for (status, code, name) in [
+        (400, "AccessDeniedException", "Misconfigured"),
+        (404, "NotFound", "Misconfigured"),
+        (499, "Unheard", "Misconfigured"),
+        // One of the errors that the SDK calls throttling, one that it calls transient, and one that only AWS's pages list.
+        (400, "ThrottlingException", "StoreUnavailable"),
+        (400, "RequestTimeout", "StoreUnavailable"),
+        (400, "KMSThrottlingException", "StoreUnavailable"),
+        (429, "Unheard", "StoreUnavailable"),
+        (500, "Unheard", "StoreUnavailable"),
+        (200, "Unheard", "StoreUnavailable"),
+    ] {
+        let error = ErrorMetadata::builder().code(code).message("why").build();
+        let answer = status.try_into().expect("a status of HTTP");
+        let answer = HttpResponse::new(answer, SdkBody::empty());
+        let meaning = meaning(&SdkError::service_error(error, answer));
+        assert_eq!(meaning.name(), name, "{status} {code}");
+        assert_eq!(
+            meaning.to_string(),
+            format!("storing the order failed with {code} (HTTP {status}): why")
+        );
+    }
+}
+
+#[test]
+fn a_call_that_times_out_is_worth_a_retry() {
+    let meaning = meaning(&SdkError::timeout_error("8 s"));
+    assert_eq!(meaning.name(), "StoreUnavailable", "{meaning}");
 }

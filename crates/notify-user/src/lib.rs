@@ -40,8 +40,9 @@ pub struct Notified {
     pub message_id: String,
 }
 
-/// Publishes the customer's message: JSON for machines, one sentence for e-mail and SMS. A repeat publishes
-/// it again, since SNS cannot tell; subscribers drop repeats by `order_id` and `status`.
+/// Publishes the customer's message: JSON for machines, one sentence for e-mail and SMS. A repeat
+/// publishes it again, since SNS does not remember what it published. Subscribers know a repeat by its `order_id` and
+/// `status`.
 ///
 /// # Errors
 /// `NotificationUnavailable`, `Misconfigured`

@@ -2,10 +2,12 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // also in the helpers of a test
 
 use aws_sdk_sns::Client;
+use functions::Request;
 use functions::testing::{FakeAws, outages, refusals};
 use notify_user::{NotifyUser, notify_user};
 use order::{Decision, Status};
 
+const EXECUTION: &str = "arn:aws:states:eu-central-1:123456789012:execution:orders:ord-1001";
 const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:users";
 const PUBLISHED: &str =
     "<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>";
@@ -20,7 +22,7 @@ fn request(status: Status) -> NotifyUser {
             status_reason: None,
             ready_at: None,
         },
-        execution_arn: "arn:aws:states:eu-central-1:123456789012:execution:orders:ord-1001".into(),
+        execution_arn: EXECUTION.into(),
     }
 }
 
@@ -32,21 +34,9 @@ fn error(code: &str) -> String {
 
 /// A field of a form, decoded.
 fn field(form: &str, name: &str) -> String {
-    let value = form
-        .split('&')
-        .find_map(|pair| pair.strip_prefix(&format!("{name}=")));
-    let value = value.unwrap_or_else(|| panic!("{name} is not in {form}"));
-    let mut bytes = Vec::new();
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(if byte == b'%' {
-            let hex: String = rest.by_ref().take(2).map(char::from).collect();
-            u8::from_str_radix(&hex, 16).expect("a percent code")
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(bytes).expect("UTF-8")
+    form_urlencoded::parse(form.as_bytes())
+        .find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+        .unwrap_or_else(|| panic!("{name} is not in {form}"))
 }
 
 #[tokio::test]
@@ -175,4 +165,11 @@ async fn an_aws_that_refuses_needs_a_person() {
         let failed = failed.expect_err(refusal);
         assert_eq!(failed.name(), "Misconfigured", "{refusal}: {failed}");
     }
+}
+
+#[test]
+fn the_log_names_order_and_execution() {
+    let request = request(Status::Accepted);
+    assert_eq!(request.order_id().as_deref(), Some("ord-1001"));
+    assert_eq!(request.execution_arn(), EXECUTION);
 }

@@ -1,7 +1,7 @@
 //! `open-orders`: keeps the table of open orders, from the restaurants' messages and the final events.
 //!
-//! Both come by one queue, which delivers in any order and more than once. The table is right all the same: each
-//! message says what it knows, and whether it may replace a row follows from the two of them.
+//! Both come from one queue, which may deliver them in any order and more than once. The table is right nevertheless: an
+//! outcome replaces any row, and an offer is written on a condition that compares it with the row that is there.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -27,17 +27,17 @@ pub struct Batch {
     pub messages: Vec<Message>,
 }
 
-/// One message of the queue. Its body may hold a task token, so it cannot be printed.
+/// One message of the queue. Its body may hold a task token, so it has no `Debug`: no log can print it.
 #[derive(Deserialize)]
 pub struct Message {
-    /// By which a failure of this message alone is reported.
+    /// Names this message among the [`Failures`].
     #[serde(rename = "messageId")]
     pub id: String,
     /// What the restaurant is sent, or an event, as JSON.
     pub body: String,
 }
 
-/// The messages that are to come again. All others are done.
+/// The messages that the queue must deliver again. Lambda deletes the others from it.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Failures {
@@ -51,7 +51,7 @@ struct Failed {
     id: String,
 }
 
-/// A final event as `EventBridge` delivers it, as far as the table has use for it.
+/// The fields that the table needs of a final event, as `EventBridge` delivers it.
 #[derive(Deserialize)]
 struct FinalEvent {
     /// When it was published (RFC 3339, UTC).
@@ -66,13 +66,13 @@ struct Ended {
     status: Status,
 }
 
-/// What a message asks of the table.
+/// What a message changes in the table.
 pub enum Change {
     /// The order waits for its restaurant: write this row if there is none, an expired one, or one of an earlier offer.
     Open(OpenOrder),
     /// The order has ended: write this row, whatever is there.
     Close(ClosedOrder),
-    /// The restaurant can no longer answer: there is nothing to show.
+    /// The order's deadline has passed: the restaurant can no longer answer, so there is nothing to list.
     Nothing {
         /// Which order.
         order_id: String,
@@ -80,7 +80,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// What a message asks for at a time, or nothing where it is neither an offer nor a final event.
+    /// What a message changes if it is handled now. None if it is neither an offer nor a final event.
     #[must_use]
     pub fn of(body: &str, now: SystemTime) -> Option<Self> {
         if let Ok(FinalEvent { time, detail }) = serde_json::from_str(body) {
@@ -154,7 +154,7 @@ pub async fn keep(dynamodb: &Client, table: &str, now: SystemTime, batch: Batch)
     }
 }
 
-/// Gives what was done, in a word for the log.
+/// Makes the change. Returns the outcome for the log.
 async fn write(
     dynamodb: &Client,
     table: &str,

@@ -25,7 +25,7 @@ fn offer(respond_by: &str) -> Value {
 
 fn event(status: &str) -> Value {
     json!({
-        "version": "0", "id": "1", "source": "order-processing", "detail-type": format!("ORDER_{status}"),
+        "version": "0", "id": "1", "source": order::EVENT_SOURCE, "detail-type": format!("ORDER_{status}"),
         "account": "123456789012", "region": "eu-central-1", "time": "2026-01-31T12:05:00Z", "resources": ["an ARN"],
         "detail": {
             "order_id": "ord-1001", "status": status, "customer_id": "cust-42", "restaurant_id": "rest-7",

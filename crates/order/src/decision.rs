@@ -1,4 +1,4 @@
-//! What is decided of an order: its status, why it has it, and when the order is ready.
+//! What is decided about an order: its final status, the reason, and when the order is ready.
 
 use std::borrow::Cow;
 
@@ -15,22 +15,22 @@ pub const MAX_REASON: usize = 500;
 /// The longest `ready_at` that the workflow keeps: a time to the nanosecond, with an offset.
 const MAX_READY_AT: usize = "2026-01-31T12:00:00.123456789+00:00".len();
 
-/// Why an order is `FAILED` where the answer is neither an acceptance nor a rejection nor a cancellation.
+/// The reason of `FAILED` after an answer that neither accepts nor rejects nor cancels the order.
 pub const MALFORMED_ANSWER: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true}, {"isAccepted": false} or {"isCancelled": true}"#;
 
-/// Why an order is `FAILED` where the restaurant reported a failure and said nothing about it.
+/// The reason of `FAILED` after a failure that the restaurant reports without an error or a cause.
 const NO_REASON: &str = "The restaurant gave no reason";
 
-/// The final status of an order, and what there is to say of it. `update-status` records it; event, customer's message
-/// and the execution's output are made from it.
+/// The final status of an order, with its reason. `update-status` stores it; the event, the customer's message and the
+/// execution's output are made from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// The final status.
     pub status: Status,
-    /// Why, where there is more to say than the status; `null` in JSON where there is not.
+    /// Why, if more is known than the status; otherwise `null` in JSON.
     pub status_reason: Option<String>,
-    /// When an accepted order is ready (RFC 3339, written as in the answer), where the restaurant says it; otherwise
-    /// `null` in JSON.
+    /// When an accepted order is ready (RFC 3339, written as in the answer), if the restaurant said so; otherwise `null`
+    /// in JSON.
     pub ready_at: Option<String>,
 }
 
@@ -63,8 +63,8 @@ impl Decision {
         }
     }
 
-    /// The reason that the customer may read: that of a rejection or a cancellation. What went wrong technically is not
-    /// for customers.
+    /// The reason, if the customer may read it: that of a rejection or a cancellation. A technical failure is not for
+    /// customers.
     #[must_use]
     pub fn reason_for_customer(&self) -> Option<&str> {
         self.status_reason
@@ -83,7 +83,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Its error and cause, whole.
+    /// Its error and cause, uncut.
     fn said(&self) -> String {
         let said: Vec<_> = [&self.error, &self.cause]
             .into_iter()
@@ -98,7 +98,7 @@ impl Failure {
     }
 }
 
-/// What an answer says beside its yes or no. A part that cannot be read is left out, and the answer stays what it is.
+/// What an answer says beside its decision. A field that cannot be read is ignored, and the decision counts.
 #[derive(Deserialize)]
 struct Answer {
     reason: Option<Box<RawValue>>,
@@ -106,13 +106,13 @@ struct Answer {
 }
 
 impl Answer {
-    /// The reason: one line, at most [`MAX_REASON`] characters. None where there is no text that could be one.
+    /// The reason: one line, at most [`MAX_REASON`] characters. None if it is missing, blank, or not text.
     fn reason(&self) -> Option<String> {
         let line = one_line(&text(self.reason.as_ref()?)?);
         Some(line).filter(|line| !line.is_empty())
     }
 
-    /// When the order is ready, as it was written. None where that is not a time from the answer on to a day later.
+    /// When the order is ready, as the answer writes it. None unless that is a time between the answer and a day later.
     fn ready_at(&self, answered_at: &str) -> Option<String> {
         let given = text(self.ready_at.as_ref()?)?;
         let until_ready = rfc_3339(&given)? - rfc_3339(answered_at)?;
@@ -131,10 +131,10 @@ fn rfc_3339(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
-/// The text that a JSON string holds; none where the JSON is something else. A half of a surrogate pair, which JSON can
-/// name and no text can hold, becomes a space.
+/// The text of a JSON string; none for other JSON. A lone surrogate, such as `\ud83d`, becomes a space: JSON can escape
+/// one, but no text can hold it.
 fn text(json: &RawValue) -> Option<String> {
-    // As bytes: read as text, the half of a pair would be an error.
+    // Bytes, because serde_json refuses to read a lone surrogate as text.
     #[derive(Deserialize)]
     struct Bytes<'a>(#[serde(borrow)] Cow<'a, [u8]>);
     let json = json.get();
@@ -152,8 +152,8 @@ fn text(json: &RawValue) -> Option<String> {
     Some(text)
 }
 
-/// One line out of any text, cut to [`MAX_REASON`]: without control characters, of which SNS and SQS refuse most, and with
-/// single spaces.
+/// Makes one line of any text and cuts it to [`MAX_REASON`]. Control characters, most of which SNS and SQS refuse, and runs
+/// of spaces become single spaces.
 fn one_line(text: &str) -> String {
     let printable = text.replace(
         |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'),

@@ -11,9 +11,12 @@ mod validation;
 
 pub use decision::{Decision, Failure, MALFORMED_ANSWER, MAX_REASON};
 pub use messages::{
-    CustomerMessage, OrderEvent, OrderSummary, RestaurantAnswer, RestaurantMessage,
+    CustomerMessage, EVENT_SOURCE, OrderEvent, OrderSummary, RestaurantAnswer, RestaurantMessage,
 };
 pub use open_orders::{ClosedOrder, KEPT, OpenOrder, indexes};
-pub use order::{Item, Order, Retention, StoredOrder};
+pub use order::{
+    Item, MAX_ID, MAX_ITEMS, MAX_NAME, MAX_NOTE, MAX_QUANTITY, MAX_UNIT_AMOUNT, Order, Retention,
+    StoredOrder,
+};
 pub use status::Status;
-pub use validation::{InvalidOrder, MAX_UNIT_AMOUNT, Problem, is_order_id};
+pub use validation::{InvalidOrder, Problem, is_order_id};

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::order::Item;
 use crate::status::Status;
 
+/// The `Source` of every event on the bus.
+pub const EVENT_SOURCE: &str = "order-processing";
+
 /// What every event says of an order. `save-order` returns it, the workflow keeps it for its events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -30,8 +33,8 @@ pub struct OrderSummary {
     pub placed_at: String,
 }
 
-/// The detail of an event on the bus; its `DetailType` is [`Status::event`]. Delivered at least once:
-/// `order_id` and `status` together are the key to drop repeats by.
+/// The detail of an event on the bus; its `DetailType` is [`Status::event`]. It may be delivered more than once: a consumer
+/// knows a repeat by its `order_id` and `status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct OrderEvent {
@@ -40,17 +43,17 @@ pub struct OrderEvent {
     pub order: OrderSummary,
     /// The status that this event announces.
     pub status: Status,
-    /// Why the order has this status, where there is more to say than its name.
+    /// Why the order has this status, if more is known than the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
-    /// When an accepted order is ready (RFC 3339, with any offset), where its restaurant said it.
+    /// When an accepted order is ready (RFC 3339, with any offset), if its restaurant said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schemas", schemars(extend("format" = "date-time")))]
     pub ready_at: Option<String>,
 }
 
-/// What the restaurant receives. Whoever holds `task_token` can answer for the restaurant, so this type
-/// cannot be printed.
+/// What the restaurant receives. Anybody with its `task_token` can answer for the restaurant, so the type has no `Debug`: no
+/// log can print it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(
     feature = "schemas",
@@ -60,7 +63,7 @@ pub struct OrderEvent {
 pub struct RestaurantMessage {
     /// Which order.
     pub order_id: String,
-    /// Who is asked; also a message attribute, to filter by.
+    /// Who is asked. Also a message attribute, by which subscriptions filter.
     pub restaurant_id: String,
     /// What was ordered.
     pub items: Vec<Item>,
@@ -82,7 +85,7 @@ pub struct RestaurantMessage {
     pub task_token: String,
 }
 
-/// What is answered to the restaurant's message: the order is accepted, rejected or cancelled. An answer with both
+/// An answer to the restaurant's message: the order is accepted, rejected or cancelled. An answer with both
 /// `isAccepted` and `isCancelled` is malformed, whatever their values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(
@@ -102,13 +105,13 @@ pub struct RestaurantAnswer {
         schemars(extend("type" = "boolean", "const" = true))
     )]
     is_cancelled: Option<bool>,
-    /// Why the order is rejected or cancelled, for the customer: one line, up to 500 characters. What is longer is
-    /// cut, what is no text is ignored, and so is the reason of an acceptance.
+    /// Why the order is rejected or cancelled, for the customer: one line. A longer one than the limit is cut. One that
+    /// is not text is ignored, and so is the reason of an acceptance.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schemas", schemars(length(max = crate::MAX_REASON)))]
     reason: Option<String>,
-    /// When an accepted order is ready (RFC 3339, with any offset): not in the past, and within a day. What is not is
-    /// ignored.
+    /// When an accepted order is ready (RFC 3339, with any offset): not in the past, and at most a day ahead. Any other
+    /// is ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schemas", schemars(extend("format" = "date-time")))]
     ready_at: Option<String>,
@@ -160,26 +163,25 @@ impl RestaurantAnswer {
 pub struct CustomerMessage {
     /// Which order.
     pub order_id: String,
-    /// Who ordered; also a message attribute, to filter by.
+    /// Who ordered. Also a message attribute, by which subscriptions filter.
     pub customer_id: String,
     /// Who was asked to prepare it.
     pub restaurant_id: String,
-    /// How the order ended; also a message attribute, to filter by.
+    /// How the order ended. Also a message attribute, by which subscriptions filter.
     pub status: Status,
     /// [`Status::customer_message`].
     pub message: String,
-    /// Why the order was declined or cancelled, where a reason was given. Failures have reasons too, which are not for
-    /// customers.
+    /// Why the order was declined or cancelled, if a reason was given. The reasons of failures are not for customers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
-    /// When an accepted order is ready (RFC 3339, with any offset), where its restaurant said it.
+    /// When an accepted order is ready (RFC 3339, with any offset), if its restaurant said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schemas", schemars(extend("format" = "date-time")))]
     pub ready_at: Option<String>,
 }
 
 impl CustomerMessage {
-    /// The same in plain words, for e-mail and SMS: one sentence, and the reason where there is one.
+    /// The same in plain words, for e-mail and SMS: one sentence, and the reason if there is one.
     #[must_use]
     pub fn sentence(&self) -> String {
         let ready = match &self.ready_at {
@@ -194,7 +196,7 @@ impl CustomerMessage {
     }
 }
 
-/// A time of RFC 3339 to the minute, with the offset that it was given with: `2026-11-23 19:40 +02:00`.
+/// A time of RFC 3339 without its seconds, in the offset in which it was given: `2026-11-23 19:40 +02:00`.
 fn for_people(at: &str) -> String {
     let (Some(date), Some(time), Some(rest)) = (at.get(..10), at.get(11..16), at.get(19..)) else {
         return at.into();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::messages::RestaurantMessage;
 use crate::status::Status;
 
-/// The local indexes of the table. Each holds the rows that have its sort key, and no others.
+/// The local secondary indexes of the table. An index holds only the rows that have its sort key.
 pub mod indexes {
     /// Open orders, by `respond_by`.
     pub const OPEN: &str = "open";
@@ -16,17 +16,17 @@ pub mod indexes {
 /// How long a row is kept after an order's deadline or end, in seconds.
 pub const KEPT: u64 = 60 * 60;
 
-/// An order that waits for its restaurant. Holds the task token, so it cannot be printed.
+/// An order that waits for its restaurant. It holds the task token, so it has no `Debug`: no log can print it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenOrder {
     /// What the restaurant was sent.
     #[serde(flatten)]
     pub message: RestaurantMessage,
-    /// From when on the row counts as absent (seconds since 1970): an hour after `respond_by`.
+    /// The time from which readers ignore the row (seconds since 1970): an hour after `respond_by`.
     pub expires_at: u64,
 }
 
-/// An order that has its final status: what is left of its row.
+/// What is left of the row once the order has its final status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedOrder {
     /// Who was asked.
@@ -37,6 +37,6 @@ pub struct ClosedOrder {
     pub status: Status,
     /// When the final event was published (RFC 3339, UTC).
     pub closed_at: String,
-    /// From when on the row counts as absent (seconds since 1970): an hour after `closed_at`.
+    /// The time from which readers ignore the row (seconds since 1970): an hour after `closed_at`.
     pub expires_at: u64,
 }

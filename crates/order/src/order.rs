@@ -10,6 +10,19 @@ use crate::messages::OrderSummary;
 use crate::status::Status;
 use crate::validation::{InvalidOrder, is_order_id, validate};
 
+/// The longest id of an order, a customer or a restaurant, in characters. The name of an execution may be as long.
+pub const MAX_ID: usize = 80;
+/// The most items of an order.
+pub const MAX_ITEMS: usize = 100;
+/// The longest name of an item, in characters (Unicode scalar values).
+pub const MAX_NAME: usize = 200;
+/// The longest note, in characters (Unicode scalar values).
+pub const MAX_NOTE: usize = 500;
+/// The largest quantity of an item.
+pub const MAX_QUANTITY: u64 = 999;
+/// The largest `unit_amount`. With the most items of the largest quantity, the total stays below 2^53.
+pub const MAX_UNIT_AMOUNT: u64 = 10_000_000_000;
+
 /// The characters that text may hold, as a pattern of JSON Schema.
 #[cfg(feature = "schemas")]
 const TEXT: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\uFFFE\uFFFF]*$";
@@ -27,30 +40,24 @@ pub(crate) fn currency_codes(_: &mut schemars::SchemaGenerator) -> schemars::Sch
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// 1–80 of `A-Z a-z 0-9 - _`, so that it can also be the name of the execution.
-    #[cfg_attr(
-        feature = "schemas",
-        schemars(regex(pattern = "^[A-Za-z0-9_-]{1,80}$"))
-    )]
+    /// Letters and digits of ASCII, `-` and `_`, so that it can also be the name of the execution.
+    #[cfg_attr(feature = "schemas", schemars(regex(pattern = format!("^[A-Za-z0-9_-]{{1,{MAX_ID}}}$"))))]
     pub order_id: String,
-    /// Who ordered, 1–80 characters.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 80), regex(pattern = TEXT)))]
+    /// Who ordered.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_ID), regex(pattern = TEXT)))]
     pub customer_id: String,
-    /// Who is asked to prepare it, 1–80 of `A-Z a-z 0-9 _ . : / = + - @` and spaces, so that it can also be an IAM tag.
-    #[cfg_attr(
-        feature = "schemas",
-        schemars(regex(pattern = "^[A-Za-z0-9 _.:/=+@-]{1,80}$"))
-    )]
+    /// Who is asked to prepare it: letters and digits of ASCII, spaces and `_ . : / = + - @`, as in a tag of IAM.
+    #[cfg_attr(feature = "schemas", schemars(regex(pattern = format!("^[A-Za-z0-9 _.:/=+@-]{{1,{MAX_ID}}}$"))))]
     pub restaurant_id: String,
     /// ISO 4217 code, such as `EUR`.
     #[cfg_attr(feature = "schemas", schemars(schema_with = "currency_codes"))]
     pub currency: Currency,
-    /// 1–100 items.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100)))]
+    /// What is ordered.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_ITEMS)))]
     pub items: Vec<Item>,
-    /// What the restaurant should know, up to 500 characters.
+    /// What the restaurant should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schemas", schemars(length(max = 500), regex(pattern = TEXT)))]
+    #[cfg_attr(feature = "schemas", schemars(length(max = MAX_NOTE), regex(pattern = TEXT)))]
     pub note: Option<String>,
 }
 
@@ -59,14 +66,14 @@ pub struct Order {
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Item {
-    /// What it is, 1–200 characters.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = TEXT)))]
+    /// What it is.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_NAME), regex(pattern = TEXT)))]
     pub name: String,
-    /// How many, 1–999.
-    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 999)))]
+    /// How many.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = MAX_QUANTITY)))]
     pub quantity: u64,
-    /// The price of one, in the currency's minor unit, up to [`MAX_UNIT_AMOUNT`](crate::MAX_UNIT_AMOUNT).
-    #[cfg_attr(feature = "schemas", schemars(range(max = 10_000_000_000_u64)))]
+    /// The price of one, in the currency's minor unit.
+    #[cfg_attr(feature = "schemas", schemars(range(max = MAX_UNIT_AMOUNT)))]
     pub unit_amount: u64,
 }
 
@@ -78,7 +85,7 @@ impl Order {
         validate(json)
     }
 
-    /// The `order_id` of an input that may break every other rule; none where it breaks its own.
+    /// The `order_id` of an input, even of one that breaks other rules. None if the `order_id` breaks its own rule.
     #[must_use]
     pub fn id_of(json: &str) -> Option<String> {
         #[derive(Deserialize)]
@@ -99,7 +106,7 @@ impl Order {
             .fold(0, u64::saturating_add)
     }
 
-    /// The order as the table holds it once it is placed by an execution.
+    /// The order as the table holds it after an execution has placed it.
     #[must_use]
     pub fn placed(self, placed_at: String, execution_arn: String) -> StoredOrder {
         StoredOrder {
@@ -147,13 +154,13 @@ pub struct StoredOrder {
     pub updated_at: String,
     /// The execution that placed the order and alone may change it.
     pub execution_arn: String,
-    /// Why the order has this status, where there is more to say than its name.
+    /// Why the order has this status, if more is known than the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
-    /// When the order is ready (RFC 3339, with any offset), where its restaurant said it.
+    /// When the order is ready (RFC 3339, with any offset), if its restaurant said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<String>,
-    /// From when on the table may forget the order (seconds since 1970), where orders are not kept for ever.
+    /// The time from which `DynamoDB` may delete the order (seconds since 1970), if orders are kept for a limited time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
 }
@@ -171,7 +178,7 @@ impl Retention {
         Self { days }
     }
 
-    /// When an order that changes now expires (seconds since 1970); none where it never does.
+    /// When an order that changes now expires (seconds since 1970). None if orders are kept for ever.
     #[must_use]
     pub fn expires_at(self, now: SystemTime) -> Option<u64> {
         const DAY: u64 = 24 * 60 * 60;
@@ -195,7 +202,7 @@ impl From<StoredOrder> for Order {
 }
 
 impl StoredOrder {
-    /// Its status, and what there is to say of it.
+    /// Its status, with the reason and the time of readiness that are stored with it.
     #[must_use]
     pub fn decision(&self) -> Decision {
         Decision {
@@ -205,7 +212,7 @@ impl StoredOrder {
         }
     }
 
-    /// What events say of the order whatever its status.
+    /// What every event says of the order, whatever its status.
     #[must_use]
     pub fn summary(&self) -> OrderSummary {
         OrderSummary {
@@ -216,5 +223,32 @@ impl StoredOrder {
             total_amount: self.total_amount,
             placed_at: self.placed_at.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_order_expires_so_many_days_after_its_last_change() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_500);
+        assert_eq!(Retention::days(0).expires_at(now), None);
+        assert_eq!(Retention::days(1).expires_at(now), Some(86_401));
+        assert_eq!(Retention::days(30).expires_at(now), Some(2_592_001));
+    }
+
+    #[test]
+    fn a_stored_order_is_again_the_order_that_was_placed() {
+        let order = r#"{"order_id": "o", "customer_id": "c", "restaurant_id": "r", "currency": "EUR", "note": "n",
+            "items": [{"name": "x", "quantity": 2, "unit_amount": 3}]}"#;
+        let order = Order::from_json(order).expect("an order");
+        let stored = order
+            .clone()
+            .placed("2026-01-31T12:00:00Z".into(), "arn".into());
+        assert_eq!(stored.total_amount, 6);
+        assert_eq!(Order::from(stored), order);
     }
 }

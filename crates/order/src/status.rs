@@ -1,39 +1,44 @@
-//! The statuses of an order, and all that follows from each of them.
+//! The statuses of an order, and what follows from each: its event, its metric, what the customer is told.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where an order stands. It begins as [`Status::Placed`] and moves once, to one of the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Status {
-    /// Stored, waiting for the restaurant's answer.
-    Placed,
-    /// The restaurant answered `{"isAccepted": true}`.
-    Accepted,
-    /// The restaurant answered `{"isAccepted": false}`, with or without a reason.
-    Rejected,
-    /// The answer was `{"isCancelled": true}`: the customer cancelled.
-    Cancelled,
-    /// The restaurant did not answer in time.
-    TimedOut,
-    /// The restaurant reported a failure, or its answer was malformed.
-    Failed,
+/// Declares the statuses, and with them the list of all, so that none can be missing from it.
+macro_rules! statuses {
+    ($(#[$on_enum:meta])* pub enum Status { $($(#[$on_status:meta])* $status:ident,)* }) => {
+        $(#[$on_enum])*
+        pub enum Status { $($(#[$on_status])* $status,)* }
+
+        impl Status {
+            /// Every status, the first one first.
+            pub const ALL: [Self; [$(Self::$status),*].len()] = [$(Self::$status),*];
+        }
+    };
+}
+
+statuses! {
+    /// Where an order stands. It begins as [`Status::Placed`] and moves once, to one of the others.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+    #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+    pub enum Status {
+        /// Stored, waiting for the restaurant's answer.
+        Placed,
+        /// The restaurant answered `{"isAccepted": true}`.
+        Accepted,
+        /// The restaurant answered `{"isAccepted": false}`, with or without a reason.
+        Rejected,
+        /// The answer was `{"isCancelled": true}`: the customer cancelled.
+        Cancelled,
+        /// The restaurant did not answer in time.
+        TimedOut,
+        /// The restaurant reported a failure, or its answer was malformed.
+        Failed,
+    }
 }
 
 impl Status {
-    /// Every status, the first one first.
-    pub const ALL: [Self; 6] = [
-        Self::Placed,
-        Self::Accepted,
-        Self::Rejected,
-        Self::Cancelled,
-        Self::TimedOut,
-        Self::Failed,
-    ];
-
     /// The name in the table, in events and in messages, such as `TIMED_OUT`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -73,7 +78,7 @@ impl Status {
         }
     }
 
-    /// The only status that an order may have just before this one; none for the first.
+    /// The only status that an order may have just before this one. None for the first.
     #[must_use]
     pub const fn predecessor(self) -> Option<Self> {
         match self {
@@ -84,7 +89,7 @@ impl Status {
         }
     }
 
-    /// What the customer is told; nothing while the order is open.
+    /// What the customer is told. None while the order is open.
     #[must_use]
     pub const fn customer_message(self) -> Option<&'static str> {
         match self {

@@ -1,380 +1,172 @@
 //! What makes an order valid.
 //!
-//! The input is read twice. First every field is taken as whatever it is and checked by the rules below, so that one
-//! answer names every problem, wrong types included. Only an input without problems is then read as an [`Order`].
+//! The input is held against two tables of rules, so that one answer names every problem, wrong types included. Only an
+//! input without problems is then read as an [`Order`].
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::marker::PhantomData;
 
-use garde::{Path, Report, Validate};
 use iso_currency::Currency;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::{from_str, value::RawValue};
 
-use crate::order::Order;
-
-/// The largest `unit_amount`. With 100 items of 999 each, the total stays below 2^53.
-pub const MAX_UNIT_AMOUNT: u64 = 10_000_000_000;
+use crate::order::{MAX_ID, MAX_ITEMS, MAX_NAME, MAX_NOTE, MAX_QUANTITY, MAX_UNIT_AMOUNT, Order};
 
 /// How long the list of problems may get, in bytes. Step Functions keeps 32,768 characters of a failure's
 /// cause, and quoting takes some of them.
 const MAX_LISTED: usize = 24_000;
-
-/// How much of an unknown field's name is repeated, in characters.
+/// How many characters of an unknown field's name are repeated.
 const MAX_LISTED_NAME: usize = 40;
 
-#[derive(Default, Deserialize, Validate)]
-#[serde(default)]
-struct OrderInput {
-    #[garde(custom(required(identifier)))]
-    order_id: Given,
-    #[garde(custom(required(text(1, 80))))]
-    customer_id: Given,
-    #[garde(custom(required(restaurant)))]
-    restaurant_id: Given,
-    #[garde(custom(required(iso_4217)))]
-    currency: Given,
-    #[garde(dive)]
-    items: List<Object<ItemInput>, 100>,
-    #[garde(custom(optional(text(0, 500))))]
-    note: Given,
+/// The name of a field, whether it is required, and its rule: what a value must be; `None` if the value is that.
+type Rule = (&'static str, bool, fn(&RawValue) -> Option<String>);
+
+/// The fields of an order, in the order in which their problems are listed.
+const ORDER: &[Rule] = &[
+    ("currency", true, currency),
+    ("customer_id", true, |json| text(json, 1, MAX_ID)),
+    ("items", true, items),
+    ("note", false, |json| text(json, 0, MAX_NOTE)),
+    ("order_id", true, order_id),
+    ("restaurant_id", true, restaurant_id),
+];
+
+/// The fields of an item.
+const ITEM: &[Rule] = &[
+    ("name", true, |json| text(json, 1, MAX_NAME)),
+    ("quantity", true, |json| number(json, 1, MAX_QUANTITY)),
+    ("unit_amount", true, |json| number(json, 0, MAX_UNIT_AMOUNT)),
+];
+
+fn currency(json: &RawValue) -> Option<String> {
+    let kept = from_str(json.get()).is_ok_and(|code: String| Currency::from_code(&code).is_some());
+    (!kept).then(|| "a currency code of ISO 4217, such as EUR".into())
 }
 
-#[derive(Default, Deserialize, Validate)]
-#[serde(default)]
-struct ItemInput {
-    #[garde(custom(required(text(1, 200))))]
-    name: Given,
-    #[garde(custom(required(whole_number(1, 999))))]
-    quantity: Given,
-    #[garde(custom(required(whole_number(0, MAX_UNIT_AMOUNT))))]
-    unit_amount: Given,
+fn items(json: &RawValue) -> Option<String> {
+    let kept = from_str(json.get())
+        .is_ok_and(|items: Vec<&RawValue>| (1..=MAX_ITEMS).contains(&items.len()));
+    (!kept).then(|| format!("a list of 1 to {MAX_ITEMS} entries"))
+}
+
+fn number(json: &RawValue, min: u64, max: u64) -> Option<String> {
+    let kept = from_str(json.get()).is_ok_and(|number| (min..=max).contains(&number));
+    (!kept).then(|| format!("a whole number from {min} to {max}"))
+}
+
+fn order_id(json: &RawValue) -> Option<String> {
+    let kept = from_str(json.get()).is_ok_and(|id: String| is_order_id(&id));
+    (!kept).then(|| format!("a string of 1 to {MAX_ID} characters out of A-Z a-z 0-9 - _"))
+}
+
+/// What the tag of an IAM role or session may hold: by that tag, a policy lets a restaurant read its own orders. A tag may
+/// also hold letters and digits of other scripts. They are not allowed here, since many of them look alike.
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html>
+fn restaurant_id(json: &RawValue) -> Option<String> {
+    let kept = from_str(json.get()).is_ok_and(|id: String| is_id(&id, b" _.:/=+-@"));
+    (!kept).then(|| {
+        format!("a string of 1 to {MAX_ID} characters out of A-Z a-z 0-9 space _ . : / = + - @")
+    })
+}
+
+/// Text of characters (Unicode scalar values) that SQS accepts: it refuses a message with any other, and the restaurant
+/// would never see the order.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+fn text(json: &RawValue, min: usize, max: usize) -> Option<String> {
+    let allowed = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    let kept = from_str(json.get()).is_ok_and(|text: String| {
+        (min..=max).contains(&text.chars().count()) && text.chars().all(allowed)
+    });
+    (!kept).then(|| format!("a string of {min} to {max} characters, each of which SQS accepts"))
 }
 
 /// Whether an `order_id` keeps its rule, and so can stand in a log and be an execution's name.
 #[must_use]
 pub fn is_order_id(id: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    (1..=80).contains(&id.len()) && id.bytes().all(allowed)
+    is_id(id, b"-_")
 }
 
-fn identifier(value: &Given) -> garde::Result {
-    must(
-        value.text().is_some_and(is_order_id),
-        "be a string of 1 to 80 characters out of A-Z a-z 0-9 - _",
-    )
-}
-
-/// What the tag of an IAM role or session may hold, of which a policy lets a restaurant read its own orders. Tags may also
-/// hold letters and digits of other scripts, which are left out here: many of them look alike.
-/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html>
-fn restaurant(value: &Given) -> garde::Result {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b" _.:/=+-@".contains(&b);
-    must(
-        value
-            .text()
-            .is_some_and(|id| (1..=80).contains(&id.len()) && id.bytes().all(allowed)),
-        "be a string of 1 to 80 characters out of A-Z a-z 0-9 space _ . : / = + - @",
-    )
-}
-
-/// Text of `min` to `max` characters (Unicode scalar values), all of them characters that SQS accepts: it
-/// refuses a message with any other, and the restaurant would never see the order.
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
-fn text(min: usize, max: usize) -> impl Fn(&Given) -> garde::Result {
-    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
-    move |value| {
-        must(
-            value.text().is_some_and(|text| {
-                (min..=max).contains(&text.chars().count()) && text.chars().all(allowed)
-            }),
-            format!("be a string of {min} to {max} characters, each of which SQS accepts"),
-        )
-    }
-}
-
-fn iso_4217(value: &Given) -> garde::Result {
-    must(
-        value.text().and_then(Currency::from_code).is_some(),
-        "be a currency code of ISO 4217, such as EUR",
-    )
-}
-
-fn whole_number(min: u64, max: u64) -> impl Fn(&Given) -> garde::Result {
-    move |value| {
-        must(
-            value
-                .whole_number()
-                .is_some_and(|n| (min..=max).contains(&n)),
-            format!("be a whole number from {min} to {max}"),
-        )
-    }
-}
-
-fn must(holds: bool, requirement: impl fmt::Display) -> garde::Result {
-    if holds {
-        Ok(())
-    } else {
-        Err(garde::Error::new(format!("must {requirement}")))
-    }
-}
-
-fn required(rule: impl Fn(&Given) -> garde::Result) -> impl FnOnce(&Given, &()) -> garde::Result {
-    move |value, ()| match value {
-        Given::Nothing => Err(garde::Error::new("is required")),
-        value => rule(value),
-    }
-}
-
-fn optional(rule: impl Fn(&Given) -> garde::Result) -> impl FnOnce(&Given, &()) -> garde::Result {
-    move |value, ()| match value {
-        Given::Nothing => Ok(()),
-        value => rule(value),
-    }
-}
-
-/// A value as far as the rules tell values apart.
-#[derive(Default)]
-enum Given {
-    /// Left out, or null.
-    #[default]
-    Nothing,
-    Text(String),
-    WholeNumber(u64),
-    Other,
-}
-
-impl Given {
-    fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn whole_number(&self) -> Option<u64> {
-        match self {
-            Self::WholeNumber(number) => Some(*number),
-            _ => None,
-        }
-    }
-}
-
-impl FromAny for Given {
-    const OTHER: Self = Self::Other;
-
-    fn from_null() -> Self {
-        Self::Nothing
-    }
-
-    fn from_text(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-
-    fn from_whole_number(number: u64) -> Self {
-        Self::WholeNumber(number)
-    }
-}
-
-/// An object of which each field is checked, or whatever else stands in its place.
-enum Object<T> {
-    Fields { known: T, unknown: Vec<String> },
-    Other,
-}
-
-impl<T: DeserializeOwned> FromAny for Object<T> {
-    const OTHER: Self = Self::Other;
-
-    fn from_map<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
-        #[derive(Deserialize)]
-        struct Split<T> {
-            #[serde(flatten)]
-            known: T,
-            #[serde(flatten)]
-            unknown: BTreeMap<String, Given>,
-        }
-        let Split { known, unknown } = Split::deserialize(MapAccessDeserializer::new(map))?;
-        let unknown = unknown.into_keys().collect();
-        Ok(Self::Fields { known, unknown })
-    }
-}
-
-impl<T: Validate<Context = ()>> Validate for Object<T> {
-    type Context = ();
-
-    fn validate_into(&self, ctx: &(), parent: &mut dyn FnMut() -> Path, report: &mut Report) {
-        match self {
-            Self::Fields { known, unknown } => {
-                known.validate_into(ctx, parent, report);
-                for name in unknown {
-                    let shown: String = name
-                        .chars()
-                        .take(MAX_LISTED_NAME)
-                        .flat_map(char::escape_debug)
-                        .collect();
-                    report.append(parent().join(shown), garde::Error::new("is not a field"));
-                }
-            }
-            Self::Other => report.append(parent(), garde::Error::new("must be a JSON object")),
-        }
-    }
-}
-
-/// A list of 1 to `MAX` entries of which each is checked, or whatever else stands in its place.
-#[derive(Default)]
-enum List<T, const MAX: usize> {
-    #[default]
-    Missing,
-    Entries(Vec<T>),
-    Other,
-}
-
-impl<T: DeserializeOwned, const MAX: usize> FromAny for List<T, MAX> {
-    const OTHER: Self = Self::Other;
-
-    fn from_null() -> Self {
-        Self::Missing
-    }
-
-    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
-        let mut entries = Vec::new();
-        while entries.len() < MAX {
-            match list.next_element()? {
-                Some(entry) => entries.push(entry),
-                None if entries.is_empty() => return Ok(Self::Other),
-                None => return Ok(Self::Entries(entries)),
-            }
-        }
-        // A list that is too long is one problem, not one for each of its entries.
-        let mut too_long = false;
-        while list.next_element::<IgnoredAny>()?.is_some() {
-            too_long = true;
-        }
-        Ok(if too_long {
-            Self::Other
-        } else {
-            Self::Entries(entries)
-        })
-    }
-}
-
-impl<T: Validate<Context = ()>, const MAX: usize> Validate for List<T, MAX> {
-    type Context = ();
-
-    fn validate_into(&self, ctx: &(), parent: &mut dyn FnMut() -> Path, report: &mut Report) {
-        match self {
-            Self::Missing => report.append(parent(), garde::Error::new("is required")),
-            Self::Entries(entries) => {
-                for (index, entry) in entries.iter().enumerate() {
-                    entry.validate_into(ctx, &mut || parent().join(index), report);
-                }
-            }
-            Self::Other => report.append(
-                parent(),
-                garde::Error::new(format!("must be a list of 1 to {MAX} entries")),
-            ),
-        }
-    }
-}
-
-/// A type that any JSON can be read as: what does not fit becomes `OTHER`. (`serde_json::Value` would do, but it reads
-/// an object with a certain key as something else than an object.)
-trait FromAny: Sized {
-    const OTHER: Self;
-
-    fn from_null() -> Self {
-        Self::OTHER
-    }
-
-    fn from_text(_: &str) -> Self {
-        Self::OTHER
-    }
-
-    fn from_whole_number(_: u64) -> Self {
-        Self::OTHER
-    }
-
-    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Self::OTHER)
-    }
-
-    fn from_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Self::OTHER)
-    }
-}
-
-/// Reads any JSON as `T`.
-struct Any<T>(PhantomData<T>);
-
-impl<'de, T: FromAny> Visitor<'de> for Any<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<T, E> {
-        Ok(T::from_null())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<T, E> {
-        Ok(T::OTHER)
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<T, E> {
-        Ok(T::from_whole_number(number))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<T, E> {
-        Ok(u64::try_from(number).map_or(T::OTHER, T::from_whole_number))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<T, E> {
-        Ok(T::OTHER)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<T, E> {
-        Ok(T::from_text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
-        T::from_list(list)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        T::from_map(map)
-    }
-}
-
-impl<'de> Deserialize<'de> for Given {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Any(PhantomData))
-    }
-}
-
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Any(PhantomData))
-    }
-}
-
-impl<'de, T: DeserializeOwned, const MAX: usize> Deserialize<'de> for List<T, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Any(PhantomData))
-    }
+fn is_id(id: &str, others: &[u8]) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || others.contains(&b);
+    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(allowed)
 }
 
 pub(crate) fn validate(json: &str) -> Result<Order, InvalidOrder> {
-    const UNREADABLE: &str = "must be JSON that can be read, with no field given twice";
-    let unreadable = |_| InvalidOrder::whole(UNREADABLE);
-    let input: Object<OrderInput> = serde_json::from_str(json).map_err(unreadable)?;
-    input.validate().map_err(InvalidOrder::from)?;
-    // The rules above are stricter than the type, so this does not fail.
-    serde_json::from_str(json).map_err(unreadable)
+    let unreadable = "must be JSON that can be read, with no field given twice";
+    match readable(json).and_then(|input| problems_of(input, ORDER, "")) {
+        Some(problems) if !problems.is_empty() => Err(InvalidOrder { problems }),
+        // The rules are stricter than the type: an input without problems can be read, and no other.
+        _ => from_str(json).map_err(|_| InvalidOrder {
+            problems: vec![Problem::new("", "", unreadable)],
+        }),
+    }
+}
+
+/// The input as JSON. `None` if a text or number in it cannot be read, unless it is a list: that is no order, whatever is
+/// in it.
+fn readable(json: &str) -> Option<&RawValue> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Any {
+        Read(IgnoredAny),
+    }
+    let input: &RawValue = from_str(json).ok()?;
+    let list = input.get().starts_with('[');
+    (list || from_str::<Any>(json).is_ok()).then_some(input)
+}
+
+/// Every problem of an object: its known fields by name, then the unknown ones. `None` if a known field is given twice.
+/// The prefix stands before the name of each field: `items[2].` for those of the third item.
+fn problems_of(json: &RawValue, rules: &[Rule], prefix: &str) -> Option<Vec<Problem>> {
+    let Ok(mut fields) = serde_json::Deserializer::from_str(json.get()).deserialize_map(Fields)
+    else {
+        let path = prefix.trim_end_matches('.');
+        return Some(vec![Problem::new(path, "", "must be a JSON object")]);
+    };
+    let mut problems = Vec::new();
+    for (name, required, rule) in rules {
+        let json = fields.remove(*name).unwrap_or(Some(RawValue::NULL))?;
+        let mut of_items = Vec::new();
+        if *name == "items" {
+            let items: Vec<&RawValue> = from_str(json.get()).unwrap_or_default();
+            for (index, item) in items.into_iter().take(MAX_ITEMS).enumerate() {
+                of_items.extend(problems_of(item, ITEM, &format!("items[{index}]."))?);
+            }
+        }
+        let null = json.get() == "null";
+        match rule(json).filter(|_| *required || !null) {
+            Some(_) if null => problems.push(Problem::new(prefix, name, "is required")),
+            // A list that is too long is one problem, not one for each of its entries.
+            Some(rule) => problems.push(Problem::new(prefix, name, format!("must be {rule}"))),
+            None => problems.extend(of_items),
+        }
+    }
+    for name in fields.into_keys() {
+        let name = name.chars().take(MAX_LISTED_NAME);
+        let name: String = name.flat_map(char::escape_debug).collect();
+        problems.push(Problem::new(prefix, &name, "is not a field"));
+    }
+    Some(problems)
+}
+
+/// Reads the fields of an object by name; `None` for one that is given twice, where a map would keep the last value.
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = BTreeMap<String, Option<&'de RawValue>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = BTreeMap::new();
+        while let Some((name, value)) = map.next_entry::<String, _>()? {
+            let once = !fields.contains_key(&name);
+            fields.insert(name, once.then_some(value));
+        }
+        Ok(fields)
+    }
 }
 
 /// One broken rule.
@@ -384,6 +176,19 @@ pub struct Problem {
     pub field: String,
     /// What is wrong with it. Never repeats the field's value, which may be personal data.
     pub message: String,
+}
+
+impl Problem {
+    fn new(prefix: &str, name: &str, message: impl Into<String>) -> Self {
+        let path = format!("{prefix}{name}");
+        let field = if path.is_empty() {
+            "order".into()
+        } else {
+            path
+        };
+        let message = message.into();
+        Self { field, message }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -397,36 +202,6 @@ impl fmt::Display for Problem {
 pub struct InvalidOrder {
     /// Those of the known fields by name, then the unknown fields.
     pub problems: Vec<Problem>,
-}
-
-impl InvalidOrder {
-    fn whole(message: &str) -> Self {
-        Self {
-            problems: vec![Problem {
-                field: "order".into(),
-                message: message.into(),
-            }],
-        }
-    }
-}
-
-impl From<Report> for InvalidOrder {
-    fn from(report: Report) -> Self {
-        let problem = |(path, error): &(Path, garde::Error)| {
-            let path = path.to_string();
-            Problem {
-                field: if path.is_empty() {
-                    "order".into()
-                } else {
-                    path
-                },
-                message: error.to_string(),
-            }
-        };
-        Self {
-            problems: report.iter().map(problem).collect(),
-        }
-    }
 }
 
 impl fmt::Display for InvalidOrder {

@@ -7,7 +7,9 @@ mod check;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use order::{Decision, Failure, MAX_REASON, Status};
+use order::{
+    Decision, Failure, MAX_ID, MAX_NAME, MAX_QUANTITY, MAX_REASON, MAX_UNIT_AMOUNT, Status,
+};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -54,11 +56,16 @@ fn key() -> impl Strategy<Value = String> {
 }
 
 fn valid_order() -> impl Strategy<Value = Value> {
-    let item = ("[^\\p{Cc}\u{fffe}\u{ffff}]{1,200}", 1..1000_u64, 0..=order::MAX_UNIT_AMOUNT)
+    let text = |pattern: &str, max| {
+        let pattern = format!("{pattern}{{1,{max}}}");
+        proptest::string::string_regex(&pattern).expect("a pattern")
+    };
+    let name = text("[^\\p{Cc}\u{fffe}\u{ffff}]", MAX_NAME);
+    let item = (name, 1..=MAX_QUANTITY, 0..=MAX_UNIT_AMOUNT)
         .prop_map(|(name, quantity, amount)| json!({ "name": name, "quantity": quantity, "unit_amount": amount }));
     (
-        "[A-Za-z0-9_-]{1,80}",
-        "[A-Za-z0-9 _.:/=+@-]{1,80}",
+        text("[A-Za-z0-9_-]", MAX_ID),
+        text("[A-Za-z0-9 _.:/=+@-]", MAX_ID),
         vec(item, 1..10),
         proptest::sample::select(&["EUR", "JPY", "KWD"]),
     )

@@ -1,7 +1,10 @@
 //! What an order's input may be, and what is said of one that is not.
 #![allow(clippy::expect_used, clippy::panic)] // also in the helpers of a test
 
-use order::{InvalidOrder, MAX_UNIT_AMOUNT, Order};
+use order::{
+    InvalidOrder, MAX_ID, MAX_ITEMS, MAX_NAME, MAX_NOTE, MAX_QUANTITY, MAX_UNIT_AMOUNT, Order,
+    Problem,
+};
 use serde_json::{Value, json};
 
 fn valid() -> Value {
@@ -57,17 +60,18 @@ fn the_note_may_be_left_out_or_null() {
 
 #[test]
 fn every_limit_is_inclusive() {
-    let item = json!({ "name": "n".repeat(200), "quantity": 999, "unit_amount": MAX_UNIT_AMOUNT });
+    let item = json!({ "name": "n".repeat(MAX_NAME), "quantity": MAX_QUANTITY, "unit_amount": MAX_UNIT_AMOUNT });
     let largest = json!({
-        "order_id": "i".repeat(80),
-        "customer_id": "ü".repeat(80),
-        "restaurant_id": "Rest 7 _.:/=+-@".repeat(80 / 15 + 1).split_at(80).0,
+        "order_id": "i".repeat(MAX_ID),
+        "customer_id": "ü".repeat(MAX_ID),
+        "restaurant_id": "Rest 7 _.:/=+-@".repeat(MAX_ID).split_at(MAX_ID).0,
         "currency": "JPY",
-        "items": vec![item; 100],
-        "note": "🍕".repeat(500),
+        "items": vec![item; MAX_ITEMS],
+        "note": "🍕".repeat(MAX_NOTE),
     });
     let order = Order::from_json(&largest.to_string()).expect("the largest order");
-    assert_eq!(order.total_amount(), 999 * 100 * MAX_UNIT_AMOUNT);
+    let most = MAX_ITEMS as u64 * MAX_QUANTITY * MAX_UNIT_AMOUNT;
+    assert_eq!(order.total_amount(), most);
     assert!(
         order.total_amount() < 1 << 53,
         "the total is not exact in JSONata"
@@ -80,47 +84,87 @@ fn every_limit_is_inclusive() {
     assert_eq!(problems(&smallest), Vec::<String>::new());
 }
 
+/// Each value at a JSON pointer, or none, breaks one rule: the problem is listed, and no other.
+fn assert_problems(cases: &[(&str, Option<Value>, &str)]) {
+    for (pointer, value, problem) in cases {
+        let input = with(pointer, value.clone());
+        assert_eq!(problems(&input), [*problem], "{pointer} = {value:?}");
+    }
+}
+
+fn must_be_text(field: &str, min: usize, max: usize) -> String {
+    format!("{field} must be a string of {min} to {max} characters, each of which SQS accepts")
+}
+
+fn must_be_id(field: &str, others: &str) -> String {
+    format!("{field} must be a string of 1 to {MAX_ID} characters out of A-Z a-z 0-9 {others}")
+}
+
+fn must_be_number(field: &str, min: u64, max: u64) -> String {
+    format!("{field} must be a whole number from {min} to {max}")
+}
+
 #[test]
-fn one_wrong_field_is_one_problem_named_by_its_path() {
-    const ID: &str = "order_id must be a string of 1 to 80 characters out of A-Z a-z 0-9 - _";
-    const QUANTITY: &str = "items[0].quantity must be a whole number from 1 to 999";
-    const AMOUNT: &str = "items[0].unit_amount must be a whole number from 0 to 10000000000";
+fn a_wrong_field_of_an_order_is_one_problem_named_by_its_path() {
     const CURRENCY: &str = "currency must be a currency code of ISO 4217, such as EUR";
-    const CUSTOMER: &str =
-        "customer_id must be a string of 1 to 80 characters, each of which SQS accepts";
-    const RESTAURANT: &str = "restaurant_id must be a string of 1 to 80 characters out of A-Z a-z 0-9 space _ . : / = + - @";
-    const NOTE: &str = "note must be a string of 0 to 500 characters, each of which SQS accepts";
-    const NAME: &str =
-        "items[0].name must be a string of 1 to 200 characters, each of which SQS accepts";
-    const ITEMS: &str = "items must be a list of 1 to 100 entries";
-    let cases = [
+    let order = must_be_id("order_id", "- _");
+    let customer = must_be_text("customer_id", 1, MAX_ID);
+    let restaurant = must_be_id("restaurant_id", "space _ . : / = + - @");
+    let items = format!("items must be a list of 1 to {MAX_ITEMS} entries");
+    let note = must_be_text("note", 0, MAX_NOTE);
+    assert_problems(&[
         ("/order_id", None, "order_id is required"),
         ("/order_id", Some(Value::Null), "order_id is required"),
-        ("/order_id", Some(json!("")), ID),
-        ("/order_id", Some(json!("i".repeat(81))), ID),
-        ("/order_id", Some(json!("ord 1")), ID),
-        ("/order_id", Some(json!("örd")), ID),
-        ("/order_id", Some(json!(1001)), ID),
+        ("/order_id", Some(json!("")), &order),
+        ("/order_id", Some(json!("i".repeat(MAX_ID + 1))), &order),
+        ("/order_id", Some(json!("ord 1")), &order),
+        ("/order_id", Some(json!("örd")), &order),
+        ("/order_id", Some(json!(1001)), &order),
         ("/customer_id", None, "customer_id is required"),
-        ("/customer_id", Some(json!("")), CUSTOMER),
-        ("/customer_id", Some(json!("c".repeat(81))), CUSTOMER),
-        ("/customer_id", Some(json!({})), CUSTOMER),
+        ("/customer_id", Some(json!("")), &customer),
+        (
+            "/customer_id",
+            Some(json!("c".repeat(MAX_ID + 1))),
+            &customer,
+        ),
+        ("/customer_id", Some(json!({})), &customer),
         ("/restaurant_id", None, "restaurant_id is required"),
-        ("/restaurant_id", Some(json!("")), RESTAURANT),
-        ("/restaurant_id", Some(json!("r".repeat(81))), RESTAURANT),
-        ("/restaurant_id", Some(json!("Café")), RESTAURANT),
-        ("/restaurant_id", Some(json!("rest-*")), RESTAURANT),
-        ("/restaurant_id", Some(json!("rest\t7")), RESTAURANT),
-        ("/restaurant_id", Some(json!(7)), RESTAURANT),
+        ("/restaurant_id", Some(json!("")), &restaurant),
+        (
+            "/restaurant_id",
+            Some(json!("r".repeat(MAX_ID + 1))),
+            &restaurant,
+        ),
+        ("/restaurant_id", Some(json!("Café")), &restaurant),
+        ("/restaurant_id", Some(json!("rest-*")), &restaurant),
+        ("/restaurant_id", Some(json!("rest\t7")), &restaurant),
+        ("/restaurant_id", Some(json!(7)), &restaurant),
         ("/currency", None, "currency is required"),
         ("/currency", Some(json!("EURO")), CURRENCY),
         ("/currency", Some(json!("eur")), CURRENCY),
         ("/currency", Some(json!("QQQ")), CURRENCY),
         ("/currency", Some(json!(978)), CURRENCY),
         ("/items", None, "items is required"),
-        ("/items", Some(json!([])), ITEMS),
-        ("/items", Some(json!({ "0": {} })), ITEMS),
-        ("/items", Some(json!(vec![json!({}); 101])), ITEMS),
+        ("/items", Some(json!([])), &items),
+        ("/items", Some(json!({ "0": {} })), &items),
+        (
+            "/items",
+            Some(json!(vec![json!({}); MAX_ITEMS + 1])),
+            &items,
+        ),
+        ("/note", Some(json!("n".repeat(MAX_NOTE + 1))), &note),
+        ("/note", Some(json!(["n"])), &note),
+        ("/note", Some(json!("nul\u{0}")), &note),
+        ("/tip", Some(json!(100)), "tip is not a field"),
+    ]);
+}
+
+#[test]
+fn a_wrong_field_of_an_item_is_one_problem_named_by_its_path() {
+    let name = must_be_text("items[0].name", 1, MAX_NAME);
+    let quantity = must_be_number("items[0].quantity", 1, MAX_QUANTITY);
+    let amount = must_be_number("items[0].unit_amount", 0, MAX_UNIT_AMOUNT);
+    assert_problems(&[
         (
             "/items/-",
             Some(json!("pizza")),
@@ -137,43 +181,43 @@ fn one_wrong_field_is_one_problem_named_by_its_path() {
             "items[1] must be a JSON object",
         ),
         ("/items/0/name", None, "items[0].name is required"),
-        ("/items/0/name", Some(json!("")), NAME),
-        ("/items/0/name", Some(json!("n".repeat(201))), NAME),
+        ("/items/0/name", Some(json!("")), &name),
+        (
+            "/items/0/name",
+            Some(json!("n".repeat(MAX_NAME + 1))),
+            &name,
+        ),
         ("/items/0/quantity", None, "items[0].quantity is required"),
-        ("/items/0/quantity", Some(json!(0)), QUANTITY),
-        ("/items/0/quantity", Some(json!(1000)), QUANTITY),
-        ("/items/0/quantity", Some(json!(-1)), QUANTITY),
-        ("/items/0/quantity", Some(json!(1.5)), QUANTITY),
-        ("/items/0/quantity", Some(json!("2")), QUANTITY),
-        ("/items/0/quantity", Some(json!(true)), QUANTITY),
+        ("/items/0/quantity", Some(json!(0)), &quantity),
+        (
+            "/items/0/quantity",
+            Some(json!(MAX_QUANTITY + 1)),
+            &quantity,
+        ),
+        ("/items/0/quantity", Some(json!(-1)), &quantity),
+        ("/items/0/quantity", Some(json!(1.5)), &quantity),
+        ("/items/0/quantity", Some(json!("2")), &quantity),
+        ("/items/0/quantity", Some(json!(true)), &quantity),
         (
             "/items/0/unit_amount",
             None,
             "items[0].unit_amount is required",
         ),
-        ("/items/0/unit_amount", Some(json!(-1)), AMOUNT),
-        ("/items/0/unit_amount", Some(json!(12.5)), AMOUNT),
-        ("/items/0/unit_amount", Some(json!(1e300)), AMOUNT),
+        ("/items/0/unit_amount", Some(json!(-1)), &amount),
+        ("/items/0/unit_amount", Some(json!(12.5)), &amount),
+        ("/items/0/unit_amount", Some(json!(1e300)), &amount),
         (
             "/items/0/unit_amount",
             Some(json!(MAX_UNIT_AMOUNT + 1)),
-            AMOUNT,
+            &amount,
         ),
-        ("/items/0/unit_amount", Some(json!(u64::MAX)), AMOUNT),
+        ("/items/0/unit_amount", Some(json!(u64::MAX)), &amount),
         (
             "/items/0/colour",
             Some(json!("red")),
             "items[0].colour is not a field",
         ),
-        ("/note", Some(json!("n".repeat(501))), NOTE),
-        ("/note", Some(json!(["n"])), NOTE),
-        ("/note", Some(json!("nul\u{0}")), NOTE),
-        ("/tip", Some(json!(100)), "tip is not a field"),
-    ];
-    for (pointer, value, problem) in cases {
-        let input = with(pointer, value.clone());
-        assert_eq!(problems(&input), [problem], "{pointer} = {value:?}");
-    }
+    ]);
 }
 
 #[test]
@@ -211,7 +255,8 @@ fn all_problems_are_reported_at_once() {
 
 #[test]
 fn an_input_that_is_no_object_is_named_as_such() {
-    for input in ["null", "[]", "\"order\"", "17", "true"] {
+    // What a list holds does not matter, even if it could not be read.
+    for input in ["null", "[]", "\"order\"", "17", "true", "[1e999]", " [{}]"] {
         let error = Order::from_json(input).expect_err("not an object");
         assert_eq!(
             error.to_string(),
@@ -224,6 +269,8 @@ fn an_input_that_is_no_object_is_named_as_such() {
         "{",
         "nul",
         "1e999",
+        r#"{"tip": 1e999}"#,
+        r#"{"note": "\ud83c"}"#,
         r#"{"order_id": "a", "order_id": "b"}"#,
         r#"{"items": [{"name": "a", "name": "b"}]}"#,
         &"[".repeat(10_000),
@@ -260,9 +307,43 @@ fn the_message_never_repeats_a_value_and_fits_into_a_cause() {
         "{} bytes are too many for a cause",
         message.len()
     );
+    let listed =
+        message.matches(" is not a field").count() + message.matches(" is required").count();
+    let left_out = format!("; and {} more", error.problems.len() - listed);
     assert!(
-        message.contains("; and "),
-        "what was left out is not counted: {message}"
+        message.ends_with(&left_out),
+        "{listed} are listed: {message}"
+    );
+}
+
+#[test]
+fn problems_are_listed_up_to_24_000_bytes() {
+    let problem = Problem {
+        field: "f".repeat(20),
+        message: "m".repeat(79),
+    };
+    let of = |count| {
+        InvalidOrder {
+            problems: vec![problem.clone(); count],
+        }
+        .to_string()
+    };
+    assert!(of(240).ends_with('m'), "240 problems of 100 bytes fit");
+    assert_eq!(
+        of(241),
+        of(240).replace("240 problems", "241 problems") + "; and 1 more"
+    );
+}
+
+#[test]
+fn an_unknown_field_given_twice_is_one_problem() {
+    let input = valid()
+        .to_string()
+        .replacen('{', r#"{"tip": 1, "tip": 2, "": 3,"#, 1);
+    let error = Order::from_json(&input).expect_err("two unknown fields");
+    assert_eq!(
+        error.to_string(),
+        "2 problems: order is not a field; tip is not a field"
     );
 }
 

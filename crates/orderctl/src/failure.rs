@@ -125,7 +125,7 @@ where
             let advice = if causes.contains("credentials") {
                 "name a profile with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             } else {
-                "check the region, the network and, for the local stack, AWS_ENDPOINT_URL (`make up` prints it)"
+                "check the region, the network and, for the local AWS, AWS_ENDPOINT_URL (`make env` prints it)"
             };
             format!("{trying}: AWS cannot be reached ({causes}): {advice}")
         }

@@ -1,4 +1,4 @@
-//! `orderctl`: places, follows and answers orders from a terminal, on AWS or on the local stack.
+//! `orderctl`: places, follows and answers orders from a terminal, on AWS or on the local AWS.
 
 mod aws;
 mod cmd;

@@ -1,8 +1,14 @@
 //! What `orderctl` says and refuses by itself, without any AWS.
-#![allow(clippy::expect_used)] // also in the helpers of a test
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // also in the helpers of a test
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use serde_json::Value;
+
+use order::MAX_REASON;
 
 const COMMANDS: [&str; 12] = [
     "place",
@@ -19,14 +25,21 @@ const COMMANDS: [&str; 12] = [
     "completions",
 ];
 
+/// An address at which nothing listens.
+const NO_AWS: &str = "http://127.0.0.1:9";
+
 /// Runs it with an AWS that cannot be reached.
 fn orderctl(arguments: &[&str], input: &str) -> Output {
+    orderctl_with(NO_AWS, arguments, input)
+}
+
+fn orderctl_with(aws: &str, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_orderctl"))
         .args(arguments)
         .env_remove("ORDERCTL_RESTAURANT")
         .env_remove("ORDERCTL_STACK")
         .envs([
-            ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+            ("AWS_ENDPOINT_URL", aws),
             ("AWS_REGION", "eu-central-1"),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
@@ -44,6 +57,50 @@ fn orderctl(arguments: &[&str], input: &str) -> Output {
         .expect("its input")
         .write_all(input.as_bytes());
     child.wait_with_output().expect("its end")
+}
+
+const STACK: &str = "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>order-workflow</StackName>\
+    <CreationTime>2026-01-31T12:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>\
+    <member><OutputKey>StateMachineArn</OutputKey><OutputValue>arn:machine</OutputValue></member>\
+    <member><OutputKey>OrdersTableName</OutputKey><OutputValue>orders</OutputValue></member>\
+    <member><OutputKey>OpenOrdersTableName</OutputKey><OutputValue>open-orders</OutputValue></member>\
+    <member><OutputKey>EventBusName</OutputKey><OutputValue>bus</OutputValue></member>\
+    </Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>";
+
+/// An AWS that has one stack and starts executions. Gives its address, and what it was asked to start, as JSON.
+fn aws_with_a_stack() -> (String, Receiver<Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let (started, asked) = channel();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = BufReader::new(connection.expect("a connection"));
+            let (mut head, mut length) = (String::new(), 0);
+            while connection.read_line(&mut head).expect("a header") > 2 {
+                let header = head.lines().last().expect("a header").to_lowercase();
+                if let Some(value) = header.strip_prefix("content-length: ") {
+                    length = value.parse().expect("a length");
+                }
+            }
+            let mut body = vec![0; length];
+            connection.read_exact(&mut body).expect("a body");
+            let answer = if head.contains("AWSStepFunctions.StartExecution") {
+                let body = serde_json::from_slice(&body).expect("a request that is JSON");
+                // Nobody may listen any more.
+                let _ = started.send(body);
+                r#"{"executionArn":"arn:execution","startDate":1800000000.0}"#
+            } else {
+                STACK
+            };
+            let length = answer.len();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{answer}"
+            );
+            let connection = connection.get_mut();
+            connection.write_all(answer.as_bytes()).expect("an answer");
+        }
+    });
+    (address, asked)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -69,16 +126,28 @@ fn an_invalid_order_is_refused_with_every_problem_before_anything_is_sent() {
         assert!(said.contains(problem), "{problem} is not in {said}");
     }
     let done = orderctl(&["place", "-", "--output", "json"], "{");
-    let said: serde_json::Value = serde_json::from_slice(&done.stderr).expect("an error as JSON");
+    let said: Value = serde_json::from_slice(&done.stderr).expect("an error as JSON");
     assert_eq!(said.get("exit_code"), Some(&2.into()), "{said}");
 }
 
 #[test]
 fn a_valid_order_is_sent() {
-    let done = orderctl(
-        &["place", "-"],
-        include_str!("../../../events/accepted.json"),
-    );
+    let order = include_str!("../../../events/accepted.json");
+    let (aws, asked) = aws_with_a_stack();
+    let done = orderctl_with(&aws, &["place", "-"], order);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let request = asked.try_recv().expect("a start of an execution");
+    assert_eq!(request["stateMachineArn"], "arn:machine");
+    assert_eq!(request["name"], "ord-1001");
+    let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    let input = request["input"].as_str().expect("an input");
+    assert_eq!(json(input), json(order), "what was sent");
+}
+
+#[test]
+fn an_aws_that_cannot_be_reached_is_told_with_where_it_was_looked_for() {
+    let order = include_str!("../../../events/accepted.json");
+    let done = orderctl(&["place", "-"], order);
     assert_eq!(done.status.code(), Some(1));
     let said = text(&done.stderr);
     assert!(
@@ -89,11 +158,15 @@ fn a_valid_order_is_sent() {
 
 #[test]
 fn what_the_workflow_would_not_take_for_an_answer_is_refused() {
-    let long = "x".repeat(501);
+    let long = "x".repeat(MAX_REASON + 1);
+    let too_long = format!(
+        "{} characters, of which {MAX_REASON} are allowed",
+        long.len()
+    );
     for (arguments, problem) in [
         (
             vec!["reject", "ord-1", "--reason", &long],
-            "501 characters, of which 500 are allowed",
+            too_long.as_str(),
         ),
         (
             vec!["reject", "ord-1", "--reason", " "],
@@ -110,7 +183,7 @@ fn what_the_workflow_would_not_take_for_an_answer_is_refused() {
         (vec!["fail", "ord-1", "--error", "E"], "--cause"),
         (
             vec!["cancel", "ord-1", "--reason", &long],
-            "501 characters, of which 500 are allowed",
+            too_long.as_str(),
         ),
         (vec!["accept", "ord-1", "--ready-in", "25"], "such as 25m"),
         (vec!["accept", "ord-1", "--ready-in", "25h"], "within 24h"),
@@ -169,8 +242,9 @@ fn the_help_of_every_command_has_an_example() {
     for command in COMMANDS {
         let done = orderctl(&[command, "--help"], "");
         let said = text(&done.stdout);
+        assert!(done.status.success(), "{command}: {}", text(&done.stderr));
         assert!(
-            done.status.success() && said.contains(&format!("  orderctl {command}"))
+            said.contains(&format!("  orderctl {command}"))
                 || said.contains(&format!("(orderctl {command}")),
             "{said}"
         );

@@ -10,7 +10,7 @@ use order::{Order, OrderSummary, Retention, StoredOrder};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The metrics of orders that are refused. Their callers are told, nobody else is woken.
+/// The metrics of refused orders. Each is the caller's to mend, so one alone alarms nobody.
 const INVALID: &str = "OrdersInvalid";
 const DUPLICATE: &str = "OrdersDuplicate";
 
@@ -75,7 +75,7 @@ pub async fn save_order(
             Error::StoreUnavailable,
         ));
     };
-    // DynamoDB sends the item that it found; without it, whose order that is stays unknown.
+    // DynamoDB sends the item that it found. Without it, nobody knows which execution placed that order.
     let item = taken.item().ok_or_else(|| {
         Error::Misconfigured("DynamoDB refused an order and did not send the one it has".into())
     })?;

@@ -2,8 +2,8 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // also in the helpers of a test
 
 use aws_sdk_dynamodb::Client;
-use functions::Error;
 use functions::testing::{FakeAws, outages, refusals};
+use functions::{Error, Request};
 use order::{OrderSummary, Retention};
 use save_order::{SaveOrder, save_order};
 use serde_json::{Value, json};
@@ -185,4 +185,11 @@ async fn an_aws_that_refuses_needs_a_person() {
             "the message hides the cause: {failed}"
         );
     }
+}
+
+#[test]
+fn the_log_names_order_and_execution() {
+    let request = request(&order());
+    assert_eq!(request.order_id().as_deref(), Some("ord-1001"));
+    assert_eq!(request.execution_arn(), EXECUTION);
 }

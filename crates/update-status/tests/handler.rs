@@ -2,8 +2,8 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // also in the helpers of a test
 
 use aws_sdk_dynamodb::Client;
-use functions::Error;
 use functions::testing::{FakeAws, outages, refusals};
+use functions::{Error, Request};
 use order::{Decision, Retention, Status};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
@@ -339,4 +339,11 @@ async fn a_response_time_of_any_form_is_taken() {
         let aws = FakeAws::answering(&[(200, "{}")]);
         update(&aws, request).await.expect("an update");
     }
+}
+
+#[test]
+fn the_log_names_order_and_execution() {
+    let request = request(Status::Accepted);
+    assert_eq!(request.order_id().as_deref(), Some("ord-1001"));
+    assert_eq!(request.execution_arn(), EXECUTION);
 }

@@ -51,7 +51,7 @@ impl Order {
                 "respond_by": self.time(sent + WAIT, ".000Z"), "task_token": format!("token-{sent}"),
             }),
             Message::Final { sent } => json!({
-                "detail-type": "ORDER_ACCEPTED", "source": "order-processing", "time": self.time(sent, "Z"),
+                "detail-type": "ORDER_ACCEPTED", "source": order::EVENT_SOURCE, "time": self.time(sent, "Z"),
                 "detail": { "order_id": self.id, "restaurant_id": "rest-7", "status": "ACCEPTED" },
             }),
         }

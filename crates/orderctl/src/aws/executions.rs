@@ -6,7 +6,7 @@ use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use jiff::Timestamp;
-use order::{Status, StoredOrder};
+use order::{Order, Status, StoredOrder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -301,4 +301,102 @@ mod tests {
             ]
         );
     }
+}
+
+/// Starts the execution of an order; gives its ARN.
+pub async fn place(stack: &Stack, order: &Order) -> Result<String, Failure> {
+    let started = stack
+        .sfn
+        .start_execution()
+        .state_machine_arn(&stack.state_machine)
+        .name(&order.order_id)
+        .input(serde_json::to_string(order)?)
+        .send()
+        .await;
+    let id = &order.order_id;
+    match started {
+        Ok(started) => Ok(started.execution_arn),
+        Err(error) if error.code() == Some("ExecutionAlreadyExists") => Err(Failure::new(
+            Kind::PlacedAlready,
+            format!(
+                "an order {id} was placed before, and nothing was changed: see `orderctl show {id}`"
+            ),
+        )),
+        Err(error) => Err(aws("placing the order")(error)),
+    }
+}
+
+/// Starts the execution that the order names as its owner, unless it was started before.
+pub async fn start_owner(
+    stack: &Stack,
+    execution: &str,
+    stored: StoredOrder,
+) -> Result<(), Failure> {
+    let order = Order::from(stored);
+    let started = stack
+        .sfn
+        .start_execution()
+        .state_machine_arn(&stack.state_machine)
+        .name(execution.rsplit(':').next().unwrap_or_default())
+        .input(serde_json::to_string(&order)?)
+        .send()
+        .await;
+    match started {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(()),
+        Err(error) => {
+            let Failure { kind, message } = aws("starting the new execution")(error);
+            let id = &order.order_id;
+            Err(Failure::new(
+                kind,
+                format!(
+                    "{message}. The order was handed over already; start its execution with the same command: orderctl retry {id} --anew"
+                ),
+            ))
+        }
+    }
+}
+
+/// Redrives an execution. Gives AWS's refusal if AWS does not redrive it.
+pub async fn redrive(stack: &Stack, execution: &str) -> Result<Option<String>, Failure> {
+    let redriven = stack
+        .sfn
+        .redrive_execution()
+        .execution_arn(execution)
+        .send()
+        .await;
+    match redriven {
+        Ok(_) => Ok(None),
+        Err(error) if error.code() == Some("ExecutionNotRedrivable") => {
+            Ok(Some(error.message().unwrap_or_default().to_owned()))
+        }
+        Err(error) => Err(aws("redriving the execution")(error)),
+    }
+}
+
+/// The executions that failed or timed out after a point in time, the oldest first. It reads the whole list: that is sorted
+/// by start, and a redriven execution may have ended long after its start.
+pub async fn ended_since(stack: &Stack, after: i64) -> Result<Vec<String>, Failure> {
+    let mut ended = Vec::new();
+    for status in [ExecutionStatus::Failed, ExecutionStatus::TimedOut] {
+        let mut pages = stack
+            .sfn
+            .list_executions()
+            .state_machine_arn(&stack.state_machine)
+            .status_filter(status)
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(execution) = pages.next().await {
+            let execution = execution.map_err(aws("listing executions"))?;
+            if let Some(stopped) = execution
+                .stop_date
+                .filter(|stopped| stopped.secs() >= after)
+            {
+                ended.push((stopped.as_nanos(), execution.execution_arn));
+            }
+        }
+    }
+    ended.sort();
+    Ok(ended.into_iter().map(|(_, execution)| execution).collect())
 }

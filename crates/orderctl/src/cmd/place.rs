@@ -3,15 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aws_sdk_sfn::error::ProvideErrorMetadata;
 use links::Kind;
 use order::Order;
 use serde_json::json;
 
+use crate::aws::executions::place;
 use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::link::make;
 use crate::cmd::watch::watch;
-use crate::failure::{Failure, Kind as Exit, aws};
+use crate::failure::{Failure, Kind as Exit};
 use crate::render::Output;
 
 /// Place an order
@@ -86,27 +86,4 @@ fn read(file: &Path) -> Result<Order, Failure> {
             format!("{name} is not a valid order, and nothing was sent:\n  {problems}"),
         )
     })
-}
-
-/// Starts the execution of an order; gives its ARN.
-async fn place(stack: &Stack, order: &Order) -> Result<String, Failure> {
-    let started = stack
-        .sfn
-        .start_execution()
-        .state_machine_arn(&stack.state_machine)
-        .name(&order.order_id)
-        .input(serde_json::to_string(order)?)
-        .send()
-        .await;
-    let id = &order.order_id;
-    match started {
-        Ok(started) => Ok(started.execution_arn),
-        Err(error) if error.code() == Some("ExecutionAlreadyExists") => Err(Failure::new(
-            Exit::PlacedAlready,
-            format!(
-                "an order {id} was placed before, and nothing was changed: see `orderctl show {id}`"
-            ),
-        )),
-        Err(error) => Err(aws("placing the order")(error)),
-    }
 }

@@ -9,8 +9,6 @@
 
 use std::fmt;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::{ExecutionRedriveStatus, ExecutionStatus, HistoryEvent};
 use jiff::{SignedDuration, Timestamp};
@@ -18,11 +16,11 @@ use order::{Order, Status, StoredOrder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::aws::executions::{self, describe};
-use crate::aws::orders::unknown;
+use crate::aws::executions::{self, describe, ended_since, start_owner};
+use crate::aws::orders::{claim, unknown};
 use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::{length_of_time, order_id};
-use crate::failure::{Failure, Kind, aws};
+use crate::failure::{Failure, Kind};
 use crate::render::{Output, clean, parse_time};
 
 /// The state that asks the restaurant and waits for its answer.
@@ -211,23 +209,14 @@ async fn redrive(
     if dry_run {
         return Ok(Outcome::Redriven);
     }
-    let redriven = stack
-        .sfn
-        .redrive_execution()
-        .execution_arn(&described.execution_arn)
-        .send()
-        .await;
-    match redriven {
-        Ok(_) => Ok(Outcome::Redriven),
-        Err(error) if error.code() == Some("ExecutionNotRedrivable") => {
-            // Somebody else may have redriven it a moment ago.
-            let now = describe(stack, &described.execution_arn).await?;
-            Ok(now
-                .and_then(|now| without_redrive(&now, order_id))
-                .unwrap_or_else(|| not_redrivable(error.message(), order_id)))
-        }
-        Err(error) => Err(aws("redriving the execution")(error)),
-    }
+    let Some(refusal) = executions::redrive(stack, &described.execution_arn).await? else {
+        return Ok(Outcome::Redriven);
+    };
+    // Somebody else may have redriven it a moment ago.
+    let now = describe(stack, &described.execution_arn).await?;
+    Ok(now
+        .and_then(|now| without_redrive(&now, order_id))
+        .unwrap_or_else(|| not_redrivable(Some(&refusal), order_id)))
 }
 
 /// Why an execution must not be redriven; none if it may be.
@@ -335,7 +324,7 @@ async fn hand_over(
         // A command was interrupted between its two steps: the first is done.
         None if unstarted => {
             if !dry_run {
-                start(stack, &owner, stored).await?;
+                start_owner(stack, &owner, stored).await?;
             }
             return tried(&owner, Outcome::HandedOver(owner.clone()));
         }
@@ -376,7 +365,7 @@ async fn hand_over(
                 );
             }
         }
-        start(stack, &new, stored).await?;
+        start_owner(stack, &new, stored).await?;
     }
     tried(&owner, Outcome::HandedOver(new))
 }
@@ -411,57 +400,6 @@ fn is_unstarted(stack: &Stack, stored: &StoredOrder) -> bool {
     let forgets = SignedDuration::from_hours(REMEMBERED_DAYS * 24);
     is_handover(stack, &stored.order_id, &stored.execution_arn)
         && parse_time(&stored.placed_at).is_some_and(|placed| placed + forgets > Timestamp::now())
-}
-
-/// Makes another execution the owner of an order, unless the order's status or owner changed meanwhile. The order loses its time of
-/// deletion until the new execution sets its status, so that it is not deleted while its restaurant is asked.
-async fn claim(stack: &Stack, order_id: &str, owner: &str, new: &str) -> Result<bool, Failure> {
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    let claimed = stack
-        .dynamodb
-        .update_item()
-        .table_name(&stack.table)
-        .key("order_id", text(order_id))
-        .update_expression("SET execution_arn = :new REMOVE expires_at")
-        .condition_expression("#status = :placed AND execution_arn = :owner")
-        .expression_attribute_names("#status", "status")
-        .expression_attribute_values(":placed", text(Status::Placed.as_str()))
-        .expression_attribute_values(":owner", text(owner))
-        .expression_attribute_values(":new", text(new))
-        .send()
-        .await;
-    match claimed {
-        Ok(_) => Ok(true),
-        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
-        Err(error) => Err(aws("handing the order over")(error)),
-    }
-}
-
-/// Starts the execution that the order names as its owner, unless it was started before.
-async fn start(stack: &Stack, execution: &str, stored: StoredOrder) -> Result<(), Failure> {
-    let order = Order::from(stored);
-    let started = stack
-        .sfn
-        .start_execution()
-        .state_machine_arn(&stack.state_machine)
-        .name(execution.rsplit(':').next().unwrap_or_default())
-        .input(serde_json::to_string(&order)?)
-        .send()
-        .await;
-    match started {
-        Ok(_) => Ok(()),
-        Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(()),
-        Err(error) => {
-            let Failure { kind, message } = aws("starting the new execution")(error);
-            let id = &order.order_id;
-            Err(Failure::new(
-                kind,
-                format!(
-                    "{message}. The order was handed over already; start its execution with the same command: orderctl retry {id} --anew"
-                ),
-            ))
-        }
-    }
 }
 
 /// Whether the restaurant answered, according to the execution's history. AWS's own failures look the same there, but for
@@ -579,33 +517,6 @@ async fn all_failed(
             ),
         )),
     }
-}
-
-/// The executions that failed or timed out after a point in time, the oldest first. It reads the whole list: that is sorted
-/// by start, and a redriven execution may have ended long after its start.
-async fn ended_since(stack: &Stack, after: i64) -> Result<Vec<String>, Failure> {
-    let mut ended = Vec::new();
-    for status in [ExecutionStatus::Failed, ExecutionStatus::TimedOut] {
-        let mut pages = stack
-            .sfn
-            .list_executions()
-            .state_machine_arn(&stack.state_machine)
-            .status_filter(status)
-            .into_paginator()
-            .items()
-            .send();
-        while let Some(execution) = pages.next().await {
-            let execution = execution.map_err(aws("listing executions"))?;
-            if let Some(stopped) = execution
-                .stop_date
-                .filter(|stopped| stopped.secs() >= after)
-            {
-                ended.push((stopped.as_nanos(), execution.execution_arn));
-            }
-        }
-    }
-    ended.sort();
-    Ok(ended.into_iter().map(|(_, execution)| execution).collect())
 }
 
 /// Redrives one of many executions, if it still owns its order.

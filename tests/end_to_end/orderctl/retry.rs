@@ -3,80 +3,48 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::types::ExecutionStatus;
-use order::{Item, Order, RestaurantMessage};
+use order::RestaurantMessage;
 use serde_json::{Value, json};
-use support::{Faults, Listener, Session, Stack, aws, output, unique};
-use tokio::time::{Duration, Instant, sleep};
+use support::{Faults, RestaurantQueue, Session, Stack, TestOrder, aws, output, unique};
+use tokio::time::Instant;
 
-use crate::orderctl::{anybody, documented, orderctl, restaurant, set};
+use super::people::{anybody, documented, restaurant};
+use super::{Done, orderctl, set};
 
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_mins(2);
-
-/// An order that is placed, and who hears of it.
+/// An order whose execution waits for the restaurant, and what its restaurant is asked.
 struct Placed {
     stack: Stack,
-    listener: Listener,
+    order: TestOrder,
+    restaurant: RestaurantQueue,
     id: String,
-    input: String,
     execution: String,
 }
 
 impl Placed {
-    /// Places an order, whose execution then waits for the restaurant.
     async fn new(stack: &Stack, state_machine: &str) -> Self {
-        let id = format!("retry-{}", unique());
-        let order = Order {
-            order_id: id.clone(),
-            customer_id: id.clone(),
-            restaurant_id: id.clone(),
-            currency: serde_json::from_value(json!("EUR")).expect("a currency"),
-            items: vec![Item {
-                name: "Margherita".into(),
-                quantity: 2,
-                unit_amount: 1250,
-            }],
-            note: Some("No basil, please".into()),
-        };
-        let listener = Listener::to_orders(stack, &id).await;
-        let input = json!(order).to_string();
-        let execution = stack.start(state_machine, &id, &input).await;
+        let order = TestOrder::new(stack).await;
+        let restaurant = RestaurantQueue::of(stack, &order.order.restaurant_id).await;
+        let execution = order.place_on(state_machine).await;
         Self {
             stack: stack.clone(),
-            listener,
-            id,
-            input,
+            restaurant,
+            id: order.order.order_id.clone(),
             execution,
+            order,
         }
     }
 
     /// The next message to the restaurant.
     async fn asked(&self) -> RestaurantMessage {
-        let begun = Instant::now();
-        loop {
-            let mut messages = self.listener.restaurant_messages().await;
-            assert!(messages.len() < 2, "the restaurant is asked twice at once");
-            if let Some(message) = messages.pop() {
-                return message;
-            }
-            assert!(begun.elapsed() < PATIENCE, "the restaurant is not asked");
-        }
+        self.restaurant.next().await
     }
 
     async fn item(&self) -> Value {
         self.stack.item(&self.id).await.expect("the order")
     }
 
-    /// Answers, or tries to.
     async fn accept(&self, message: &RestaurantMessage) {
-        self.stack
-            .sfn
-            .send_task_success()
-            .task_token(&message.task_token)
-            .output(r#"{"isAccepted": true}"#)
-            .send()
-            .await
-            .expect("an answer that Step Functions takes");
+        self.order.accept(message).await;
     }
 
     /// Stops the execution while it waits for the restaurant.
@@ -93,6 +61,17 @@ impl Placed {
         set(&self.stack, &self.id, "execution_arn", execution).await;
     }
 
+    /// Hands it over to a new execution, though its restaurant may have answered, and accepts there.
+    async fn hand_over_and_accept(&self, operator: &Session, before: &Value) {
+        let anew = ["--anew", "--ask-again", "--output", "json"];
+        let done = retry(operator, &self.id, &anew).await;
+        done.assert_code(0);
+        let new = done.json()["new_execution_arn"].take();
+        self.accept(&self.asked().await).await;
+        let new = new.as_str().expect("an execution");
+        self.assert_accepted_by(new, before).await;
+    }
+
     /// Fails unless this execution brought the order to ACCEPTED, and nothing else of it changed but its owner.
     async fn assert_accepted_by(&self, execution: &str, before: &Value) {
         let ended = self.stack.end_of(execution).await;
@@ -103,9 +82,8 @@ impl Placed {
             ended.error(),
             ended.cause()
         );
-        let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
-        let input = json(ended.input().expect("an input"));
-        assert_eq!(input, json(&self.input), "input of the new execution");
+        let input: Value = serde_json::from_str(ended.input().expect("an input")).expect("JSON");
+        assert_eq!(input, json!(self.order.order), "input of the new execution");
         let after = self.item().await;
         let mut expected = before.clone();
         expected["status"] = json!("ACCEPTED");
@@ -115,7 +93,7 @@ impl Placed {
     }
 }
 
-async fn retry(session: &Session, id: &str, more: &[&str]) -> crate::orderctl::Done {
+async fn retry(session: &Session, id: &str, more: &[&str]) -> Done {
     orderctl(session, &[&["retry", id][..], more].concat()).await
 }
 
@@ -187,8 +165,7 @@ async fn an_order_is_handed_over_to_one_new_execution_and_its_restaurant_asked_a
     // The local AWS takes the token of a stopped execution, too, and does nothing with it; AWS refuses it.
     order.accept(&second).await;
     order.assert_accepted_by(&new, &before).await;
-    sleep(Duration::from_secs(1)).await;
-    let more = order.listener.restaurant_messages().await.len();
+    let more = order.restaurant.messages().await.len();
     assert_eq!(more, 0, "the restaurant is asked once more");
 
     let done = retry(&operator, id, &["--anew"]).await;
@@ -250,15 +227,7 @@ async fn an_order_whose_second_execution_may_be_forgotten_is_handed_over_only_on
         assert!(done.stderr.contains("--anew --ask-again"), "{done:?}");
     }
     assert_eq!(order.item().await, before, "the order was handed over");
-    let anew = ["--anew", "--ask-again", "--output", "json"];
-    let done = retry(&operator, id, &anew).await;
-    done.assert_code(0);
-    let new = done.json()["new_execution_arn"]
-        .as_str()
-        .expect("an execution")
-        .to_owned();
-    order.accept(&order.asked().await).await;
-    order.assert_accepted_by(&new, &before).await;
+    order.hand_over_and_accept(&operator, &before).await;
 }
 
 #[tokio::test]
@@ -285,15 +254,7 @@ async fn an_order_whose_restaurant_answered_is_handed_over_only_on_demand() {
     assert!(done.stderr.contains("--ask-again"), "{done:?}");
     assert_eq!(order.item().await, before, "the order was handed over");
 
-    let anew = ["--anew", "--ask-again", "--output", "json"];
-    let done = retry(&operator, id, &anew).await;
-    done.assert_code(0);
-    let new = done.json()["new_execution_arn"]
-        .as_str()
-        .expect("an execution")
-        .to_owned();
-    order.accept(&order.asked().await).await;
-    order.assert_accepted_by(&new, &before).await;
+    order.hand_over_and_accept(&operator, &before).await;
 }
 
 #[tokio::test]
@@ -304,9 +265,8 @@ async fn an_order_whose_restaurant_answered_is_handed_over_only_on_demand() {
 async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
     let stack = Stack::connect();
     let faults = Faults::proxy();
-    let port = std::env::var("FAULTS_PORT").expect("the port of the proxy");
     let mut operator = documented("operators").await;
-    operator.insert("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"));
+    operator.extend(Faults::session());
     let machine = Stack::state_machine();
     let begun = Instant::now();
 
@@ -330,7 +290,8 @@ async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
     let waiting = Placed::new(&stack, &machine).await;
     let waits = waiting.asked().await;
     let duplicate = format!("duplicate-{}", waiting.id);
-    let duplicate = stack.start(&machine, &duplicate, &waiting.input).await;
+    let input = json!(waiting.order.order).to_string();
+    let duplicate = stack.start(&machine, &duplicate, &input).await;
     let invalid_id = format!("retry-invalid-{}", unique());
     let input = json!({ "order_id": invalid_id }).to_string();
     let invalid = stack.start(&machine, &invalid_id, &input).await;

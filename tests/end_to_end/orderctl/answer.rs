@@ -1,0 +1,220 @@
+//! `orderctl accept`, `reject` and `fail`.
+
+use order::Status;
+use serde_json::{Value, json};
+use support::{Call, Fault, Faults, Stack, TestOrder, aws, output, unique};
+
+use super::orderctl;
+use super::people::{anybody, documented, restaurant};
+
+#[tokio::test]
+async fn a_rejection_and_a_failure_are_recorded_with_what_was_said() {
+    let stack = Stack::connect();
+    let session = restaurant().await;
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let id = order.order.order_id.as_str();
+    let done = orderctl(&session, &["reject", id, "--reason", " Out of dough "]).await;
+    done.assert_code(0);
+    assert_eq!(done.stdout, format!("{id}  REJECTED  (Out of dough)\n"));
+    order
+        .assert_ended(&execution, Status::Rejected, Some("Out of dough"))
+        .await;
+
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let id = order.order.order_id.as_str();
+    let fail = [
+        "fail",
+        id,
+        "--error",
+        "RestaurantUnavailable",
+        "--cause",
+        "The oven is broken",
+        "--output",
+        "json",
+    ];
+    let done = orderctl(&session, &fail).await;
+    done.assert_code(0);
+    let reason = "RestaurantUnavailable: The oven is broken";
+    assert_eq!(done.json()["status_reason"], reason);
+    order
+        .assert_ended(&execution, Status::Failed, Some(reason))
+        .await;
+}
+
+#[tokio::test]
+async fn whoever_cannot_answer_is_told_why() {
+    let stack = Stack::connect();
+    let session = restaurant().await;
+    orderctl(&session, &["accept", &unique()])
+        .await
+        .assert_code(5);
+    orderctl(&session, &["accept", "x", "--stack", "no-such-stack"])
+        .await
+        .assert_code(1);
+
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let id = order.order.order_id.as_str();
+    let other = orderctl(&session, &["accept", id, "--restaurant", "rest-other"]).await;
+    other.assert_code(6);
+    orderctl(&session, &["accept", id]).await.assert_code(0);
+    order.assert_ended(&execution, Status::Accepted, None).await;
+
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place_on(&stack.impatient_state_machine().await).await;
+    order.assert_ended(&execution, Status::TimedOut, None).await;
+    let late = orderctl(&session, &["accept", &order.order.order_id]).await;
+    late.assert_code(4);
+    assert!(late.stderr.contains("too late"), "{late:?}");
+}
+
+#[tokio::test]
+async fn two_answers_at_once_have_one_winner_and_the_other_is_told() {
+    let stack = Stack::connect();
+    let session = restaurant().await;
+    for _ in 0..3 {
+        let order = TestOrder::new(&stack).await;
+        let execution = order.place().await;
+        order.restaurant_message().await;
+        let id = order.order.order_id.as_str();
+        let (accept, reject) = (["accept", id], ["reject", id]);
+        let (accepted, rejected) =
+            tokio::join!(orderctl(&session, &accept), orderctl(&session, &reject));
+        let status = match (accepted.code, rejected.code) {
+            (Some(0), Some(3)) => Status::Accepted,
+            (Some(3), Some(0)) => Status::Rejected,
+            _ => panic!("not one winner: {accepted:?} {rejected:?}"),
+        };
+        order.assert_ended(&execution, status, None).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_receipt_is_lost_counts_once_and_is_told_as_taken() {
+    let stack = Stack::connect();
+    let faults = Faults::proxy();
+    let through_the_proxy = Faults::session();
+    for fault in Fault::ALL {
+        let order = TestOrder::new(&stack).await;
+        let execution = order.place().await;
+        let token = order.restaurant_message().await.task_token;
+        faults.arm(&token, Call::SendTaskSuccess, fault, Some(1));
+        let id = order.order.order_id.as_str();
+        let accepted = orderctl(&through_the_proxy, &["accept", id]).await;
+        assert_eq!(
+            faults.clear(&token, Call::SendTaskSuccess),
+            1,
+            "{fault:?} met no call"
+        );
+        assert_eq!(accepted.code, Some(0), "{fault:?}: {accepted:?}");
+        assert_eq!(accepted.stdout, format!("{id}  ACCEPTED\n"), "{fault:?}");
+        order.assert_ended(&execution, Status::Accepted, None).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_given_although_aws_is_silent_for_longer_than_one_round_of_attempts() {
+    let stack = Stack::connect();
+    let faults = Faults::proxy();
+    let through_the_proxy = Faults::session();
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let token = order.restaurant_message().await.task_token;
+    faults.arm(&token, Call::SendTaskSuccess, Fault::Unavailable, Some(6));
+    let id = order.order.order_id.as_str();
+    let accepted = orderctl(&through_the_proxy, &["accept", id]).await;
+    let met = faults.clear(&token, Call::SendTaskSuccess);
+    assert!(met > 4, "the outage was over after {met} attempts");
+    assert_eq!(accepted.code, Some(0), "{accepted:?}");
+    assert_eq!(accepted.stdout, format!("{id}  ACCEPTED\n"));
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}
+
+#[tokio::test]
+async fn an_order_is_accepted_with_the_time_at_which_it_is_ready() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let id = order.order.order_id.as_str();
+    let mut session = restaurant().await;
+    // A zone that needs no files.
+    session.insert("TZ", "XYZ-05:30".into());
+    let accept = ["accept", id, "--ready-in", "25m", "--output", "json"];
+    let done = orderctl(&session, &accept).await;
+    done.assert_code(0);
+    let sent = done.json()["ready_at"].as_str().expect("a time").to_owned();
+    stack.end_of(&execution).await;
+    let item = stack.item(id).await.expect("the order");
+    assert_eq!(item["ready_at"], sent.as_str(), "what was sent is stored");
+    assert!(sent.ends_with("+05:30"), "not the time of here: {sent}");
+    let utc = |local: &str| support::seconds(&format!("{local}Z")) - 5.5 * 3600.0;
+    let ready = utc(sent.get(..19).expect("a time"));
+    let answered = support::seconds(item["updated_at"].as_str().expect("a time"));
+    let minutes = (ready - answered) / 60.0;
+    assert!((24.0..26.0).contains(&minutes), "in {minutes} minutes");
+    let mut customer = documented("customer").await;
+    customer.insert("TZ", "XYZ-05:30".into());
+    for (command, part) in [("show", "ready at"), ("watch", "ACCEPTED  (ready at ")] {
+        let done = orderctl(&customer, &[command, id]).await;
+        done.assert_code(0);
+        let time = sent.get(11..16).expect("a time of day");
+        assert!(
+            done.stdout
+                .lines()
+                .any(|line| line.contains(part) && line.contains(time)),
+            "{time} is not in {done:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_taken_and_not_recorded_yet_is_told_as_such() {
+    let stack = Stack::connect();
+    let slow = |definition: &str| {
+        let mut definition: Value = serde_json::from_str(definition).expect("a definition");
+        // It waits for what nobody answers.
+        let mut waits = definition["States"]["Notify restaurant"].clone();
+        waits["Arguments"] = json!({
+            "TopicArn": output("UserTopicArn"),
+            "Message": "{% $states.context.Task.Token %}",
+        });
+        waits["Next"] = definition["States"]["Update order status"]["Next"].clone();
+        waits.as_object_mut().expect("a state").remove("Catch");
+        definition["States"]["Update order status"] = waits;
+        definition.to_string()
+    };
+    let machine = stack.variant(&format!("slow-{}", unique()), slow).await;
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place_on(&machine).await;
+    order.restaurant_message().await;
+    let id = order.order.order_id.as_str();
+    let done = orderctl(&anybody(), &["accept", id]).await;
+    done.assert_code(11);
+    assert!(done.stderr.contains("not recorded yet"), "{done:?}");
+    // The loser of a race is not told that it won.
+    let done = orderctl(&anybody(), &["reject", id]).await;
+    done.assert_code(4);
+    let stop = ["stepfunctions", "stop-execution", "--execution-arn"];
+    aws(&[&stop[..], &[&execution]].concat()).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_aws_took_is_told_as_taken_although_the_table_cannot_be_read_for_a_while() {
+    let stack = Stack::connect();
+    let faults = Faults::proxy();
+    let through_the_proxy = Faults::session();
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    order.restaurant_message().await;
+    let id = order.order.order_id.as_str();
+    // Before the answer, it reads the order and its token.
+    faults.arm_after(2, id, Call::GetItem, Fault::Unavailable, Some(8));
+    let accepted = orderctl(&through_the_proxy, &["accept", id]).await;
+    let met = faults.clear(id, Call::GetItem);
+    assert_eq!(met, 8, "the reads after the answer met no outage");
+    assert_eq!(accepted.code, Some(0), "{accepted:?}");
+    assert_eq!(accepted.stdout, format!("{id}  ACCEPTED\n"));
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}

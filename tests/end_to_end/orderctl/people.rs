@@ -1,0 +1,184 @@
+//! Who runs `orderctl`, and what each group of commands may do.
+
+use std::collections::HashMap;
+
+use order::Status;
+use serde_json::{Value, json};
+use support::{Session, Stack, TestOrder, assume, aws, output, unique};
+use tokio::sync::OnceCell;
+
+use super::{orderctl, orderctl_with_input};
+
+/// Somebody who may do everything.
+pub(super) fn anybody() -> Session {
+    HashMap::new()
+}
+
+/// Permissions that the local AWS demands and AWS does not. The local AWS does not know to which state machine a token
+/// belongs, nor which rule gets a target or has tags, and demands a permission of its own for a batch of deletions.
+fn local_extra() -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            { "Effect": "Allow", "Action": ["states:SendTaskSuccess", "states:SendTaskFailure"], "Resource": "*" },
+            { "Effect": "Allow", "Action": [
+                "events:PutTargets", "events:RemoveTargets", "events:TagResource", "events:ListTagsForResource",
+            ], "Resource": "*" },
+            { "Effect": "Allow", "Action": "sqs:DeleteMessageBatch", "Resource": "*" },
+        ],
+    })
+}
+
+/// Somebody with these policies and nothing else, one of the stack's or one in JSON.
+async fn somebody_with(name: &str, policy_arn: Option<&str>, policy: Option<Value>) -> Session {
+    let role = format!("{name}-{}", unique());
+    let trust = json!({
+        "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" }],
+    })
+    .to_string();
+    let created = aws(&[
+        "iam",
+        "create-role",
+        "--role-name",
+        &role,
+        "--assume-role-policy-document",
+        &trust,
+    ])
+    .await;
+    if let Some(arn) = policy_arn {
+        aws(&[
+            "iam",
+            "attach-role-policy",
+            "--role-name",
+            &role,
+            "--policy-arn",
+            arn,
+        ])
+        .await;
+    }
+    for (name, policy) in [("documented", policy), ("local", Some(local_extra()))] {
+        let Some(policy) = policy.map(|policy| policy.to_string()) else {
+            continue;
+        };
+        let put = ["iam", "put-role-policy", "--role-name", &role];
+        aws(&[
+            &put[..],
+            &["--policy-name", name, "--policy-document", &policy],
+        ]
+        .concat())
+        .await;
+    }
+    let arn = created["Role"]["Arn"].as_str().expect("an ARN");
+    assume(arn).await
+}
+
+/// Somebody who answers for restaurants, with the policy that the stack has for them and nothing else.
+pub(super) async fn restaurant() -> Session {
+    static SESSION: OnceCell<Session> = OnceCell::const_new();
+    SESSION
+        .get_or_init(async || {
+            somebody_with("restaurant", Some(&output("RestaurantPolicyArn")), None).await
+        })
+        .await
+        .clone()
+}
+
+/// Somebody with the policy that `docs/orderctl.md` gives for a group of commands.
+pub(super) async fn documented(group: &str) -> Session {
+    let account = output("StateMachineArn")
+        .split(':')
+        .nth(4)
+        .expect("an account")
+        .to_owned();
+    let resource = ["cloudformation", "describe-stack-resource", "--stack-name"];
+    let resource = [&resource[..], &["order-workflow", "--logical-resource-id"]].concat();
+    let key = aws(&[&resource[..], &["EncryptionKey"]].concat()).await;
+    let key = key["StackResourceDetail"]["PhysicalResourceId"]
+        .as_str()
+        .expect("the stack's key")
+        .to_owned();
+    let page = include_str!("../../../docs/orderctl.md");
+    let (_, after) = page
+        .split_once(&format!("<!-- policy: {group} -->"))
+        .expect("the policy's mark");
+    let policy = after
+        .split("```")
+        .nth(1)
+        .expect("the policy")
+        .trim_start_matches("json");
+    let policy = policy
+        .replace("${Region}", &std::env::var("AWS_REGION").expect("a region"))
+        .replace("${Account}", &account)
+        .replace(
+            "${StateMachineName}",
+            output("StateMachineArn")
+                .rsplit(':')
+                .next()
+                .expect("a name"),
+        )
+        .replace("${OrdersTableName}", &output("OrdersTableName"))
+        .replace("${OpenOrdersTableName}", &output("OpenOrdersTableName"))
+        .replace("${EncryptionKeyId}", &key);
+    let policy = serde_json::from_str(&policy).expect("a policy that is JSON");
+    somebody_with(group, None, Some(policy)).await
+}
+
+#[tokio::test]
+async fn each_group_of_commands_may_do_its_own_and_no_more() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place().await;
+    let message = order.restaurant_message().await;
+    let (id, input) = (
+        order.order.order_id.as_str(),
+        json!(order.order).to_string(),
+    );
+    let (customer, restaurant, shop, support, engineer) = (
+        documented("customer").await,
+        restaurant().await,
+        documented("shop").await,
+        documented("support").await,
+        documented("events").await,
+    );
+    for (who, session, refused) in [
+        (
+            "a customer",
+            &customer,
+            [vec!["inbox", "--all"], vec!["events"]],
+        ),
+        (
+            "a restaurant",
+            &restaurant,
+            [vec!["inbox", "--all"], vec!["events"]],
+        ),
+        ("a shop", &shop, [vec!["inbox", "--all"], vec!["show", id]]),
+        ("support", &support, [vec!["show", id], vec!["events"]]),
+        (
+            "a restaurant",
+            &restaurant,
+            [vec!["show", id], vec!["events"]],
+        ),
+        (
+            "an engineer",
+            &engineer,
+            [vec!["inbox", "--all"], vec!["show", id]],
+        ),
+    ] {
+        for arguments in refused {
+            let done = orderctl(session, &arguments).await;
+            done.assert_code(1);
+            assert!(
+                done.stderr.contains("AccessDenied"),
+                "{who}, {arguments:?}: {done:?}"
+            );
+        }
+    }
+    for session in [&restaurant, &support, &engineer] {
+        orderctl_with_input(session, &["place", "-"], &input)
+            .await
+            .assert_code(1);
+    }
+    order.accept(&message).await;
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}

@@ -1,0 +1,118 @@
+//! `orderctl place`, and an order's way through all commands.
+
+use order::Status;
+use serde_json::{Value, json};
+use support::{Stack, TestOrder};
+
+use super::people::{anybody, documented, restaurant};
+use super::{inbox_of, orderctl, orderctl_with_input};
+
+#[tokio::test]
+async fn place_inbox_accept_and_show_work_one_after_the_other() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let id = order.order.order_id.as_str();
+    let (customer, restaurant) = (documented("customer").await, restaurant().await);
+    let input = json!(order.order).to_string();
+
+    let placed = orderctl_with_input(&customer, &["place", "-"], &input).await;
+    placed.assert_code(0);
+    let execution = placed
+        .stdout
+        .trim()
+        .rsplit(' ')
+        .next()
+        .expect("an ARN")
+        .to_owned();
+    let again = orderctl_with_input(&customer, &["place", "-"], &input).await;
+    // AWS gives the running execution again, the local AWS refuses.
+    assert!(matches!(again.code, Some(0 | 8)), "{again:?}");
+
+    let token = order.restaurant_message().await.task_token;
+    let listed = inbox_of(&restaurant, &order.order.restaurant_id, &[]).await;
+    assert!(
+        listed
+            .stdout
+            .contains("2 × Margherita, 1 × Tiramisù  EUR 31.50  9:"),
+        "{listed:?}"
+    );
+    let listed = inbox_of(
+        &restaurant,
+        &order.order.restaurant_id,
+        &["--output", "json"],
+    )
+    .await;
+    assert!(
+        !listed.stdout.contains(&token) && !listed.stdout.contains("task_token"),
+        "a token is shown unasked"
+    );
+    let entry = &listed.json()[0];
+    assert_eq!(entry["order_id"], id);
+    assert_eq!(entry["total"], "EUR 31.50");
+    let with_token = ["--output", "json", "--show-token"];
+    let listed = inbox_of(&restaurant, &order.order.restaurant_id, &with_token).await;
+    assert!(
+        listed.json()[0]["task_token"] == token.as_str(),
+        "the token is not the order's"
+    );
+
+    let accepted = orderctl(
+        &restaurant,
+        &["accept", id, "--restaurant", &order.order.restaurant_id],
+    )
+    .await;
+    accepted.assert_code(0);
+    assert_eq!(accepted.stdout, format!("{id}  ACCEPTED\n"));
+    order.assert_ended(&execution, Status::Accepted, None).await;
+
+    let shown = orderctl(&customer, &["show", id]).await;
+    shown.assert_code(0);
+    for part in [
+        &format!("{id}  ACCEPTED"),
+        "2 × Margherita",
+        "EUR 25.00",
+        "EUR 31.50",
+        "Notify restaurant",
+        "SUCCEEDED",
+    ] {
+        assert!(
+            shown.stdout.contains(part),
+            "{part} is not in {}",
+            shown.stdout
+        );
+    }
+    let shown = orderctl(&customer, &["show", id, "--output", "json"])
+        .await
+        .json();
+    assert_eq!(shown["order"], stack.item(id).await.expect("the order"));
+    assert_eq!(
+        shown["execution"]["history"].as_array().map(Vec::len),
+        Some(7)
+    );
+
+    let late = orderctl(&restaurant, &["reject", id, "--output", "json"]).await;
+    late.assert_code(3);
+    let error: Value = serde_json::from_str(&late.stderr).expect("an error as JSON");
+    assert_eq!(error["exit_code"], 3, "{error}");
+    orderctl_with_input(&customer, &["place", "-"], &input)
+        .await
+        .assert_code(8);
+}
+
+#[tokio::test]
+async fn placing_an_order_that_another_execution_placed_follows_the_new_execution_to_its_failure() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let id = order.order.order_id.as_str();
+    let input = json!(order.order).to_string();
+    let first = stack
+        .start(&Stack::state_machine(), &format!("first-{id}"), &input)
+        .await;
+    order.accept(&order.restaurant_message().await).await;
+    stack.end_of(&first).await;
+
+    let placed = orderctl_with_input(&anybody(), &["place", "-", "--watch"], &input).await;
+    placed.assert_code(7);
+    assert!(!placed.stdout.contains("ACCEPTED"), "{placed:?}");
+    assert!(placed.stderr.contains("DuplicateOrder"), "{placed:?}");
+}

@@ -1,0 +1,141 @@
+//! `orderctl watch` and `show`.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use order::Status;
+use serde_json::{Value, json};
+use support::{Stack, Terminal, TestOrder, unique};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+use super::people::{anybody, documented};
+use super::{command, next, orderctl, set, within};
+
+#[tokio::test]
+async fn an_order_whose_execution_aws_has_forgotten_is_shown() {
+    let stack = Stack::connect();
+    let customer = documented("customer").await;
+    let order = TestOrder::new(&stack).await;
+    let id = order.order.order_id.as_str();
+    let execution = order.place_and_answer(r#"{"isAccepted": true}"#).await;
+    stack.end_of(&execution).await;
+    let gone = AttributeValue::S(format!("{execution}-gone"));
+    set(&stack, id, "execution_arn", gone).await;
+    let shown = orderctl(&customer, &["show", id]).await;
+    shown.assert_code(0);
+    for part in [
+        "ACCEPTED",
+        "2 × Margherita",
+        "AWS no longer knows its execution",
+    ] {
+        assert!(shown.stdout.contains(part), "{part} is not in {shown:?}");
+    }
+    let shown = orderctl(&customer, &["show", id, "--output", "json"]).await;
+    assert_eq!(shown.json()["order"]["status"], "ACCEPTED");
+    assert_eq!(shown.json()["execution"], Value::Null);
+    let watched = orderctl(&customer, &["watch", id]).await;
+    watched.assert_code(1);
+    assert!(watched.stderr.contains("no more"), "{watched:?}");
+}
+
+#[tokio::test]
+async fn watch_follows_an_order_in_plain_lines() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let customer = documented("customer").await;
+    let mut watch = command(&customer, &["place", "-", "--watch"])
+        .spawn()
+        .expect("orderctl");
+    let mut input = watch.stdin.take().expect("its input");
+    let order_as_json = json!(order.order).to_string();
+    input
+        .write_all(order_as_json.as_bytes())
+        .await
+        .expect("an input");
+    drop(input);
+    let mut printed = BufReader::new(watch.stdout.take().expect("its output")).lines();
+    let mut lines = Vec::new();
+    // The restaurant answers once the watch has seen the order wait for it.
+    while !lines
+        .last()
+        .is_some_and(|line: &String| line.contains("until "))
+    {
+        lines.push(next(&mut printed).await);
+    }
+    order.accept(&order.restaurant_message().await).await;
+    while let Some(line) = within(printed.next_line(), "a line of the watch")
+        .await
+        .expect("a line")
+    {
+        lines.push(line);
+    }
+    let ended = within(watch.wait(), "the end of the watch").await;
+    let ended = ended.expect("its end");
+    assert!(ended.success(), "{ended:?}");
+    let states = [
+        "placed: arn:",
+        "Save order",
+        "Publish ORDER_PLACED event",
+        "Notify restaurant            until ",
+        "Notify restaurant ",
+        "Restaurant decision",
+        "Update order status",
+        "Publish status event",
+        "Notify user",
+        "ACCEPTED",
+    ];
+    assert_eq!(lines.len(), states.len(), "{lines:#?}");
+    for (line, state) in lines.iter().zip(states) {
+        assert!(line.contains(state), "{state} is not in {line}");
+    }
+    assert!(
+        !lines.concat().contains('\u{1b}'),
+        "a pipe gets control sequences"
+    );
+}
+
+#[tokio::test]
+async fn an_execution_that_needs_a_person_is_told_by_the_exit_code() {
+    let stack = Stack::connect();
+    let id = format!("ord-{}", unique());
+    let execution = stack
+        .start(&Stack::state_machine(), &id, r#"{"order_id": 1}"#)
+        .await;
+    stack.end_of(&execution).await;
+    let customer = documented("customer").await;
+    let watched = orderctl(&customer, &["watch", &id]).await;
+    watched.assert_code(7);
+    assert!(watched.stderr.contains("InvalidOrder"), "{watched:?}");
+    let shown = orderctl(&customer, &["show", &id]).await;
+    shown.assert_code(0);
+    assert!(shown.stdout.contains("is not stored"), "{shown:?}");
+    orderctl(&customer, &["watch", &unique()])
+        .await
+        .assert_code(5);
+}
+
+#[tokio::test]
+async fn watch_counts_down_on_a_terminal() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let id = order.order.order_id.as_str();
+    let execution = order.place().await;
+    let message = order.restaurant_message().await;
+    let mut watch = Terminal::run(&anybody(), &["watch", id]);
+    watch.wait_for(" left").await;
+    let left = |screen: &str| {
+        screen
+            .lines()
+            .rev()
+            .find_map(|line| line.trim().strip_suffix(" left").map(str::to_owned))
+    };
+    let before = left(&watch.contents());
+    watch
+        .wait_until("less time", |screen| left(screen) != before)
+        .await;
+    order.accept(&message).await;
+    watch.wait_for(&format!("{id}  ACCEPTED")).await;
+    assert_eq!(watch.end().await, 0);
+    let screen = watch.contents();
+    assert!(!screen.contains(" left"), "the countdown stays:\n{screen}");
+    assert_eq!(screen.matches("Notify restaurant").count(), 1, "{screen}");
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}
