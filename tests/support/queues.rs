@@ -11,6 +11,7 @@ use crate::stack::{Stack, named, output};
 use crate::wait::poll_until;
 
 impl Stack {
+    /// Makes a queue to which SNS and `EventBridge` may send; gives its URL and ARN.
     pub async fn queue(&self, name: &str) -> (String, String) {
         // In the account and region of the stack, so that its ARN is known before the queue is made.
         let machine = Self::state_machine();
