@@ -48,7 +48,8 @@ deploy: $(TOOLS) ## Bring a change to the running local AWS in seconds, built wi
 
 .PHONY: env
 env: ## Print the variables by which a shell uses the running local AWS; builds nothing
-	@$(PYTHON) local/stack.py env
+	@test -x $(BIN)/python || { echo "error: The local AWS is not running. Start it with \`make up\`." >&2; exit 1; }
+	@$(BIN)/python local/stack.py env
 
 .PHONY: down
 down: $(TOOLS) ## Stop the local AWS; all that it holds is gone

@@ -92,7 +92,7 @@ def main():
     readme = README.read_text()
     drawn = with_picture(readme, definition)
     if check and readme != drawn:
-        found.append("README.md does not show the flow as it is: run `python3 local/definition.py`")
+        found.append("README.md does not show the flow as it is: run `.local/venv/bin/python local/definition.py`")
     elif readme != drawn:
         README.write_text(drawn)
     for problem in found:

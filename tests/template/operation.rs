@@ -1,6 +1,7 @@
 //! What tells people how the workflow runs: logs, alarms, the dashboard, and the message about a failed execution.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use order::Status;
 use serde_json::json;
