@@ -16,9 +16,23 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
-from release import ROOT, StackError, aws, deploy, outputs, say, until  # its path to local/ as well
-from stack import STATE, TEMPORARY, LocalAws, build, environment_for
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
+from stack import (
+    ROOT,
+    STATE,
+    TEMPORARY,
+    LocalAws,
+    StackError,
+    aws,
+    build,
+    deploy,
+    environment_for,
+    outputs,
+    say,
+    until,
+)
 
 # What a restaurant says, by what becomes of the order. Nothing waits for TIMED_OUT: that is the workflow's own timeout.
 ANSWERS = {
