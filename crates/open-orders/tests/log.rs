@@ -11,7 +11,7 @@ use open_orders::{Batch, keep};
 use serde_json::{Value, json};
 
 /// 2026-01-31T12:00:00Z
-const NOON: Duration = Duration::from_secs(1_769_860_800);
+const NOON: Duration = Duration::from_hours(491_628);
 
 #[tokio::test]
 async fn the_log_names_order_and_outcome_of_each_message_and_no_token() {

@@ -255,54 +255,6 @@ pub async fn wait_of(stack: &Stack, execution: &str) -> Result<Option<(String, f
         .and_then(|states| states.iter().find_map(waits)))
 }
 
-#[cfg(test)]
-mod tests {
-    use aws_sdk_sfn::primitives::DateTime;
-    use aws_sdk_sfn::types::{HistoryEventType, StateEnteredEventDetails};
-
-    use super::*;
-
-    fn event(second: i64, kind: HistoryEventType, state: Option<&str>) -> HistoryEvent {
-        let entered = state.map(|state| {
-            let details = StateEnteredEventDetails::builder().name(state);
-            details.build().expect("a state that was entered")
-        });
-        HistoryEvent::builder()
-            .id(second)
-            .timestamp(DateTime::from_secs(second))
-            .r#type(kind)
-            .set_state_entered_event_details(entered)
-            .build()
-            .expect("an event")
-    }
-
-    #[test]
-    fn a_state_that_was_left_without_an_event_was_left_by_what_came_next() {
-        use HistoryEventType as Type;
-        let visits = visits(&[
-            event(1, Type::ExecutionStarted, None),
-            event(2, Type::TaskStateEntered, Some("Save order")),
-            event(3, Type::TaskStateExited, None),
-            event(4, Type::TaskStateEntered, Some("Notify restaurant")),
-            event(9, Type::TaskTimedOut, None),
-            event(9, Type::TaskStateEntered, Some("Update order status")),
-            event(11, Type::ExecutionFailed, None),
-        ]);
-        let visits: Vec<_> = visits
-            .iter()
-            .map(|visit| (visit.state.as_str(), visit.entered, visit.left))
-            .collect();
-        assert_eq!(
-            visits,
-            [
-                ("Save order", 2.0, Some(3.0)),
-                ("Notify restaurant", 4.0, Some(9.0)),
-                ("Update order status", 9.0, Some(11.0)),
-            ]
-        );
-    }
-}
-
 /// Starts the execution of an order; gives its ARN.
 pub async fn place(stack: &Stack, order: &Order) -> Result<String, Failure> {
     let started = stack
@@ -399,4 +351,52 @@ pub async fn ended_since(stack: &Stack, after: i64) -> Result<Vec<String>, Failu
     }
     ended.sort();
     Ok(ended.into_iter().map(|(_, execution)| execution).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sfn::primitives::DateTime;
+    use aws_sdk_sfn::types::{HistoryEventType, StateEnteredEventDetails};
+
+    use super::*;
+
+    fn event(second: i64, kind: HistoryEventType, state: Option<&str>) -> HistoryEvent {
+        let entered = state.map(|state| {
+            let details = StateEnteredEventDetails::builder().name(state);
+            details.build().expect("a state that was entered")
+        });
+        HistoryEvent::builder()
+            .id(second)
+            .timestamp(DateTime::from_secs(second))
+            .r#type(kind)
+            .set_state_entered_event_details(entered)
+            .build()
+            .expect("an event")
+    }
+
+    #[test]
+    fn a_state_that_was_left_without_an_event_was_left_by_what_came_next() {
+        use HistoryEventType as Type;
+        let visits = visits(&[
+            event(1, Type::ExecutionStarted, None),
+            event(2, Type::TaskStateEntered, Some("Save order")),
+            event(3, Type::TaskStateExited, None),
+            event(4, Type::TaskStateEntered, Some("Notify restaurant")),
+            event(9, Type::TaskTimedOut, None),
+            event(9, Type::TaskStateEntered, Some("Update order status")),
+            event(11, Type::ExecutionFailed, None),
+        ]);
+        let visits: Vec<_> = visits
+            .iter()
+            .map(|visit| (visit.state.as_str(), visit.entered, visit.left))
+            .collect();
+        assert_eq!(
+            visits,
+            [
+                ("Save order", 2.0, Some(3.0)),
+                ("Notify restaurant", 4.0, Some(9.0)),
+                ("Update order status", 9.0, Some(11.0)),
+            ]
+        );
+    }
 }
