@@ -56,7 +56,10 @@ impl Call {
             Some(target) if target.ends_with(".GetItem") => Some(Self::GetItem),
             Some(target) if target.ends_with(".Query") => Some(Self::Query),
             Some(target) if target.ends_with(".SendTaskSuccess") => Some(Self::SendTaskSuccess),
-            None if body.contains("Action=Publish") => Some(Self::Publish),
+            // Not the links of `web-links`, which have the order's id, too.
+            None if body.contains("Action=Publish") && body.contains("UserTopic") => {
+                Some(Self::Publish)
+            }
             _ => None,
         }
     }

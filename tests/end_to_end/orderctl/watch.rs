@@ -33,7 +33,7 @@ async fn an_order_whose_execution_aws_has_forgotten_is_shown() {
     assert_eq!(shown.json()["execution"], Value::Null);
     let watched = orderctl(&customer, &["watch", id]).await;
     watched.assert_code(1);
-    assert!(watched.stderr.contains("no more"), "{watched:?}");
+    assert!(watched.stderr.contains("no longer"), "{watched:?}");
 }
 
 #[tokio::test]
