@@ -201,21 +201,22 @@ clean: ## Remove all that the commands made: tools, builds, local state
 	@test ! -x $(BIN)/python || $(BIN)/python local/stack.py down
 	rm -rf .local .aws-sam target fuzz/target fuzz/artifacts
 
-# The tools, pinned, installed once into this folder by the first command that needs them.
+# The tools, pinned, installed once into this folder by the first command that needs them. Python compiles a module when it is
+# first used: most of what is installed here never is.
 
 $(TOOLS): local/requirements.txt
 	@echo "==> Installing the tools into $(VENV) (a minute, once)" >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; name one with make PYTHON=...")'
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement local/requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --requirement local/requirements.txt
 	@touch $@
 
 $(CHECKOV): local/checkov.txt
 	@echo "==> Installing the security checks of the template into .local/checkov (a minute, once)" >&2
 	@rm -rf .local/checkov
 	@$(PYTHON) -m venv .local/checkov
-	@.local/checkov/bin/pip install --quiet --disable-pip-version-check --requirement local/checkov.txt
+	@.local/checkov/bin/pip install --quiet --disable-pip-version-check --no-compile --requirement local/checkov.txt
 	@touch $@
 
 $(NODE_TOOLS): local/package.json local/package-lock.json $(TOOLS)
