@@ -1,6 +1,6 @@
 //! The table of open orders: which orders wait for their restaurant. Reading it hides nothing from other readers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -101,10 +101,14 @@ impl List {
     /// Reads what waits now.
     pub async fn look(&mut self) -> Result<Look, Failure> {
         let mut waiting = self.stack.waiting(&self.whose).await?;
+        let listed: HashSet<&str> = waiting
+            .iter()
+            .map(|order| order.message.order_id.as_str())
+            .collect();
         let missing: Vec<(String, String)> = self
             .known
             .iter()
-            .filter(|(order_id, _)| waiting.iter().all(|now| now.message.order_id != **order_id))
+            .filter(|(order_id, _)| !listed.contains(order_id.as_str()))
             .map(|(order_id, restaurant_id)| (order_id.clone(), restaurant_id.clone()))
             .collect();
         // The list is eventually consistent: only the row itself tells whether an order still waits.
@@ -125,7 +129,7 @@ impl List {
                 _ => gone.push((order_id, status.map(|closed| closed.status))),
             }
         }
-        oldest_first(&mut waiting);
+        waiting.sort_by_cached_key(|order| (order.respond_by, order.message.order_id.clone()));
         let known = waiting.iter().map(|Waiting { message, .. }| {
             (message.order_id.clone(), message.restaurant_id.clone())
         });
@@ -144,7 +148,7 @@ struct Closed {
 }
 
 impl Stack {
-    /// What waits now, the oldest first.
+    /// What waits now.
     ///
     /// DynamoDB deletes a row some time after it expired. So this leaves out the rows whose deadline has passed, which is an
     /// hour before they expire.
@@ -185,9 +189,7 @@ impl Stack {
                 .await
                 .map_err(aws("reading the open orders of all restaurants")),
         };
-        let mut waiting: Vec<_> = rows?.into_iter().filter_map(still_waits).collect();
-        oldest_first(&mut waiting);
-        Ok(waiting)
+        Ok(rows?.into_iter().filter_map(still_waits).collect())
     }
 
     /// The row of an order as it is now, if there is one.
@@ -222,10 +224,6 @@ impl Stack {
             .filter(|row| row.expires_at > Timestamp::now().as_second())
             .and_then(|row| row.task_token))
     }
-}
-
-fn oldest_first(waiting: &mut [Waiting]) {
-    waiting.sort_by_cached_key(|order| (order.respond_by, order.message.order_id.clone()));
 }
 
 /// The order of an open row; none if the row is closed, or not one of the workflow's.
