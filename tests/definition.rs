@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use order::Status;
 use serde_json::Value;
-use support::Definition;
+use support::{Definition, root};
 
 /// An outage of AWS that must not need a person, in seconds.
 const OUTAGE: usize = 900;
@@ -87,8 +87,8 @@ fn setting(template: &serde_norway::Value, alarm: &str, name: &str) -> usize {
 fn one_order_that_is_stuck_raises_an_alarm_before_it_gives_up() {
     const RUNS: usize = 2_000;
     const PERIOD: usize = 300;
-    let template: serde_norway::Value =
-        serde_norway::from_str(include_str!("../template.yaml")).expect("a template");
+    let template = std::fs::read_to_string(root().join("template.yaml")).expect("the template");
+    let template: serde_norway::Value = serde_norway::from_str(&template).expect("YAML");
     for alarm in ["TasksFailedAlarm", "FunctionErrorsAlarm"] {
         let threshold = setting(&template, alarm, "Threshold");
         let periods = setting(&template, alarm, "EvaluationPeriods");

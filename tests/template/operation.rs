@@ -274,7 +274,7 @@ fn alarms_have_the_thresholds_that_a_person_sets() {
 /// What is counted of the orders of the stack, by the name under which a function counts it.
 #[test]
 fn what_functions_count_is_what_alarms_and_dashboard_read() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml"));
+    let text = std::fs::read_to_string(root().join("template.yaml"));
     let text = text.expect("template.yaml");
     for counted in [
         "OrdersInvalid",
