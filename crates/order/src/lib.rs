@@ -16,7 +16,7 @@ pub use messages::{
 pub use open_orders::{ClosedOrder, KEPT, OpenOrder, indexes};
 pub use order::{
     Item, MAX_ID, MAX_ITEMS, MAX_NAME, MAX_NOTE, MAX_QUANTITY, MAX_UNIT_AMOUNT, Order, Retention,
-    StoredOrder,
+    StoredOrder, money,
 };
 pub use status::Status;
 pub use validation::{InvalidOrder, Problem, is_order_id};

@@ -226,6 +226,20 @@ impl StoredOrder {
     }
 }
 
+/// An amount in the minor unit, in the form of its currency: `EUR 25.00`, `JPY 2500`.
+#[must_use]
+pub fn money(currency: Currency, amount: u64) -> String {
+    let code = currency.code();
+    match currency.exponent() {
+        None | Some(0) => format!("{code} {amount}"),
+        Some(digits) => {
+            let unit = 10_u64.saturating_pow(digits.into());
+            let (whole, part) = (amount / unit, amount % unit);
+            format!("{code} {whole}.{part:0width$}", width = digits.into())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

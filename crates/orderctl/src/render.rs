@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use iso_currency::Currency;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+pub use order::money;
 use order::{Item, Status};
 use ratatui::crossterm::style::{Color, Stylize};
 use serde_json::Value;
@@ -54,19 +54,6 @@ pub fn note(text: &str) {
 /// Whether lines on standard output may be written over and coloured.
 pub fn is_terminal() -> bool {
     io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-}
-
-/// An amount in the minor unit, in the form of its currency: `EUR 25.00`, `JPY 2500`.
-pub fn money(currency: Currency, amount: u64) -> String {
-    let code = currency.code();
-    match currency.exponent() {
-        None | Some(0) => format!("{code} {amount}"),
-        Some(digits) => {
-            let unit = 10_u64.saturating_pow(digits.into());
-            let (whole, part) = (amount / unit, amount % unit);
-            format!("{code} {whole}.{part:0width$}", width = digits.into())
-        }
-    }
 }
 
 /// What was ordered, on one line.
@@ -164,6 +151,8 @@ pub const fn color(status: Status) -> Color {
 
 #[cfg(test)]
 mod tests {
+    use iso_currency::Currency;
+
     use super::*;
 
     #[test]

@@ -5,7 +5,7 @@
 use iso_currency::Currency;
 use links::Claim;
 use maud::{DOCTYPE, Markup, html};
-use order::{Item, Status, StoredOrder};
+use order::{Item, Status, StoredOrder, money};
 use serde::Serialize;
 use serde_json::json;
 
@@ -685,18 +685,5 @@ fn relative(at: u64, now: u64) -> String {
         format!("in {length}")
     } else {
         format!("{length} ago")
-    }
-}
-
-/// An amount in the minor unit, in the form of its currency: `EUR 25.00`, `JPY 2500`.
-fn money(currency: Currency, amount: u64) -> String {
-    let code = currency.code();
-    match currency.exponent() {
-        None | Some(0) => format!("{code} {amount}"),
-        Some(digits) => {
-            let unit = 10_u64.saturating_pow(digits.into());
-            let (whole, part) = (amount / unit, amount % unit);
-            format!("{code} {whole}.{part:0width$}", width = digits.into())
-        }
     }
 }
