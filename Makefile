@@ -64,7 +64,7 @@ orderctl: ## Build orderctl into .local/bin (minutes the first time)
 .PHONY: test
 test: ## Run every check and test, on a local AWS of their own
 	@$(MAKE) --no-print-directory --jobs=3 lint release
-	@$(MAKE) --no-print-directory unit end-to-end
+	@$(MAKE) --no-print-directory unit stacks
 
 .PHONY: lint
 lint: lint-code lint-template ## Check formatting, code, template, its security, definition and README
@@ -91,10 +91,14 @@ release: $(TOOLS)
 unit:
 	$(CARGO_TEST)
 
-# On two stacks at the same time, of which neither keeps two cores busy.
 .PHONY: end-to-end
 end-to-end: release
 	$(CARGO_TEST) --no-run --test command_line --test end_to_end
+	@$(MAKE) --no-print-directory stacks
+
+# What was built, on two stacks at the same time, of which neither keeps two cores busy.
+.PHONY: stacks
+stacks:
 	@$(MAKE) --no-print-directory --jobs=2 tested-stack operated-stack
 
 .PHONY: tested-stack
