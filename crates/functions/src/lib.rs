@@ -3,6 +3,7 @@
 
 pub mod aws;
 mod error;
+pub mod queue;
 mod run;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -128,8 +128,6 @@ pub fn init_logs() {
             Targets::new()
                 .with_default(LevelFilter::WARN)
                 .with_target("functions", LevelFilter::INFO)
-                .with_target("open_orders", LevelFilter::INFO)
-                // And `web_links`.
                 .with_target("web", LevelFilter::INFO)
                 // It repeats every error that `run` logs.
                 .with_target("lambda_runtime::layers::panic", LevelFilter::OFF),

@@ -10,46 +10,13 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
+use functions::queue::{Batch, Failures, handle_each};
 use functions::{Error, aws};
-use futures_util::future::join_all;
 use order::{ClosedOrder, KEPT, OpenOrder, RestaurantMessage, Status};
 use serde::{Deserialize, Serialize};
 
 /// The metric of messages that could not be brought into the table, this time. Lambda counts no error of the function then.
 const FAILED: &str = "OpenOrdersFailed";
-
-/// What Lambda brings from the queue.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
-#[derive(Deserialize)]
-pub struct Batch {
-    /// The messages.
-    #[serde(rename = "Records")]
-    pub messages: Vec<Message>,
-}
-
-/// One message of the queue. Its body may hold a task token, so it has no `Debug`: no log can print it.
-#[derive(Deserialize)]
-pub struct Message {
-    /// Names this message among the [`Failures`].
-    #[serde(rename = "messageId")]
-    pub id: String,
-    /// What the restaurant is sent, or an event, as JSON.
-    pub body: String,
-}
-
-/// The messages that the queue must deliver again. Lambda deletes the others from it.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Failures {
-    #[serde(rename = "batchItemFailures")]
-    items: Vec<Failed>,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Failed {
-    #[serde(rename = "itemIdentifier")]
-    id: String,
-}
 
 /// The fields that the table needs of a final event, as `EventBridge` delivers it.
 #[derive(Deserialize)]
@@ -121,11 +88,10 @@ fn seconds(time: &str) -> Option<u64> {
     time.secs().try_into().ok()
 }
 
-/// Brings each message of a batch into the table, all at once, and logs one line for each: what came of it, for which
-/// order. The line holds nothing else of the message.
+/// Brings each message of a batch into the table, and logs what came of it.
 pub async fn keep(dynamodb: &Client, table: &str, now: SystemTime, batch: Batch) -> Failures {
-    let one = async |message: Message| {
-        let change = Change::of(&message.body, now);
+    let one = async |body: String| {
+        let change = Change::of(&body, now);
         let order_id = change.as_ref().map(Change::order_id).map(ToOwned::to_owned);
         let result = match change {
             Some(change) => write(dynamodb, table, now, change).await,
@@ -133,25 +99,12 @@ pub async fn keep(dynamodb: &Client, table: &str, now: SystemTime, batch: Batch)
                 "the message is neither an order for a restaurant nor a final event".into(),
             )),
         };
-        let message_id = message.id;
-        match result {
-            Ok(outcome) => {
-                tracing::info!(order_id, message_id, outcome, "message kept");
-                None
-            }
-            Err(error) => {
-                metrics::counter!(FAILED).increment(1);
-                let outcome = error.name();
-                let error = error.to_string();
-                tracing::error!(order_id, message_id, outcome, error, "message not kept");
-                Some(Failed { id: message_id })
-            }
+        if result.is_err() {
+            metrics::counter!(FAILED).increment(1);
         }
+        (order_id, result)
     };
-    let results = join_all(batch.messages.into_iter().map(one)).await;
-    Failures {
-        items: results.into_iter().flatten().collect(),
-    }
+    handle_each(batch, ["message kept", "message not kept"], one).await
 }
 
 /// Makes the change. Returns the outcome for the log.

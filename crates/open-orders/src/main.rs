@@ -2,9 +2,10 @@
 
 use std::time::SystemTime;
 
+use functions::queue::Batch;
 use functions::{aws, init, required_variable};
 use lambda_runtime::{LambdaEvent, service_fn};
-use open_orders::{Batch, keep};
+use open_orders::keep;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

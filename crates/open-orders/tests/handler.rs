@@ -4,8 +4,9 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::Client;
+use functions::queue::Batch;
 use functions::testing::{FakeAws, answered_by, outages, refusals};
-use open_orders::{Batch, keep};
+use open_orders::keep;
 use serde_json::{Value, json};
 
 /// 2026-01-31T12:00:00Z

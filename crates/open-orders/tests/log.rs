@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::Client;
+use functions::queue::Batch;
 use functions::testing::FakeAws;
-use open_orders::{Batch, keep};
+use open_orders::keep;
 use serde_json::{Value, json};
 
 /// 2026-01-31T12:00:00Z

@@ -9,43 +9,10 @@ use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
 use aws_sdk_sns::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sns::types::MessageAttributeValue;
+use functions::queue::{Batch, Failures, handle_each};
 use functions::{Error, aws};
-use futures_util::future::join_all;
 use links::{Claim, Kind, SHOWN_AFTER_DEADLINE};
-use serde::{Deserialize, Serialize};
-
-/// What Lambda brings from the queue.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
-#[derive(Deserialize)]
-pub struct Batch {
-    /// The messages.
-    #[serde(rename = "Records")]
-    pub messages: Vec<Message>,
-}
-
-/// One message of the queue. Its body holds a task token, so it cannot be printed.
-#[derive(Deserialize)]
-pub struct Message {
-    /// By which a failure of this message alone is reported.
-    #[serde(rename = "messageId")]
-    pub id: String,
-    /// What the restaurant is sent, as JSON.
-    pub body: String,
-}
-
-/// The messages that are to come again. All others are done.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Failures {
-    #[serde(rename = "batchItemFailures")]
-    items: Vec<Failed>,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Failed {
-    #[serde(rename = "itemIdentifier")]
-    id: String,
-}
+use serde::Deserialize;
 
 /// What a link needs of an order. The rest of the message, and the token, is not kept.
 #[derive(Deserialize)]
@@ -72,11 +39,10 @@ pub struct Links {
 }
 
 impl Links {
-    /// Publishes a link for each message of a batch, all at once, and logs one line for each: what came of it, for which
-    /// order. The line holds nothing else.
+    /// Publishes a link for each message of a batch, and logs what came of it.
     pub async fn publish(&self, now: SystemTime, batch: Batch) -> Failures {
-        let one = async |message: Message| {
-            let offer: Option<Offer> = serde_json::from_str(&message.body).ok();
+        let one = async |body: String| {
+            let offer: Option<Offer> = serde_json::from_str(&body).ok();
             let order_id = offer.as_ref().map(|offer| offer.order_id.clone());
             let result = match offer {
                 Some(offer) => self.publish_one(now, &offer).await,
@@ -84,24 +50,9 @@ impl Links {
                     "the message is no order for a restaurant".into(),
                 )),
             };
-            let message_id = message.id;
-            match result {
-                Ok(outcome) => {
-                    tracing::info!(order_id, message_id, outcome, "link made");
-                    None
-                }
-                Err(error) => {
-                    let outcome = error.name();
-                    let error = error.to_string();
-                    tracing::error!(order_id, message_id, outcome, error, "link not made");
-                    Some(Failed { id: message_id })
-                }
-            }
+            (order_id, result)
         };
-        let results = join_all(batch.messages.into_iter().map(one)).await;
-        Failures {
-            items: results.into_iter().flatten().collect(),
-        }
+        handle_each(batch, ["link made", "link not made"], one).await
     }
 
     /// Gives what was done, in a word for the log.

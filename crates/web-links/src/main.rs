@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
+use functions::queue::Batch;
 use functions::{aws, init_logs, required_variable};
 use futures_util::future::try_join;
 use lambda_runtime::{LambdaEvent, service_fn};
-use web_links::{Batch, Links};
+use web_links::Links;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

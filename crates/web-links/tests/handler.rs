@@ -4,10 +4,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use functions::queue::Batch;
 use functions::testing::answered_by;
 use links::{Claim, Kind};
 use serde_json::{Value, json};
-use web_links::{Batch, Links};
+use web_links::Links;
 
 /// 2026-01-31T12:00:00Z
 const NOON: u64 = 1_769_860_800;

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::Client;
-use open_orders::{Batch, keep};
+use functions::queue::Batch;
+use open_orders::keep;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use serde_json::{Value, json};
