@@ -4,13 +4,14 @@ them, until Ctrl-C."""
 
 import base64
 import itertools
-import json
+import os
 import random
 import sys
 import time
 import urllib.parse
 
-from stack import ROOT, StackError, environment_for, outputs, say, temporary_stack
+from orders import Orders, example
+from stack import StackError, aws, environment_for, outputs, say, temporary_stack
 
 RESTAURANTS = ["rest-7", "Cafe 8"]
 # Pauses between two orders, in seconds.
@@ -18,26 +19,13 @@ PAUSES = (5, 25)
 HOUR = 60 * 60
 
 
-def client(service, port):
-    import boto3
-
-    environment = environment_for(port)
-    return boto3.client(
-        service,
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        region_name=environment["AWS_REGION"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-
-
-def link(kms, found, kind, name, valid=12 * HOUR):
+def link(found, kind, name, valid=12 * HOUR):
     """A link to a page, as `orderctl link` makes it (crates/links)."""
     issued = int(time.time())
     expires = issued + valid
     key = found["CustomerLinksKeyArn" if kind == "customer" else "RestaurantLinksKeyArn"]
     text = f"order-workflow link 1\n{found['LinkEpoch']}\n{kind}\n{issued}\n{expires}\n{name}"
-    signed = kms.sign(KeyId=key, Message=text.encode(), MessageType="RAW", SigningAlgorithm="ECDSA_SHA_256")
+    signed = aws("kms").sign(KeyId=key, Message=text.encode(), MessageType="RAW", SigningAlgorithm="ECDSA_SHA_256")
     signature = base64.urlsafe_b64encode(signed["Signature"]).decode().rstrip("=")
     quoted = urllib.parse.quote(name, safe="-._~")
     return f"{found['WebUrl']}/{kind}?id={quoted}&i={issued}&e={expires}&s={signature}"
@@ -45,18 +33,17 @@ def link(kms, found, kind, name, valid=12 * HOUR):
 
 def main():
     with temporary_stack() as port:
-        found = outputs(port)
-        kms, sfn = client("kms", port), client("stepfunctions", port)
-        order = json.loads((ROOT / "events" / "accepted.json").read_text())
+        os.environ |= environment_for(port)
+        found, order = outputs(port), example()
         say("Open these in a browser on this machine. Ctrl-C stops all.")
         for restaurant in RESTAURANTS:
-            print(f"    {restaurant}: {link(kms, found, 'restaurant', restaurant)}", flush=True)
+            print(f"    {restaurant}: {link(found, 'restaurant', restaurant)}", flush=True)
         for number in itertools.count(1):
             restaurant = random.choice(RESTAURANTS)
             order |= {"order_id": f"ord-{int(time.time())}-{number}", "restaurant_id": restaurant}
             ordered = order | {"items": random.sample(order["items"], random.randint(1, len(order["items"])))}
-            sfn.start_execution(stateMachineArn=found["StateMachineArn"], name=order["order_id"], input=json.dumps(ordered))
-            customer = link(kms, found, "customer", order["order_id"])
+            Orders(found).place(ordered)
+            customer = link(found, "customer", order["order_id"])
             print(f"    {order['order_id']} for {restaurant}, its customer's page: {customer}", flush=True)
             time.sleep(random.uniform(*PAUSES))
 

@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
-from stack import ROOT, StackError, aws, free_port, until  # noqa: E402
+from orders import Orders, example  # noqa: E402
+from stack import ROOT, StackError, free_port, until  # noqa: E402
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 EVIL = "<img src=x onerror=document.title='hacked'>\u202e" + "W" * 150 + "🍕"
@@ -138,6 +139,7 @@ def link(kind, name):
     return orderctl("link", kind, name)["url"]
 
 
+ORDERS = Orders(os.environ)
 number = 0
 
 
@@ -145,20 +147,15 @@ def place(restaurant, wait=True, **changes):
     """Places an order, and waits until its restaurant can see it; gives its id."""
     global number
     number += 1
-    order = json.loads((ROOT / "events/accepted.json").read_text())
-    order |= {"order_id": f"web-{os.getpid()}-{number}", "restaurant_id": restaurant} | changes
-    aws("stepfunctions").start_execution(
-        stateMachineArn=os.environ["StateMachineArn"], name=order["order_id"], input=json.dumps(order)
-    )
-    key = {"restaurant_id": {"S": restaurant}, "order_id": {"S": order["order_id"]}}
+    order = example(order_id=f"web-{os.getpid()}-{number}", restaurant_id=restaurant) | changes
+    ORDERS.place(order)
     if wait:
-        until(lambda: aws("dynamodb").get_item(TableName=os.environ["OpenOrdersTableName"], Key=key).get("Item"), "open order")
+        ORDERS.row_with("order_id", order)
     return order["order_id"]
 
 
 def status(order):
-    item = aws("dynamodb").get_item(TableName=os.environ["OrdersTableName"], Key={"order_id": {"S": order}}, ConsistentRead=True)
-    return item["Item"]["status"]["S"]
+    return ORDERS.item(order)["status"]["S"]
 
 
 def test_a_restaurant_works_with_the_page_as_it_refreshes_itself(address):
@@ -193,11 +190,8 @@ def test_a_refresh_never_takes_away_what_somebody_is_typing(address):
     kept = browser.run(f"return [document.querySelector('#o-{first} [name=reason]').value, document.activeElement.name]")
     assert kept == ["We have no", "reason"], kept
     # Somebody else answers it: what was typed stays, with a sign.
-    token = aws("dynamodb").get_item(
-        TableName=os.environ["OpenOrdersTableName"],
-        Key={"restaurant_id": {"S": "rest-typing"}, "order_id": {"S": first}},
-    )["Item"]["task_token"]["S"]
-    aws("stepfunctions").send_task_success(taskToken=token, output='{"isAccepted": true}')
+    offer = {"restaurant_id": "rest-typing", "order_id": first}
+    ORDERS.answer(ORDERS.token(offer), {"isAccepted": True})
     browser.says("This order waits no more", 30)
     assert browser.run(f"return document.querySelector('#o-{first} [name=reason]').value") == "We have no"
     browser.close()
