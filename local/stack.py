@@ -108,8 +108,6 @@ class LocalAws:
             "pid": process.pid,
             "port": port,
             "started_at": psutil.Process(process.pid).create_time(),
-            "owner": os.getpid(),
-            "owner_started_at": psutil.Process().create_time(),
         }
         self.record.write_text(json.dumps(record))
 
@@ -147,14 +145,6 @@ class LocalAws:
         if self.log.exists():
             self.log.replace(STATE / self.log.name)
         shutil.rmtree(self.home, ignore_errors=True)
-
-    def is_orphan(self):
-        """Whether the command that started it was ended before it could stop it."""
-        try:
-            record = json.loads(self.record.read_text())
-        except (OSError, ValueError):
-            return True
-        return not runs(record["owner"], record["owner_started_at"])
 
     def running_port(self):
         port = self.port()
@@ -426,6 +416,17 @@ def outputs(port):
     return {output["OutputKey"]: output["OutputValue"] for output in found["Stacks"][0]["Outputs"]}
 
 
+def temporary_name():
+    """Tells whose it is from the first moment on: another command may look for orphans before anything runs."""
+    return f"{TEMPORARY}{os.getpid()}-{int(psutil.Process().create_time())}"
+
+
+def is_orphan(name):
+    """Whether the command that made the temporary stack was ended before it could stop it."""
+    owner, _, began = name.removeprefix(TEMPORARY).partition("-")
+    return not began or not runs(int(owner), int(began))
+
+
 @contextmanager
 def temporary_stack(extra=None, built=False):
     """A deployed stack on a free port; gives the port, and stops the local AWS in the end whatever happens."""
@@ -435,9 +436,9 @@ def temporary_stack(extra=None, built=False):
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
     for left in STATE.glob(f"{TEMPORARY}*"):
-        if LocalAws(left.name).is_orphan():
+        if is_orphan(left.name):
             LocalAws(left.name).remove()
-    aws = LocalAws(f"{TEMPORARY}{os.getpid()}")
+    aws = LocalAws(temporary_name())
     try:
         aws.start(None, extra)
         deploy(aws.running_port())

@@ -23,7 +23,6 @@ from orders import Orders, example
 from stack import (
     ROOT,
     STATE,
-    TEMPORARY,
     LocalAws,
     StackError,
     aws,
@@ -32,6 +31,7 @@ from stack import (
     environment_for,
     outputs,
     say,
+    temporary_name,
     until,
 )
 
@@ -195,7 +195,7 @@ def main():
     commit = sys.argv[1]
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
-    local = LocalAws(f"{TEMPORARY}{os.getpid()}")
+    local = LocalAws(temporary_name())
     with built(commit) as earlier:
         try:
             local.start(None, {"AUTH": "true"})
