@@ -228,7 +228,7 @@ def pages_tables(pages):
             + [f"{view['answer_bytes']:,}", view["looks"], f"{queries:,}", f"{queries / view['looks']:.0f}", revocations]
         )
     look = ["a look at", "status", "processor time, ms", "p50, ms", "p99, ms", "bytes, with headers", "looks"]
-    look += ["queries in all", "a look", "reads of revocations in all"]
+    look += ["queries in all", "queries a look", "reads of revocations in all"]
     return (
         f"Measured on {pages['date']} with {pages['machine']}. The template has {pages['memory_mb']:,} MB.\n\n{markdown(heads, rows)}\n\n"
         f"{markdown(['function', 'zipped, MB', 'unzipped, MB', 'memory after 1,000 invocations, MB', 'after 10,000, MB'], archives)}\n\n"
