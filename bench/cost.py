@@ -17,7 +17,7 @@ from pathlib import Path
 from billing import COLD_SHARE, WAIT_MS, Prices, architecture, billed_ms, cold_ms, gb_seconds, warm_ms
 from report import markdown
 from usage import FUNCTIONS, ROOT, TOKEN_BYTES, StackError, Usage, custom_metrics, measure, read_template, say
-from web_cost import BUDGET, CLOSED, CUSTOMER_MINUTES, HOURS_A_DAY, ORDERS_A_DAY, RESTAURANTS, WAIT_SECONDS, Pages
+from web_cost import BUDGET, CLOSED, CUSTOMER_MINUTES, HOURS_A_DAY, LATER_STILL, ORDERS_A_DAY, RESTAURANTS, SLOWER, WAIT_SECONDS, Pages
 from web_cost import COLD_SHARE as PAGES_COLD_SHARE
 from web_cost import KEY_REQUESTS as PAGES_KEY_REQUESTS
 
@@ -371,6 +371,10 @@ def document(prices, functions, templates, usages, item_bytes, row_bytes, look):
         pages_by_wait=pages.by_wait(),
         pages_affordable=pages.affordable_wait(),
         pages_budget=usd(BUDGET),
+        slower=SLOWER,
+        slower_affordable=pages.affordable_wait(soon=SLOWER),
+        later_still=LATER_STILL,
+        later_still_affordable=pages.affordable_wait(later=LATER_STILL),
         pages_functions=pages.functions(),
         pages_fixed=bill_table("each month", fixed_costs_of_pages(prices, web_template)),
         pages_cold=f"{PAGES_COLD_SHARE:.1%}",

@@ -6,6 +6,7 @@ from the templates. How often a page looks follows from its script's pauses.
 
 import math
 import re
+from copy import copy
 
 from billing import ROOT, architecture, billed_ms, cold_ms, gb_seconds, warm_ms
 from report import markdown
@@ -17,6 +18,8 @@ WAIT_SECONDS = 60
 # Of how many such restaurants a million orders in 30 days are.
 RESTAURANTS = round(1e6 / 30 / ORDERS_A_DAY)
 WAITS = (30, 60, 120, 300, 600)
+# Longer pauses of a page, in seconds, of which docs/cost.md tells what they would save.
+SLOWER, LATER_STILL = 5, 15
 # At most so much may they add to a million orders.
 BUDGET = 200
 # How many orders ended within the last hour, which a page lists, and how many minutes a customer's page is open.
@@ -121,9 +124,11 @@ class Pages:
     def customer_looks(self):
         return WAIT_SECONDS / self.soon + (CUSTOMER_MINUTES * 60 - WAIT_SECONDS) / self.later
 
-    def affordable_wait(self):
-        """How many seconds an order may wait, on average, within the budget."""
-        within = [wait for wait in range(601) if sum(self.bill(wait).values()) <= BUDGET]
+    def affordable_wait(self, **pauses):
+        """How many seconds an order may wait, on average, within the budget; with other pauses, if they are given."""
+        other = copy(self)
+        vars(other).update(pauses)
+        within = [wait for wait in range(601) if sum(other.bill(wait).values()) <= BUDGET]
         return max(within, default=0)
 
     def by_wait(self):
