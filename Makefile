@@ -154,7 +154,7 @@ bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and 
 	$(BIN)/python bench/report.py .local/bench/results.json
 
 .PHONY: desks
-desks: $(TOOLS) ## Measure how a restaurant's view of its open orders scales, by command and in a browser
+desks: $(TOOLS) ## Measure how a restaurant's view of its open orders scales, by command and on web pages
 	$(CARGO_TEST) --no-run --test command_line --test end_to_end
 	$(BIN)/python local/stack.py run -- $(BIN)/python bench/desks.py
 	$(BIN)/python local/stack.py run --built -- $(BIN)/python bench/pages.py
