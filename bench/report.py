@@ -201,6 +201,42 @@ def sizes_table(sizes):
     )
 
 
+def pages_tables(pages):
+    """What the functions of the web pages need, and what a look at a page takes."""
+    size_of = {f["function"]: f for f in pages["functions"]}
+    heads = ["memory, MB", "of a core", "function", *(f"{name}, {unit}" for name, _, unit in COLUMNS), "starts"]
+    rows = [
+        [f"**{row['memory_mb']:,}**" if row["memory_mb"] == pages["memory_mb"] else f"{row['memory_mb']:,}"]
+        + [f"{row['cores_when_limited']:.3f}", row["function"]]
+        + [number(row["figures"][key]) for _, key, _ in COLUMNS]
+        + [row["figures"]["starts"]]
+        for row in pages["rows"]
+    ]
+    archives = [
+        [name, *(size(f[f"{kind}_bytes"] / 1e6) for kind in ("zipped", "unzipped"))]
+        + [f"{f['many'][f'{when}_mb']:.2f}" for when in ("early", "late")]
+        for name, f in size_of.items()
+    ]
+    views = []
+    for view in pages["views"]:
+        calls = dict(view["calls"])
+        queries, revocations = calls.pop("Query", 0), calls.pop("GetItem", 0)
+        if calls:
+            raise SystemExit(f"error: a look at a page makes calls of AWS that the table has no place for: {calls}")
+        views.append(
+            [view["name"], view["status"], number(view["cpu_ms"]), number(view["p50_ms"]), number(view["p99_ms"])]
+            + [f"{view['answer_bytes']:,}", view["looks"], f"{queries:,}", f"{queries / view['looks']:.0f}", revocations]
+        )
+    look = ["a look at", "status", "processor time, ms", "p50, ms", "p99, ms", "bytes, with headers", "looks"]
+    look += ["queries in all", "queries a look", "reads of revocations in all"]
+    return (
+        f"Measured on {pages['date']} with {pages['machine']}. The template has {pages['memory_mb']:,} MB.\n\n{markdown(heads, rows)}\n\n"
+        f"{markdown(['function', 'zipped, MB', 'unzipped, MB', 'memory after 1,000 invocations, MB', 'after 10,000, MB'], archives)}\n\n"
+        f"A restaurant's page of {pages['open_orders']} orders that wait and {pages['closed_orders']} of the last hour, with"
+        f" {pages['memory_mb']:,} MB:\n\n{markdown(look, views)}"
+    )
+
+
 def dated(results):
     return {"date": date.today().isoformat(), "machine": machine(results["cores"]), **results}
 
@@ -209,8 +245,9 @@ def main():
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for path in sys.argv[1:]:
         new = json.loads(Path(path).read_text())
-        if new["sizes"]:
-            new["sizes"] = dated(new["sizes"])
+        for part in ("sizes", "pages"):
+            if new.get(part):
+                new[part] = dated(new[part])
         results |= dated(new) if "subjects" in new else new
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     subjects = results["subjects"]
@@ -229,6 +266,8 @@ def main():
         text.append(f"### How much memory\n\n{sizes_table(results['sizes'])}")
     text.append(f"### Size, and memory over time\n\n{sizes(subjects)}")
     put(PAGE, "figures", "\n\n".join(text))
+    if results.get("pages"):
+        put(PAGE, "pages", pages_tables(results["pages"]))
     PLOT.write_text(plot(results))
 
     least = {

@@ -1,17 +1,21 @@
-"""What an order uses of AWS, counted from real executions on a local AWS, one for each outcome."""
+"""What an order uses of AWS, counted from real executions on a local AWS, one for each outcome; and what a look at a
+restaurant's page does."""
 
 import json
 import math
 import re
 import sys
+import urllib.parse
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "local"))
 from demo import SCENARIOS  # noqa: E402
 from orders import Orders, example  # noqa: E402
-from stack import FUNCTIONS, StackError, aws, outputs, port_in_use, say  # noqa: E402
+from stack import FUNCTIONS, StackError, aws, outputs, port_in_use, read_template, say  # noqa: E402
+from web import link  # noqa: E402
 
 # A restaurant that is silent.
 NO_ANSWER = None
@@ -35,6 +39,18 @@ class Usage:
     kept: int = 0
     open_write_units: int = 0
     kept_log_bytes: float = 0
+
+
+@dataclass
+class Look:
+    """Bytes of what a restaurant's page is answered, headers included, and of the rows that a look at it reads."""
+
+    none_waits: int
+    one_waits: int
+    unchanged: int
+    open_row: int
+    closed_row: int
+    link_log_bytes: float = 0
 
 
 def execute(orders, name, answer, impatient_machine, **changes):
@@ -99,27 +115,81 @@ def bytes_of(item):
 
 
 def logged():
-    """How many bytes each function logs for a request, and the names of all metrics."""
-    size, metrics = {}, set()
-    for function in FUNCTIONS:
+    """How many bytes each function logs for a request or a message."""
+    size = {}
+    for function in [*FUNCTIONS, "web-links"]:
         group = f"/aws/lambda/order-workflow/{function}"
         pages = aws("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
         events = [event for page in pages for event in page["events"]]
         lines = [e["message"].strip() for e in events if e["message"].startswith("{")]
-        requests = sum('"request served"' in line or '"message kept"' in line for line in lines)
+        served = ('"request served"', '"message kept"', '"link made"')
+        requests = sum(any(said in line for said in served) for line in lines)
         size[function] = sum(len(line.encode()) + LOG_EVENT_OVERHEAD for line in lines) / requests
-        for line in (json.loads(line) for line in lines if '"_aws"' in line):
-            metrics |= {m["Name"] for directive in line["_aws"]["CloudWatchMetrics"] for m in directive["Metrics"]}
-    return size, metrics
+    return size
 
 
-def measure():
-    """What each outcome uses, the sizes of the item and of its row while it is open, and the names of the custom metrics."""
+def custom_metrics():
+    """The names of the metrics that the functions count, from their code: which of them a run counts depends on the run."""
+    code = {path: path.read_text() for path in (ROOT / "crates").glob("*/src/**/*.rs")}
+    statuses = code[ROOT / "crates/order/src/status.rs"]
+    names = set(re.findall(r'"(\w+)"', re.search(r"fn metric\(.*?\n    }\n", statuses, re.DOTALL)[0]))
+    for text in code.values():
+        for constant in re.findall(r"metrics::(?:counter|gauge|histogram)!\((\w+)\)", text):
+            names.add(re.search(rf'const {constant}: &str = "(\w+)"', text)[1])
+    return names
+
+
+def look(found, closed):
+    """What a look at a restaurant's page takes when so many orders ended within the last hour."""
+    orders, restaurant = Orders(found), "cost-page"
+    address = urllib.parse.urlsplit(link(found, "restaurant", restaurant))
+
+    def get(etag=None):
+        connection = HTTPConnection("127.0.0.1", address.port, timeout=30)
+        headers = {"Host": address.netloc} | ({"If-None-Match": etag} if etag else {})
+        connection.request("GET", f"{address.path}?{address.query}", headers=headers)
+        response = connection.getresponse()
+        body = response.read()
+        connection.close()
+        head = f"HTTP/1.1 {response.status} {response.reason}\r\n{response.headers}"
+        return response.status, len(head.encode()) + len(body), response.headers["ETag"]
+
+    def page():
+        status, size, etag = get()
+        if status != 200:
+            raise StackError(f"The restaurant's page was answered {status}")
+        return size, etag
+
+    def place(number):
+        order = example(order_id=f"cost-page-{number}", restaurant_id=restaurant)
+        orders.place(order)
+        return order, orders.row_with("task_token", order)
+
+    for number in range(closed):
+        order, row = place(number)
+        orders.answer(row["task_token"]["S"], {"isAccepted": True})
+        closed_row = orders.row_with("closed_at", order)
+    (none_waits, etag), unchanged = page(), None
+    # The page says how many minutes ago orders ended: at the turn of a minute it is another one.
+    while unchanged is None:
+        status, size, etag = get(etag)
+        unchanged = size if status == 304 else None
+    _, open_row = place("waits")
+    one_waits, _ = page()
+    open_row |= {"task_token": {"S": "x" * TOKEN_BYTES}}
+    return Look(none_waits, one_waits, unchanged, bytes_of(open_row), bytes_of(closed_row))
+
+
+def measure(closed_orders):
+    """What each outcome uses, the sizes of the item and of its row while it is open, and what a look at a page takes."""
     definition = json.loads((ROOT / "statemachine" / "order.asl.json").read_text())
     answers = {s.status.lower().replace("_", " "): s.answer for s in SCENARIOS}
+    # The demo answers this one by a form.
+    answers["rejected"] = {"isAccepted": False, "reason": "Out of dough"}
     answers["failed: malformed"] = {"isAccepted": "yes"}
     answers["failed: reported"] = answers.pop("failed")
-    orders = Orders(outputs(port_in_use()))
+    found = outputs(port_in_use())
+    orders = Orders(found)
     impatient_machine = orders.impatient_machine()
     usages, size, row_size, row = {}, 0, 0, None
     for name, answer in answers.items():
@@ -133,8 +203,11 @@ def measure():
     say("One order to the outcome: invalid")
     history, item, _ = execute(orders, "invalid", NO_ANSWER, None, currency="EURO")
     usages["invalid"] = count(definition, history, item, None)
-    per_request, metrics = logged()
+    say("A restaurant's page")
+    page = look(found, closed_orders)
+    per_request = logged()
     for usage in usages.values():
         usage.log_bytes = sum(per_request[name] for name in usage.functions)
         usage.kept_log_bytes = usage.kept * per_request["open-orders"]
-    return usages, size, row_size, metrics
+    page.link_log_bytes = per_request["web-links"]
+    return usages, size, row_size, page

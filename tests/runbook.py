@@ -26,9 +26,10 @@ NOT_RUN = {
     "orderctl retry --all-failed --since 2h\n": "the local AWS has no RedriveExecution",
     "git switch": "changes this working copy",
     "sam build": "tests/release.py deploys",
+    "aws logs filter-log-events --log-group-name /aws/vendedlogs/apis/": "the local AWS writes no access logs",
 }
 # Commands that print nothing when all went well.
-SILENT = ["aws sqs purge-queue"]
+SILENT = ["aws sqs purge-queue", "aws lambda delete-function-concurrency"]
 # What a command prints that found nothing.
 NOTHING = {"", "[]", "{}", "null", "None", "No dead letters.", "No execution waits for a person."}
 
@@ -43,6 +44,8 @@ class Runbook:
         self.events, self.customer = self.subscribe()
         # Each order that was placed, by its id.
         self.placed = {}
+        # A link of each kind, made before the page revokes links.
+        self.links = {}
 
     # The page.
 
@@ -117,6 +120,18 @@ class Runbook:
                 # For the log that the section shows.
                 self.send("OpenOrdersQueue", "not of this workflow")
                 until(self.logged_error, "error in the log of open-orders")
+            case "A link is lost":
+                self.order(self.place("ord-linked"))
+                self.token("ord-linked")
+                links = (("restaurant", "rest-7"), ("order", "ord-linked"), ("customer", "ord-linked"))
+                self.links = {kind: self.link(kind, name) for kind, name in links}
+                for kind, link in self.links.items():
+                    if (status := self.status(link)) != 200:
+                        raise StackError(f"A {kind} link that nobody revoked is answered {status}")
+            case "Dead letters of links":
+                self.send("LinksDeadLetters", "not of this workflow", self.physical_id("WebPages"))
+                self.send("LinksQueue", "not of this workflow", self.physical_id("WebPages"))
+                until(lambda: self.logged_error("web-links"), "error in the log of web-links")
             case "Dead letters of operations":
                 self.send("OperationsDeadLetters", json.dumps({"order": "ord-failed", "status": "FAILED"}))
 
@@ -142,8 +157,14 @@ class Runbook:
             closed = until(lambda: "closed_at" in (self.open_order("ord-ended") or {}), "row of the order that ended")
             require(closed, "an order that ended is not closed")
             require(not self.open_order("ord-expired"), "an order past its deadline is open again")
-            left = self.receive(self.queue("OpenOrdersDeadLetters"))
+            left = self.receive(self.physical_id("OpenOrdersDeadLetters"))
             require(not left, f"dead letters are left: {left}")
+
+        if revoked := re.match("orderctl link --revoke ([a-z]+) (.*)", command):
+            kind = revoked[1]
+            until(lambda: self.status(self.links[kind]) == 403, f"refusal of the revoked {kind} link", 90)
+            name = "rest-7" if kind == "restaurant" else self.environment["ORDER"]
+            require(self.status(self.link(kind, name)) == 200, f"a new {kind} link is refused")
 
     # Scenarios.
 
@@ -162,8 +183,22 @@ class Runbook:
         """The row in the table of open orders of an order that a command of the page put there."""
         return self.orders.row(example(order_id=order_id))
 
-    def logged_error(self):
-        group = f"/aws/lambda/{STACK_NAME}/open-orders"
+    def link(self, kind, name):
+        made = self.shell(f"orderctl --output json link {kind} {name}")
+        if made.returncode != 0:
+            raise StackError(f"orderctl made no link: {made.stderr}")
+        return json.loads(made.stdout)["url"]
+
+    def status(self, link):
+        """How the pages answer a GET. The name of the pages resolves to this machine in curl."""
+        show = ["curl", "--silent", "--show-error", "--noproxy", "*", "--output", os.devnull, "--write-out", "%{http_code}"]
+        done = subprocess.run([*show, link], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise StackError(f"curl failed: {done.stderr.strip()}")
+        return int(done.stdout)
+
+    def logged_error(self, function="open-orders"):
+        group = f"/aws/lambda/{STACK_NAME}/{function}"
         return aws("logs").filter_log_events(logGroupName=group, filterPattern='{ $.level = "ERROR" }')["events"]
 
     def ended(self, order_id, status):
@@ -193,12 +228,12 @@ class Runbook:
     def execution(self, order_id):
         return f"{self.outputs['StateMachineArn'].replace(':stateMachine:', ':execution:')}:{order_id}"
 
-    def queue(self, logical_id):
-        found = aws("cloudformation").describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=logical_id)
+    def physical_id(self, logical_id, stack=STACK_NAME):
+        found = aws("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
         return found["StackResourceDetail"]["PhysicalResourceId"]
 
-    def send(self, logical_id, body):
-        aws("sqs").send_message(QueueUrl=self.queue(logical_id), MessageBody=body)
+    def send(self, logical_id, body, stack=STACK_NAME):
+        aws("sqs").send_message(QueueUrl=self.physical_id(logical_id, stack), MessageBody=body)
 
     def receive(self, url):
         found = aws("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=1, MaxNumberOfMessages=10)

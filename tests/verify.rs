@@ -32,7 +32,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use order::{MALFORMED_ANSWER, Status};
 use serde_json::{Value, json};
 use support::cases::{self, padded, seconds_from_now};
-use support::{Deployed, Stack, TestOrder, output, refusal, unique, use_deployed};
+use support::{Deployed, Stack, TestOrder, has_pages, output, refusal, unique, use_deployed};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
@@ -623,6 +623,7 @@ fn refusals(checks: &mut Checks, target: &Target) {
 }
 
 /// That each role may make its one call, and not those of the others.
+#[allow(clippy::too_many_lines)] // a list
 fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
     let arn = output("StateMachineArn");
     let parts: Vec<_> = arn.splitn(6, ':').collect();
@@ -648,7 +649,7 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
         let name = &definition["States"][state]["Arguments"]["FunctionName"];
         name.as_str().unwrap_or_default().to_owned()
     };
-    let calls = [
+    let mut calls = vec![
         (
             "SaveOrderFunctionRole",
             vec![("dynamodb:PutItem", table.clone())],
@@ -686,18 +687,23 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
             }
         },
     );
-    let others = vec![
+    let mut others = vec![
         ("dynamodb:PutItem", table.clone()),
         ("dynamodb:UpdateItem", table.clone()),
         ("dynamodb:DeleteItem", table.clone()),
-        ("dynamodb:Scan", table),
+        ("dynamodb:Scan", table.clone()),
         ("dynamodb:PutItem", open_orders.clone()),
-        ("dynamodb:GetItem", open_orders),
+        ("dynamodb:GetItem", open_orders.clone()),
         ("sns:Publish", customers),
         ("sns:Publish", restaurants),
         ("events:PutEvents", bus),
         ("states:StartExecution", arn.clone()),
     ];
+    if has_pages() {
+        let (pages, of_pages) = permissions_of_pages(&arn, &table, &open_orders);
+        calls.extend(pages);
+        others.extend(of_pages);
+    }
     let roles = format!("arn:{}:iam::{}:role/", parts[1], parts[4]);
     let cloudformation = aws_sdk_cloudformation::Client::new(config);
     let resources = Arc::new(OnceCell::new());
@@ -708,7 +714,8 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
         checks.add(
             format!("{role} may make its calls and no others"),
             async move {
-                let names = resources.get_or_init(|| physical_ids(&cloudformation, &target.name));
+                let names =
+                    resources.get_or_init(|| all_physical_ids(&cloudformation, &target.name));
                 let role = match names.await {
                     Ok(names) => format!("{roles}{}", names.get(role).map_or(role, String::as_str)),
                     Err(problem) => return Found::NotAnswered(problem.clone()),
@@ -723,6 +730,49 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
             },
         );
     }
+}
+
+/// What the roles of the pages may do, and what no other role may: sign links, publish them, and read which are revoked.
+fn permissions_of_pages(
+    workflow: &str,
+    orders: &str,
+    open_orders: &str,
+) -> (Vec<(&'static str, Vec<Asked>)>, Vec<Asked>) {
+    let revocations = orders.replace(&output("OrdersTableName"), &output("RevocationsTableName"));
+    let (restaurants, customers) = (
+        output("RestaurantLinksKeyArn"),
+        output("CustomerLinksKeyArn"),
+    );
+    let links = output("LinksTopicArn");
+    let read = |table: &str| ("dynamodb:GetItem", table.to_owned());
+    let web = vec![
+        read(orders),
+        read(open_orders),
+        read(&revocations),
+        ("dynamodb:Query", format!("{open_orders}/index/open")),
+        ("kms:GetPublicKey", restaurants.clone()),
+        ("kms:GetPublicKey", customers.clone()),
+        ("states:SendTaskSuccess", workflow.to_owned()),
+        ("states:SendTaskFailure", workflow.to_owned()),
+    ];
+    let web_links = vec![
+        ("kms:Sign", restaurants.clone()),
+        ("sns:Publish", links.clone()),
+    ];
+    let others = vec![
+        read(&revocations),
+        ("dynamodb:PutItem", revocations),
+        ("kms:Sign", restaurants),
+        ("kms:Sign", customers),
+        ("sns:Publish", links),
+    ];
+    (
+        vec![
+            ("WebFunctionRole", web),
+            ("WebLinksFunctionRole", web_links),
+        ],
+        others,
+    )
 }
 
 /// What the policy of restaurants lets someone read of open orders who has the tag of `rest-7`, or none.
@@ -795,7 +845,19 @@ async fn readable(target: &Target, table: &String) -> Result<Vec<String>, String
     Ok(wrong)
 }
 
-/// The names of the stack's resources in the account, by those in the template.
+/// The names of the resources of the stack and of the pages, if it has them, in the account, by those in the templates.
+async fn all_physical_ids(
+    cloudformation: &aws_sdk_cloudformation::Client,
+    stack: &str,
+) -> Result<HashMap<String, String>, String> {
+    let mut ids = physical_ids(cloudformation, stack).await?;
+    if let Some(pages) = ids.get("WebPages").cloned() {
+        ids.extend(physical_ids(cloudformation, &pages).await?);
+    }
+    Ok(ids)
+}
+
+/// The names of a stack's resources in the account, by those in the template.
 async fn physical_ids(
     cloudformation: &aws_sdk_cloudformation::Client,
     stack: &str,

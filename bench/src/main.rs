@@ -6,6 +6,7 @@
 //! with the shares of other sizes of memory, too.
 
 mod aws_stub;
+mod pages;
 mod runtime_api;
 mod subject;
 
@@ -15,6 +16,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::aws_stub::AwsStub;
+use crate::pages::Pages;
 use crate::subject::{Cgroup, Process, Subject, Variant};
 
 /// Of a function's memory, what gets one whole virtual processor.
@@ -34,6 +36,7 @@ struct Results {
     cores_when_limited: f64,
     subjects: Vec<SubjectResults>,
     sizes: Option<Sizes>,
+    pages: Option<Pages>,
 }
 
 /// What the functions in Rust take with each size of memory.
@@ -101,11 +104,11 @@ struct Life {
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [root, node, results, only @ ..] = arguments.as_slice() else {
-        return Err("usage: bench ROOT NODE RESULTS.json [sizes]".into());
+        return Err("usage: bench ROOT NODE RESULTS.json [sizes | pages]".into());
     };
-    let only_sizes = match only {
-        [] => false,
-        [only] if only == "sizes" => true,
+    let only = match only {
+        [] => "",
+        [only] if only == "sizes" || only == "pages" => only.as_str(),
         _ => return Err(format!("not known: {only:?}").into()),
     };
     let root = &Path::new(root).canonicalize()?;
@@ -113,34 +116,43 @@ async fn main() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(&work)?;
     let aws = aws_stub::start(&work).await?;
     let subjects = Subject::all(root, Path::new(node));
-    let sizes = match measure_sizes(&subjects, &aws).await {
-        Ok(rows) => Some(Sizes {
-            cores: std::thread::available_parallelism()?.get(),
-            rows,
-        }),
-        Err(error) if only_sizes => return Err(error),
-        Err(error) => {
-            eprintln!("==> Left out: sizes of memory ({error})");
-            None
-        }
+    let cores = std::thread::available_parallelism()?.get();
+    let sizes = async || {
+        let rows = measure_sizes(&subjects, &aws).await?;
+        Ok::<_, Box<dyn Error>>(Sizes { cores, rows })
     };
-    let found = if only_sizes {
-        serde_json::to_string_pretty(&serde_json::json!({ "sizes": sizes }))?
-    } else {
-        let memory_mb = memory_of_template(root)?;
-        serde_json::to_string_pretty(&measure_all(&subjects, &aws, memory_mb, sizes).await?)?
+    let found = match only {
+        "sizes" => serde_json::to_string_pretty(&serde_json::json!({ "sizes": sizes().await? }))?,
+        "pages" => {
+            let pages = pages::measure(root, &aws).await?;
+            serde_json::to_string_pretty(&serde_json::json!({ "pages": pages }))?
+        }
+        _ => {
+            let sizes = or_left_out("sizes of memory", sizes().await);
+            let pages = or_left_out("the web pages", pages::measure(root, &aws).await);
+            let memory_mb = memory_of_template(&root.join("template.yaml"))?;
+            let found = measure_all(&subjects, &aws, memory_mb, sizes, pages).await?;
+            serde_json::to_string_pretty(&found)?
+        }
     };
     std::fs::write(results, found + "\n")?;
     Ok(())
 }
 
-/// The memory that the template gives to the functions.
-fn memory_of_template(root: &Path) -> Result<u32, Box<dyn Error>> {
-    let template = std::fs::read_to_string(root.join("template.yaml"))?;
+/// What needs a control group, or none where none can be made.
+fn or_left_out<T>(what: &str, found: Result<T, Box<dyn Error>>) -> Option<T> {
+    found
+        .inspect_err(|error| eprintln!("==> Left out: {what} ({error})"))
+        .ok()
+}
+
+/// The memory that a template gives to its functions.
+fn memory_of_template(path: &Path) -> Result<u32, Box<dyn Error>> {
+    let template = std::fs::read_to_string(path)?;
     let size = template
         .lines()
         .find_map(|line| line.trim().strip_prefix("MemorySize: "))
-        .ok_or("template.yaml sets no MemorySize")?;
+        .ok_or("the template sets no MemorySize")?;
     Ok(size.parse()?)
 }
 
@@ -155,6 +167,7 @@ async fn measure_all(
     aws: &AwsStub,
     memory_mb: u32,
     sizes: Option<Sizes>,
+    pages: Option<Pages>,
 ) -> Result<Results, Box<dyn Error>> {
     for subject in subjects {
         if subject.variant == Variant::Hello {
@@ -204,6 +217,7 @@ async fn measure_all(
         cores_when_limited: share,
         subjects: found,
         sizes,
+        pages,
     })
 }
 

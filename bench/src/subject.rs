@@ -8,18 +8,20 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::aws_stub::AwsStub;
+use crate::aws_stub::{AwsStub, LINK_EPOCH};
 use crate::runtime_api::{self, Event, RuntimeApi};
 
 /// How long a subject may take for anything before the benchmark gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How often the kernel renews a share of a core.
 const CPU_PERIOD_US: u64 = 20_000;
+/// What a tablet's browser calls itself.
+const BROWSER: &str = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
 
 /// What a subject is written in.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -60,17 +62,9 @@ impl Subject {
             arguments: Vec::new(),
             package: vec![bootstrap("hello")],
         }];
-        let ours = |function| Self {
-            variant: Variant::Rust,
-            function: Some(function),
-            folder: root.to_owned(),
-            program: bootstrap(function),
-            arguments: Vec::new(),
-            package: vec![bootstrap(function)],
-        };
         for function in ["save-order", "update-status", "notify-user"] {
             let module = function.replace('-', "_");
-            all.push(ours(function));
+            all.push(Self::ours(root, function));
             all.push(Self {
                 variant: Variant::Python,
                 function: Some(function),
@@ -95,8 +89,27 @@ impl Subject {
                 package: vec![path(&format!(".local/bench/node/dist/{function}.cjs"))],
             });
         }
-        all.push(ours("open-orders"));
+        all.push(Self::ours(root, "open-orders"));
         all
+    }
+
+    /// The functions of the web pages.
+    pub fn pages(root: &Path) -> Vec<Self> {
+        ["web", "web-links"]
+            .map(|function| Self::ours(root, function))
+            .into()
+    }
+
+    fn ours(root: &Path, function: &'static str) -> Self {
+        let bootstrap = root.join(format!("target/lambda/{function}/bootstrap"));
+        Self {
+            variant: Variant::Rust,
+            function: Some(function),
+            folder: root.to_owned(),
+            program: bootstrap.clone(),
+            arguments: Vec::new(),
+            package: vec![bootstrap],
+        }
     }
 
     /// What it is called in the results.
@@ -123,11 +136,25 @@ impl Subject {
         Ok((unzipped, archive.finish()?.into_inner().len() as u64))
     }
 
-    /// What the state machine sends to the function, or Lambda from its queue.
-    fn payload(&self) -> String {
+    /// What the state machine sends to the function, Lambda from its queue, or the pages' API.
+    fn payload(&self, aws: &AwsStub) -> Result<String, Box<dyn Error>> {
         let execution = "arn:aws:states:us-east-1:123456789012:execution:orders:ord-1001";
         let at = "2026-01-01T12:00:00.000Z";
-        match self.function {
+        let offer = json!({
+            "order_id": "ord-1001",
+            "restaurant_id": "rest-7",
+            "items": [{"name": "Margherita", "quantity": 2, "unit_amount": 1250}],
+            "currency": "EUR",
+            "total_amount": 2500,
+            "note": "No basil, please",
+            "respond_by": "2100-01-01T12:10:00.000Z",
+            "task_token": "t".repeat(1024)
+        });
+        let payload = match self.function {
+            Some("web") => return Ok(page_request(&aws.link("rest-7")?, None)),
+            Some("open-orders" | "web-links") => json!({
+                "Records": [{ "messageId": "bench", "body": offer.to_string() }]
+            }),
             Some("save-order") => json!({
                 "order": {
                     "order_id": "ord-1001",
@@ -149,22 +176,6 @@ impl Subject {
                 "answered_at": at,
                 "response_ms": 1234
             }),
-            Some("open-orders") => json!({
-                "Records": [{
-                    "messageId": "bench",
-                    "body": json!({
-                        "order_id": "ord-1001",
-                        "restaurant_id": "rest-7",
-                        "items": [{"name": "Margherita", "quantity": 2, "unit_amount": 1250}],
-                        "currency": "EUR",
-                        "total_amount": 2500,
-                        "note": "No basil, please",
-                        "respond_by": "2100-01-01T12:10:00.000Z",
-                        "task_token": "t".repeat(1024)
-                    })
-                    .to_string()
-                }]
-            }),
             Some(_) => json!({
                 "order_id": "ord-1001",
                 "customer_id": "cust-42",
@@ -175,9 +186,55 @@ impl Subject {
                 "execution_arn": execution
             }),
             None => json!({}),
-        }
-        .to_string()
+        };
+        Ok(payload.to_string())
     }
+}
+
+/// What the pages' API sends where a browser looks at a restaurant's page, as its script does. `etag`: of what it has.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+pub fn page_request(link: &str, etag: Option<&str>) -> String {
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": "/restaurant",
+        "rawQueryString": link,
+        "headers": {
+            "accept": "*/*",
+            "accept-encoding": "gzip, deflate, br, zstd",
+            "accept-language": "en-GB,en;q=0.9",
+            "host": "abcdefghij.execute-api.us-east-1.amazonaws.com",
+            "sec-fetch-mode": "cors",
+            "sec-fetch-site": "same-origin",
+            "user-agent": BROWSER,
+            "x-amzn-trace-id": "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700",
+            "x-forwarded-for": "192.0.2.1",
+            "x-forwarded-port": "443",
+            "x-forwarded-proto": "https"
+        },
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "abcdefghij",
+            "domainName": "abcdefghij.execute-api.us-east-1.amazonaws.com",
+            "http": {
+                "method": "GET",
+                "path": "/restaurant",
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1",
+                "userAgent": BROWSER
+            },
+            "requestId": "JKJaXmPLvHcESHA=",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "01/Jan/2026:12:00:00 +0000",
+            "timeEpoch": 1_767_268_800_000_u64
+        },
+        "isBase64Encoded": false
+    });
+    if let (Some(etag), Some(Value::Object(headers))) = (etag, event.get_mut("headers")) {
+        headers.insert("if-none-match".into(), json!(etag));
+    }
+    event.to_string()
 }
 
 /// A started subject.
@@ -244,6 +301,15 @@ impl Process {
                 "arn:aws:sns:us-east-1:123456789012:customers",
             )
             .env("METRICS_NAMESPACE", "bench")
+            .env("ORIGIN", "https://orders.example.com")
+            .env("LINK_EPOCH", LINK_EPOCH)
+            .env("RESTAURANT_LINKS_KEY", "restaurants")
+            .env("CUSTOMER_LINKS_KEY", "customers")
+            .env("REVOCATIONS_TABLE", "revocations")
+            .env(
+                "LINKS_TOPIC_ARN",
+                "arn:aws:sns:us-east-1:123456789012:links",
+            )
             // Who looks where for what to trust.
             .env("SSL_CERT_FILE", &aws.trusted)
             .env("AWS_CA_BUNDLE", &aws.trusted)
@@ -257,7 +323,7 @@ impl Process {
             .map_err(|error| format!("{} cannot be started: {error}", subject.name()))?;
         Ok(Self {
             name: subject.name(),
-            payload: subject.payload(),
+            payload: subject.payload(aws)?,
             child,
             started,
             api,
@@ -274,16 +340,16 @@ impl Process {
     /// Invokes it; how long that took, in milliseconds.
     pub async fn invoke(&mut self) -> Result<f64, Box<dyn Error>> {
         match self.give(self.payload.clone()).await? {
-            (took, Ok(())) => Ok(milliseconds(took)),
+            (took, Ok(_)) => Ok(milliseconds(took)),
             (_, Err(error)) => Err(format!("{} failed: {error}", self.name).into()),
         }
     }
 
-    /// Gives it an invocation; how long that took, and the error that it answered with.
+    /// Gives it an invocation; how long that took, and what it answered, or the error.
     pub async fn give(
         &mut self,
         payload: String,
-    ) -> Result<(Duration, Result<(), String>), Box<dyn Error>> {
+    ) -> Result<(Duration, Result<String, String>), Box<dyn Error>> {
         if self.next.is_none() {
             self.wait_for_next().await?;
         }
@@ -292,8 +358,8 @@ impl Process {
         let _ = give.send(payload);
         match self.event().await? {
             Event::Result { at, failed, body } => {
-                let error = failed.then(|| String::from_utf8_lossy(&body).into_owned());
-                Ok((at - given, error.map_or(Ok(()), Err)))
+                let answer = String::from_utf8_lossy(&body).into_owned();
+                Ok((at - given, if failed { Err(answer) } else { Ok(answer) }))
             }
             Event::Next { .. } => Err(format!("{} gave no result", self.name).into()),
         }
@@ -355,7 +421,7 @@ impl Process {
     }
 }
 
-fn milliseconds(duration: Duration) -> f64 {
+pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 

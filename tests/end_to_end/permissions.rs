@@ -1,4 +1,4 @@
-//! What each function's role may do, and that it may do nothing else. The local AWS enforces IAM while these run.
+//! What each function's role may do, and who makes links, and that they may do nothing else. The local AWS enforces IAM while these run.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -6,15 +6,15 @@ use std::fmt::Debug;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use functions::aws::{config_from, http_client};
-use support::{Session, assume, aws, output};
+use support::{Session, assume, aws, output, unique};
 
 /// What a resource of the stack is called.
-async fn physical_id(logical_id: &str) -> String {
+async fn physical_id(stack: &str, logical_id: &str) -> String {
     let resource = aws(&[
         "cloudformation",
         "describe-stack-resource",
         "--stack-name",
-        "order-workflow",
+        stack,
         "--logical-resource-id",
         logical_id,
     ])
@@ -25,12 +25,35 @@ async fn physical_id(logical_id: &str) -> String {
         .to_owned()
 }
 
+const STACK: &str = "order-workflow";
+
+/// The stack of the pages, which the stack nests.
+async fn pages() -> String {
+    physical_id(STACK, "WebPages").await
+}
+
 /// A session with the role of a function.
-async fn session(function: &str) -> Session {
-    let name = physical_id(&format!("{function}Role")).await;
+async fn session(stack: &str, function: &str) -> Session {
+    let name = physical_id(stack, &format!("{function}Role")).await;
     let role = aws(&["iam", "get-role", "--role-name", &name]).await;
     let arn = role["Role"]["Arn"].as_str().expect("an ARN");
     assume(arn).await
+}
+
+/// A session of somebody who has a policy of the stack and nothing else.
+async fn session_with(policy: &str) -> Session {
+    let name = format!("permissions-{}", unique());
+    let trust = serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" }],
+    })
+    .to_string();
+    let role = ["--role-name", &name];
+    let create = ["iam", "create-role", "--assume-role-policy-document"];
+    let created = aws(&[&create[..], &[&trust], &role].concat()).await;
+    let attach = ["iam", "attach-role-policy", "--policy-arn", policy];
+    aws(&[&attach[..], &role].concat()).await;
+    assume(created["Role"]["Arn"].as_str().expect("an ARN")).await
 }
 
 /// The calls that were not refused, whatever else was wrong with them.
@@ -59,9 +82,51 @@ impl Allowed {
     }
 }
 
-/// Tries what any part of the workflow does, and more, as a function's role; changes nothing but to send messages.
-async fn allowed(function: &str) -> BTreeSet<String> {
-    let session = session(function).await;
+/// Tries what makes and verifies links, and what the pages read.
+async fn try_links(config: &aws_config::SdkConfig, allowed: &mut Allowed) {
+    let dynamodb = aws_sdk_dynamodb::Client::new(config);
+    let (id, never) = (
+        AttributeValue::S("permissions".into()),
+        "attribute_exists(never)",
+    );
+    let revocations = output("RevocationsTableName");
+    let put = dynamodb.put_item().table_name(&revocations);
+    let put = put.item("link", AttributeValue::S("restaurant permissions".into()));
+    allowed.note(
+        "PutItem on the revocations",
+        put.condition_expression(never).send().await,
+    );
+    let get = dynamodb.get_item().table_name(&revocations);
+    allowed.note(
+        "GetItem on the revocations",
+        get.key("link", id.clone()).send().await,
+    );
+    let query = dynamodb
+        .query()
+        .table_name(output("OpenOrdersTableName"))
+        .index_name("open")
+        .key_condition_expression("restaurant_id = :id")
+        .expression_attribute_values(":id", id);
+    allowed.note("Query on the open orders' index", query.send().await);
+
+    let kms = aws_sdk_kms::Client::new(config);
+    for (name, key) in [
+        ("the restaurants' key", output("RestaurantLinksKeyArn")),
+        ("the customers' key", output("CustomerLinksKeyArn")),
+    ] {
+        let read = kms.get_public_key().key_id(&key);
+        allowed.note(&format!("GetPublicKey of {name}"), read.send().await);
+        let sign = kms
+            .sign()
+            .key_id(&key)
+            .message(aws_sdk_kms::primitives::Blob::new("permissions"))
+            .signing_algorithm(aws_sdk_kms::types::SigningAlgorithmSpec::EcdsaSha256);
+        allowed.note(&format!("Sign with {name}"), sign.send().await);
+    }
+}
+
+/// Tries what any part of the workflow does, and more, as somebody; changes nothing but to send messages.
+async fn allowed(session: &Session) -> BTreeSet<String> {
     let variable = |name: &str| {
         session
             .get(name)
@@ -117,8 +182,10 @@ async fn allowed(function: &str) -> BTreeSet<String> {
         allowed.note(&format!("Scan on {name}"), scan.send().await);
     }
 
+    try_links(&config, &mut allowed).await;
+
     let sns = aws_sdk_sns::Client::new(&config);
-    for topic in ["UserTopicArn", "RestaurantTopicArn"] {
+    for topic in ["UserTopicArn", "RestaurantTopicArn", "LinksTopicArn"] {
         let publish = sns
             .publish()
             .topic_arn(output(topic))
@@ -126,15 +193,15 @@ async fn allowed(function: &str) -> BTreeSet<String> {
         allowed.note(&format!("Publish to {topic}"), publish.send().await);
     }
 
-    let queue = physical_id("OpenOrdersQueue").await;
-    let receive = aws_sdk_sqs::Client::new(&config)
-        .receive_message()
-        .queue_url(queue)
-        .visibility_timeout(0);
-    allowed.note(
-        "ReceiveMessage from the queue of open orders",
-        receive.send().await,
-    );
+    let sqs = aws_sdk_sqs::Client::new(&config);
+    for (name, queue) in [
+        ("open orders", physical_id(STACK, "OpenOrdersQueue").await),
+        ("links", physical_id(&pages().await, "LinksQueue").await),
+    ] {
+        let receive = sqs.receive_message().queue_url(queue).visibility_timeout(0);
+        let call = format!("ReceiveMessage from the queue of {name}");
+        allowed.note(&call, receive.send().await);
+    }
 
     let sfn = aws_sdk_sfn::Client::new(&config);
     let answer = sfn
@@ -175,6 +242,59 @@ async fn each_function_may_make_its_one_call_and_no_other() {
         ),
     ] {
         let calls = calls.iter().map(ToString::to_string).collect();
-        assert_eq!(allowed(function).await, calls, "what {function} may do");
+        assert_eq!(
+            allowed(&session(STACK, function).await).await,
+            calls,
+            "what {function} may do"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_pages_functions_may_make_their_calls_and_no_other() {
+    for (function, calls) in [
+        (
+            "WebFunction",
+            [
+                "GetItem on the orders",
+                "GetItem on the open orders",
+                "GetItem on the revocations",
+                "GetPublicKey of the restaurants' key",
+                "GetPublicKey of the customers' key",
+                "Query on the open orders' index",
+                "SendTaskSuccess",
+            ]
+            .as_slice(),
+        ),
+        (
+            "WebLinksFunction",
+            &[
+                "Publish to LinksTopicArn",
+                "Sign with the restaurants' key",
+                // Lambda's, in the function's name.
+                "ReceiveMessage from the queue of links",
+            ],
+        ),
+    ] {
+        let calls = calls.iter().map(ToString::to_string).collect();
+        let session = session(&pages().await, function).await;
+        assert_eq!(allowed(&session).await, calls, "what {function} may do");
+    }
+}
+
+/// They read an order's deadline, too, by its attributes; this test asks for all of them, which is refused.
+#[tokio::test]
+async fn who_makes_links_of_one_kind_may_make_no_other() {
+    for (policy, key) in [
+        ("RestaurantLinksPolicyArn", "the restaurants' key"),
+        ("CustomerLinksPolicyArn", "the customers' key"),
+    ] {
+        let calls = [
+            "PutItem on the revocations".into(),
+            format!("Sign with {key}"),
+        ]
+        .into();
+        let session = session_with(&output(policy)).await;
+        assert_eq!(allowed(&session).await, calls, "what {policy} lets one do");
     }
 }

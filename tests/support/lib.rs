@@ -23,7 +23,7 @@ pub use definition::{Definition, Transition, root};
 pub use executions::{SHORT_TIMEOUT, replaced};
 pub use listener::{Listener, RestaurantQueue};
 pub use proxy::{Call, Fault, Faults};
-pub use stack::{Deployed, Stack, http_client, output, refusal, unique, use_deployed};
+pub use stack::{Deployed, Stack, has_pages, http_client, output, refusal, unique, use_deployed};
 pub use terminal::{Session, Terminal, orderctl_binary};
 pub use test_order::TestOrder;
 pub use wait::{PATIENCE, poll, poll_until};

@@ -73,6 +73,15 @@ pub(crate) fn named(kind: &str) -> String {
     format!("{prefix}{kind}-{}", unique())
 }
 
+/// Whether the stack has pages.
+#[must_use]
+pub fn has_pages() -> bool {
+    DEPLOYED.get().map_or_else(
+        || env::var_os("WebUrl").is_some(),
+        |deployed| deployed.outputs.contains_key("WebUrl"),
+    )
+}
+
 /// The value of a stack output.
 #[must_use]
 pub fn output(name: &str) -> String {

@@ -196,12 +196,69 @@ fn alarms_on_failures_see_every_task_and_leave_bad_input_out() {
     }
 }
 
+/// What the dashboard shows, and what it shows besides if there are pages.
+fn dashboard(template: &Value) -> (String, String) {
+    let body = &template["Resources"]["Dashboard"]["Properties"]["DashboardBody"];
+    let body = untagged(body);
+    let pages = untagged(&body[1]["WebWidgets"]);
+    assert_eq!(pages[0], "HasWeb", "who sees the pages' figures");
+    assert_eq!(pages[2], "", "what a stack without pages shows of them");
+    let text = |value: &Value| untagged(value).as_str().expect("JSON").to_owned();
+    (text(&body[0]), text(&pages[1]))
+}
+
+#[test]
+fn the_pages_requests_functions_and_queues_are_on_the_dashboard_of_a_stack_with_pages() {
+    let (_, pages) = dashboard(&template());
+    for (service, dimension, output, metrics) in [
+        (
+            "ApiGateway",
+            "ApiId",
+            "ApiId",
+            ["Count", "4xx", "5xx", "Latency"].as_slice(),
+        ),
+        (
+            "Lambda",
+            "FunctionName",
+            "WebFunctionName",
+            &["Errors", "Throttles", "Duration"],
+        ),
+        (
+            "Lambda",
+            "FunctionName",
+            "WebLinksFunctionName",
+            &["Errors", "Throttles", "Duration"],
+        ),
+        (
+            "SQS",
+            "QueueName",
+            "LinksQueueName",
+            &["ApproximateAgeOfOldestMessage"],
+        ),
+        (
+            "SQS",
+            "QueueName",
+            "LinksDeadLettersName",
+            &["ApproximateNumberOfMessagesVisible"],
+        ),
+    ] {
+        for metric in metrics {
+            let shown = format!(
+                r#"["AWS/{service}", "{metric}", "{dimension}", "${{WebPages.Outputs.{output}}}""#
+            );
+            assert!(pages.contains(&shown), "no {shown} on the dashboard");
+        }
+    }
+}
+
 #[test]
 fn every_function_table_queue_and_outcome_is_on_the_dashboard_and_every_function_has_its_alarms() {
     let template = template();
-    let body = &template["Resources"]["Dashboard"]["Properties"]["DashboardBody"];
-    let body = untagged(body).as_str().expect("JSON");
-    let _: serde_json::Value = serde_json::from_str(body).expect("a dashboard in JSON");
+    let (body, pages) = dashboard(&template);
+    for pages in ["", &pages] {
+        let shown = body.replace("${WebWidgets}", pages);
+        let _: serde_json::Value = serde_json::from_str(&shown).expect("a dashboard in JSON");
+    }
     let require = |metric: String| assert!(body.contains(&metric), "no {metric} on the dashboard");
     for metric in Status::ALL.map(Status::metric) {
         require(format!(r#"["${{AWS::StackName}}", "{metric}"]"#));
