@@ -329,22 +329,27 @@ async fn a_get_head_or_options_changes_nothing() {
     };
     // The pages after an answer as well, to which the answer's 303 leads.
     let links = [
-        waiting.restaurant.clone(),
-        waiting.one.clone(),
-        waiting.customer.clone(),
-        marked(&waiting.restaurant, 'a'),
-        marked(&waiting.one, 'd'),
-        marked(&waiting.customer, 'c'),
+        (waiting.restaurant.clone(), 100),
+        (waiting.one.clone(), 100),
+        (waiting.customer.clone(), 100),
+        (marked(&waiting.restaurant, 'a'), 1),
+        (marked(&waiting.one, 'd'), 1),
+        (marked(&waiting.customer, 'c'), 1),
     ];
-    let fetched = links.iter().map(|link| async move {
+    let fetched = links.iter().map(|(link, rounds)| async move {
         let mut found = BTreeSet::new();
-        for round in 0..100 {
-            for method in ["GET", "HEAD", "OPTIONS"] {
+        // The local AWS answers OPTIONS itself.
+        let status = link.ask("OPTIONS", &[], "").await.status();
+        assert!(status.as_u16() < 500, "OPTIONS {}: {status}", link.path);
+        for round in 0..*rounds {
+            for method in ["GET", "HEAD"] {
                 let response = link.ask(method, &[], "").await;
                 let status = response.status();
-                // The local AWS answers OPTIONS itself.
-                let shown = status.is_success() || method == "OPTIONS" && status.as_u16() < 500;
-                assert!(shown, "{method} {} in round {round}: {status}", link.path);
+                let path = &link.path;
+                assert!(
+                    status.is_success(),
+                    "{method} {path} in round {round}: {status}"
+                );
                 if method == "GET" {
                     found = addresses(response.body(), link);
                 }

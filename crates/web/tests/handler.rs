@@ -32,6 +32,8 @@ struct World {
     revoked_until: Option<u64>,
     /// What Step Functions answers instead of taking an answer.
     refusal: Option<(u16, &'static str)>,
+    /// Which table is throttled.
+    throttled: Option<&'static str>,
 }
 
 struct Test {
@@ -140,6 +142,11 @@ impl Test {
 impl World {
     fn answer(&self, request: &Value) -> (u16, String) {
         let table = request["TableName"].as_str();
+        if table.is_some() && table == self.throttled {
+            let code = "ProvisionedThroughputExceededException";
+            let error = json!({ "__type": code, "message": "secret-token" });
+            return (400, error.to_string());
+        }
         let answer = match (table, request["IndexName"].as_str()) {
             (Some("revocations"), _) => match self.revoked_until {
                 Some(until) => json!({ "Item": { "revoked_until": { "N": until.to_string() } } }),
@@ -1068,6 +1075,94 @@ async fn it_fails_softly() {
         assert!(response.body.contains(said), "{code}: {}", response.body);
         assert_eq!(test.sent().len(), 1, "{code}: an answer is sent once");
     }
+}
+
+/// Each call of AWS fails in turn while those before it succeed.
+#[tokio::test(start_paused = true)]
+async fn whatever_fails_while_an_order_is_answered_or_shown_nothing_is_shown_as_answered() {
+    let looks = [
+        (
+            Kind::Restaurant,
+            "rest-7",
+            "order=ord-1001&do=accept&minutes=20",
+        ),
+        (Kind::Order, "ord-1001", "do=accept&minutes=20&sure=yes"),
+        (Kind::Customer, "ord-1001", "do=cancel&sure=yes"),
+    ];
+    for (kind, id, body) in looks {
+        let path = format!("/{kind}");
+        for table in ["revocations", "orders", "open-orders"] {
+            let world = World {
+                throttled: Some(table),
+                ..placed()
+            };
+            let test = Test::new(world);
+            let query = test.link(kind, id);
+            // A restaurant's page does not read the table of orders, the others not that of open orders.
+            let read = match kind {
+                Kind::Restaurant => table != "orders",
+                Kind::Order | Kind::Customer => table != "open-orders",
+            };
+            let shown = test.get(&path, &query).await;
+            assert_eq!(
+                shown.status_code,
+                if read { 503 } else { 200 },
+                "{path}: {table}"
+            );
+            if read {
+                assert_says_so_and_tries_again(&shown, "The orders cannot be read at the moment.");
+            }
+            let needed = kind != Kind::Restaurant || table != "orders";
+            let answered = test.post(&path, &query, body).await;
+            assert_eq!(
+                answered.status_code,
+                if needed { 503 } else { 303 },
+                "{path}: {table}"
+            );
+            if needed {
+                assert_says_so_and_tries_again(&answered, "Nothing was sent.");
+                assert_eq!(test.sent(), [json!(null); 0], "{path}: {table}");
+            }
+        }
+        for (refusal, said) in [
+            ((400, "ThrottlingException"), "Nothing was sent."),
+            (
+                (503, "ServiceUnavailable"),
+                "It is not known whether your answer arrived.",
+            ),
+        ] {
+            let world = World {
+                refusal: Some(refusal),
+                ..placed()
+            };
+            let test = Test::new(world);
+            let query = test.link(kind, id);
+            let answered = test.post(&path, &query, body).await;
+            assert_eq!(answered.status_code, 503, "{path}: {refusal:?}");
+            assert_says_so_and_tries_again(&answered, said);
+            assert_eq!(test.sent().len(), 1, "{path}: an answer is sent once");
+            // The page still asks for an answer.
+            let page = test.get(&path, &query).await.body;
+            assert!(
+                page.contains("<form") && !page.contains("being recorded"),
+                "{page}"
+            );
+        }
+    }
+}
+
+fn assert_says_so_and_tries_again(response: &Response, said: &str) {
+    let body = &response.body;
+    assert!(body.contains(said), "{body}");
+    assert!(
+        body.contains("data-poll=") && body.contains("Look again"),
+        "{body}"
+    );
+    assert_eq!(response.headers["retry-after"], "5");
+    assert!(
+        !body.contains("being recorded") && !body.contains("secret-token"),
+        "{body}"
+    );
 }
 
 #[tokio::test]
