@@ -121,7 +121,7 @@ on-stack:
 
 # Needs a stack that `stack.py run --auth` starts.
 .PHONY: in-operation
-in-operation:
+in-operation: $(NODE_TOOLS)
 	$(BIN)/python tests/release.py
 	$(BIN)/python tests/runbook.py
 	$(CARGO_TEST) --no-run --test command_line
@@ -233,7 +233,7 @@ $(CHECKOV): local/checkov.txt $(TOOLS)
 	$(call install,.local/checkov,local/checkov.txt)
 
 $(NODE_TOOLS): local/package.json local/package-lock.json $(TOOLS)
-	@echo "==> Installing the definition's validator" >&2
+	@echo "==> Installing the definition's validator and the pages' accessibility checks" >&2
 	@mkdir -p .local
 	@cp local/package.json local/package-lock.json .local/
 	@cd .local && $(CURDIR)/$(BIN)/npm ci --silent --no-audit --no-fund

@@ -1,8 +1,10 @@
 //! The web pages over HTTP, as a restaurant's and a customer's browser and programs use them. The tests are named after
 //! what docs/web.md promises; what needs no deployed stack is shown by crates/web/tests/handler.rs.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
 
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{Request, Response};
@@ -287,37 +289,131 @@ async fn one_outcome_whoever_answers_however_often() {
     }
 }
 
+/// The addresses that a page leads to, as a client finds them that prefetches all it can: of links, scripts, styles and
+/// forms, relative to the page's own.
+fn addresses(page: &str, own: &Link) -> BTreeSet<String> {
+    let own = format!("{}?{}", own.path, own.query);
+    let value = |name: &'static str| {
+        page.split(&format!(" {name}=\""))
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect::<Vec<_>>()
+    };
+    let found = ["href", "src", "action", "formaction"].into_iter();
+    found
+        .flat_map(value)
+        .map(|address| match address.replace("&amp;", "&") {
+            // Leads to the page itself, as does a form without an address.
+            empty if empty.is_empty() => own.clone(),
+            other => other,
+        })
+        .collect()
+}
+
 #[tokio::test]
 async fn a_get_head_or_options_changes_nothing() {
     let stack = Stack::connect();
     let waiting = Waiting::new(&stack).await;
-    for link in [&waiting.restaurant, &waiting.one, &waiting.customer] {
-        for round in 0..34 {
-            // And whatever a page leads to.
+    let state = || async {
+        let restaurant = &waiting.order.order.restaurant_id;
+        (
+            stack.item(waiting.id()).await.expect("the order"),
+            stack.open_row(restaurant, waiting.id()).await,
+            stack.history(&waiting.execution).await.len(),
+        )
+    };
+    let before = state().await;
+    let marked = |link: &Link, letter: char| Link {
+        path: format!("{}/sent/{letter}{}", link.path, waiting.id()),
+        query: link.query.clone(),
+    };
+    // The pages after an answer as well, to which the answer's 303 leads.
+    let links = [
+        waiting.restaurant.clone(),
+        waiting.one.clone(),
+        waiting.customer.clone(),
+        marked(&waiting.restaurant, 'a'),
+        marked(&waiting.one, 'd'),
+        marked(&waiting.customer, 'c'),
+    ];
+    let fetched = links.iter().map(|link| async move {
+        let mut found = BTreeSet::new();
+        for round in 0..100 {
             for method in ["GET", "HEAD", "OPTIONS"] {
                 let response = link.ask(method, &[], "").await;
                 let status = response.status();
                 // The local AWS answers OPTIONS itself.
                 let shown = status.is_success() || method == "OPTIONS" && status.as_u16() < 500;
                 assert!(shown, "{method} {} in round {round}: {status}", link.path);
-            }
-            if round == 0 {
-                let page = link.page().await;
-                for address in page.split(['"', '\'']).filter(|part| part.starts_with('/')) {
-                    ask("GET", address, &link.query, &[], "").await;
+                if method == "GET" {
+                    found = addresses(response.body(), link);
                 }
             }
+            for address in &found {
+                let (path, query) = address.split_once('?').unwrap_or((address, ""));
+                let status = ask("GET", path, query, &[], "").await.status();
+                assert!(status.is_success(), "{path} in round {round}: {status}");
+            }
+        }
+        let itself = format!("{}?{}", link.path, link.query);
+        for address in ["/page.css", "/page.js", itself.as_str()] {
+            assert!(found.contains(address), "{} has no {address}", link.path);
+        }
+    });
+    join_all(fetched).await;
+    // Not by `assert_eq`, which would print the row with its task token.
+    assert!(state().await == before, "somebody answered");
+    assert_eq!(before.0["status"], "PLACED");
+    assert!(before.1.is_some(), "the order waits no more");
+}
+
+#[tokio::test]
+async fn a_list_beyond_a_hundred_orders_has_each_once_page_by_page() {
+    let stack = Stack::connect();
+    let restaurant = unique();
+    // Rows as if 230 orders waited. Many have to be answered by the same moment, so that pages begin amid them.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.expect("after 1970").as_secs().cast_signed();
+    let respond_by = |number: i64| {
+        let time = DateTime::from_secs(now + 400 + number / 60);
+        let time = time.fmt(DateTimeFormat::DateTime).expect("a time");
+        time.replace('Z', ".000Z")
+    };
+    let row = |number: i64| {
+        let row = serde_json::json!({
+            "restaurant_id": restaurant, "order_id": format!("ord-{number}"), "currency": "EUR", "total_amount": 100,
+            "items": [{ "name": "Margherita", "quantity": 1, "unit_amount": 100 }],
+            "respond_by": respond_by(number), "expires_at": now + 4000, "task_token": "none",
+        });
+        serde_dynamo::to_item(row).expect("an item")
+    };
+    let table = output("OpenOrdersTableName");
+    let put = (0..230).map(|number| {
+        let put = stack.dynamodb.put_item().table_name(&table);
+        put.set_item(Some(row(number))).send()
+    });
+    for put in join_all(put).await {
+        put.expect("a row");
+    }
+    let mut page = link(&["restaurant", &restaurant]).await;
+    let (mut listed, mut sizes) = (Vec::new(), Vec::new());
+    loop {
+        let json = page.json().await;
+        let open = json["open"].as_array().expect("a list");
+        sizes.push(open.len());
+        listed.extend(open.iter().map(|order| {
+            let text = |name: &str| order[name].as_str().expect("text").to_owned();
+            (text("respond_by"), text("order_id"))
+        }));
+        match json["next"].as_str() {
+            Some(next) => page = Link::of(&format!("{}{next}", output("WebUrl"))),
+            None => break,
         }
     }
-    let history = stack.history(&waiting.execution).await;
-    let answered = history.iter().any(|event| {
-        event
-            .task_succeeded_event_details
-            .as_ref()
-            .is_some_and(|task| task.resource_type == "sns")
-    });
-    assert!(!answered, "somebody answered");
-    assert_eq!(waiting.one.json().await["status"], "PLACED");
+    assert_eq!(sizes, [100, 100, 30]);
+    assert!(listed.is_sorted_by_key(|(respond_by, _)| respond_by.clone()));
+    let ids: BTreeSet<_> = listed.iter().map(|(_, id)| id).collect();
+    assert_eq!(ids.len(), 230, "an order is listed twice, another is not");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use crate::access::{Revocations, Verifier};
 use crate::http::{Request, Response};
 use crate::marks::{Choice, Mark, Marks};
-use crate::orders::{Answer, Orders, Sent, rfc_3339};
+use crate::orders::{Answer, Orders, Place, Sent, rfc_3339};
 use crate::pages::Notice;
 pub use crate::pages::View;
 
@@ -45,22 +45,45 @@ pub struct Site {
 }
 
 /// Which page of a link.
+#[derive(Clone)]
 struct Address {
     kind: Kind,
+    /// Of a restaurant's orders: those after this place in the list.
+    after: Option<Place>,
     marks: Marks,
 }
 
 impl Address {
-    /// `/<kind>`, and `/<kind>/sent/<marks>` after answers.
+    /// `/<kind>`, and `/<kind>/sent/<marks>` after answers; `/restaurant/later/<place>` for the orders after those that
+    /// a page had room for.
     fn of(path: &str) -> Option<Self> {
-        let mut parts = path.strip_prefix('/')?.split('/');
-        let kind = Kind::named(parts.next()?)?;
-        let marks = match (parts.next(), parts.next(), parts.next()) {
-            (None, _, _) => Marks::default(),
-            (Some("sent"), Some(marks), None) => Marks::read(marks)?,
+        let parts: Vec<_> = path.strip_prefix('/')?.split('/').collect();
+        let (kind, rest) = parts.split_first()?;
+        let kind = Kind::named(kind)?;
+        let (after, rest) = match rest {
+            ["later", place, rest @ ..] if kind == Kind::Restaurant => {
+                (Some(Place::read(place)?), rest)
+            }
+            rest => (None, rest),
+        };
+        let marks = match rest {
+            [] => Marks::default(),
+            ["sent", marks] => Marks::read(marks)?,
             _ => return None,
         };
-        Some(Self { kind, marks })
+        Some(Self { kind, after, marks })
+    }
+
+    /// The page's path, with the query of the link.
+    fn written(&self, request: &Request) -> String {
+        let Self { kind, after, marks } = self;
+        let after = after
+            .as_ref()
+            .map(|after| format!("/later/{}", after.written()));
+        let marks = marks.written();
+        let sent = if marks.is_empty() { "" } else { "/sent/" };
+        let query = &request.raw_query_string;
+        format!("/{kind}{}{sent}{marks}?{query}", after.unwrap_or_default())
     }
 }
 
@@ -114,8 +137,8 @@ impl Site {
         }
         let result = match self.revocations.has(&claim, now).await {
             Ok(true) => Ok(pages::notice(request, Notice::Refused)),
-            Ok(false) if posted => self.act(request, &claim, address.marks, now).await,
-            Ok(false) => self.view(request, &claim, &address.marks, now).await,
+            Ok(false) if posted => self.act(request, &claim, address, now).await,
+            Ok(false) => self.view(request, &claim, &address, now).await,
             Err(error) => Err(error),
         };
         result.unwrap_or_else(|error| {
@@ -134,13 +157,26 @@ impl Site {
         &self,
         request: &Request,
         claim: &Claim,
-        marks: &Marks,
+        address: &Address,
         now: u64,
     ) -> Result<Response, Error> {
+        let marks = &address.marks;
         let view = match claim.kind {
             Kind::Restaurant => {
-                let lists = self.orders.lists(&claim.id, now).await?;
-                View::restaurant(&claim.id, lists, marks, now)
+                let lists = self
+                    .orders
+                    .lists(&claim.id, address.after.as_ref(), now)
+                    .await?;
+                let at = |after| {
+                    let address = Address {
+                        after,
+                        ..address.clone()
+                    };
+                    address.written(request)
+                };
+                let first = address.after.is_some().then(|| at(None));
+                let next = lists.more_after.clone().map(|last| at(Some(last)));
+                View::restaurant(&claim.id, lists, marks, (first, next), now)
             }
             Kind::Order => match self.orders.read(&claim.id).await? {
                 Some(order) => View::order(order, claim.deadline(), marks, now),
@@ -170,7 +206,7 @@ impl Site {
         &self,
         request: &Request,
         claim: &Claim,
-        mut marks: Marks,
+        mut address: Address,
         now: u64,
     ) -> Result<Response, Error> {
         let notice = |notice| Ok(pages::notice(request, notice));
@@ -204,8 +240,8 @@ impl Site {
                 None => return notice(Notice::NotOpen),
                 Some(order) if order.status == Status::Placed => order.restaurant_id,
                 Some(_) => {
-                    marks.add(Mark::new(order_id, choice, false));
-                    return Ok(see_other(claim, &marks, request));
+                    address.marks.add(Mark::new(order_id, choice, false));
+                    return Ok(Response::see_other(address.written(request)));
                 }
             },
         };
@@ -224,21 +260,13 @@ impl Site {
             Sent::NotOpen => notice(Notice::NotOpen),
             Sent::Unheard => notice(Notice::PerhapsSent),
             Sent::Taken | Sent::Refused => {
-                marks.add(Mark::new(order_id, choice, sent == Sent::Taken));
-                Ok(see_other(claim, &marks, request))
+                let taken = sent == Sent::Taken;
+                address.marks.add(Mark::new(order_id, choice, taken));
+                // On to what became of it.
+                Ok(Response::see_other(address.written(request)))
             }
         }
     }
-}
-
-/// On to what became of the answers that were given with a link.
-fn see_other(claim: &Claim, marks: &Marks, request: &Request) -> Response {
-    Response::see_other(format!(
-        "/{}/sent/{}?{}",
-        claim.kind,
-        marks.written(),
-        request.raw_query_string
-    ))
 }
 
 /// The answer that a form gives, or what it lacks. Nothing is preset: an empty form says nothing.

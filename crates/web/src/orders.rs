@@ -9,7 +9,7 @@ use aws_sdk_sfn::config::retry::RetryConfig;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use functions::{Error, aws};
 use futures_util::future::try_join;
-use order::{Item, RestaurantAnswer, Status, StoredOrder, indexes};
+use order::{Item, RestaurantAnswer, Status, StoredOrder, indexes, is_order_id};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -44,12 +44,39 @@ pub struct Closed {
     pub closed_at: String,
 }
 
+/// The place of an order in the list of those that wait. Stands in the address of the page that lists those after it, and
+/// holds also when the order itself waits no more.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Place {
+    respond_by: String,
+    order_id: String,
+}
+
+impl Place {
+    /// As [`Place::written`]. No id has a dot.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let (respond_by, order_id) = text.rsplit_once('.')?;
+        seconds(respond_by)?;
+        is_order_id(order_id).then(|| Self {
+            respond_by: respond_by.into(),
+            order_id: order_id.into(),
+        })
+    }
+
+    /// For the address of a page.
+    #[must_use]
+    pub fn written(&self) -> String {
+        format!("{}.{}", self.respond_by, self.order_id)
+    }
+}
+
 /// A restaurant's orders.
 pub struct Lists {
     /// Those that wait, the most urgent first.
     pub open: Vec<Waiting>,
-    /// Whether more wait than are listed.
-    pub more: bool,
+    /// The last that is listed, where more wait.
+    pub more_after: Option<Place>,
     /// Those that ended in the last hour, the latest first.
     pub closed: Vec<Closed>,
 }
@@ -129,11 +156,27 @@ impl Orders {
             .map_err(unreadable)
     }
 
-    /// A restaurant's open orders, and those that ended in the last hour.
-    pub async fn lists(&self, restaurant_id: &str, now: u64) -> Result<Lists, Error> {
+    /// A restaurant's open orders, from the most urgent or from the one after a place on, and those that ended in the last
+    /// hour.
+    pub async fn lists(
+        &self,
+        restaurant_id: &str,
+        after: Option<&Place>,
+        now: u64,
+    ) -> Result<Lists, Error> {
         // As the table has them, so that they compare as text.
         let due = format!("{}.000Z", rfc_3339(now).trim_end_matches('Z'));
         let ended = rfc_3339(now.saturating_sub(order::KEPT));
+        // A place whose time is over is before all that wait; DynamoDB refuses a start outside of what is queried.
+        let after = after.filter(|after| after.respond_by > due).map(|after| {
+            let key = [
+                ("restaurant_id", restaurant_id),
+                ("respond_by", &after.respond_by),
+                ("order_id", &after.order_id),
+            ];
+            key.map(|(name, value)| (name.into(), AttributeValue::S(value.into())))
+                .into()
+        });
         let open = self
             .dynamodb
             .query()
@@ -144,6 +187,7 @@ impl Orders {
             .expression_attribute_names("#items", "items")
             .expression_attribute_values(":r", AttributeValue::S(restaurant_id.into()))
             .expression_attribute_values(":t", AttributeValue::S(due))
+            .set_exclusive_start_key(after)
             .limit(101)
             .send();
         let closed = self
@@ -163,12 +207,13 @@ impl Orders {
             aws::failure("reading the open orders", &error, Error::StoreUnavailable)
         })?;
         let cut = open.last_evaluated_key.is_some();
-        let mut open: Vec<Waiting> = rows(open.items);
+        let mut open = open.items.unwrap_or_default();
         let more = cut || open.len() > PAGE;
         open.truncate(PAGE);
+        let last = open.last().filter(|_| more).cloned();
         Ok(Lists {
-            open,
-            more,
+            more_after: last.and_then(|last| serde_dynamo::from_item(last).ok()),
+            open: rows(Some(open)),
             closed: rows(closed.items),
         })
     }

@@ -216,7 +216,7 @@
     const button = document.createElement("button");
     button.type = "button";
     button.id = "sound";
-    const label = () => { button.textContent = audio ? "Sound is on" : "Sound is off: turn it on"; button.setAttribute("aria-pressed", String(!!audio)); };
+    const label = () => { button.textContent = audio ? "Sound is on: turn it off" : "Sound is off: turn it on"; };
     button.addEventListener("click", () => {
       if (audio) { audio.close(); audio = null; } else { audio = new AudioContext(); awake(); sound(); }
       label();

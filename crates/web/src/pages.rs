@@ -189,6 +189,12 @@ pub struct RestaurantView {
     open: Vec<OpenOrder>,
     /// Whether more wait.
     more: bool,
+    /// Where more wait: the address that gives the next of them, on the same host. It holds the link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    /// The address of the most urgent orders, where these are not.
+    #[serde(skip)]
+    first: Option<String>,
     /// Those that ended in the last hour, the latest first, up to 100.
     closed: Vec<ClosedOrder>,
 }
@@ -264,7 +270,14 @@ pub enum View {
 }
 
 impl View {
-    pub(crate) fn restaurant(restaurant_id: &str, lists: Lists, marks: &Marks, now: u64) -> Self {
+    /// `first` and `next` are the addresses of the list's other pages.
+    pub(crate) fn restaurant(
+        restaurant_id: &str,
+        lists: Lists,
+        marks: &Marks,
+        (first, next): (Option<String>, Option<String>),
+        now: u64,
+    ) -> Self {
         let open = |order: Waiting| {
             let mark = marks.of(&order.order_id).cloned();
             (seconds(&order.respond_by)? > now).then_some(OpenOrder {
@@ -287,7 +300,9 @@ impl View {
         Self::Restaurant(RestaurantView {
             restaurant_id: restaurant_id.into(),
             open: lists.open.into_iter().filter_map(open).collect(),
-            more: lists.more,
+            more: next.is_some(),
+            next,
+            first,
             closed: lists.closed.into_iter().map(closed).collect(),
         })
     }
@@ -435,13 +450,15 @@ fn restaurant(view: &RestaurantView, now: u64) -> Markup {
         main data-poll=(if view.open.is_empty() { LATER } else { SOON }) data-alert[waiting] {
             h1 id="whose" { bdi { (view.restaurant_id) } }
             p id="none" role="status" {
-                @match view.open.len() {
-                    0 => "No order waits.",
-                    1 => "1 order waits.",
-                    n => { (n) " orders wait." }
+                @match (view.open.len(), view.first.is_some()) {
+                    (0, false) => "No order waits.",
+                    (0, true) => "No later order waits.",
+                    (1, _) => "1 order waits.",
+                    (n, _) => { (n) " orders wait." }
                 }
-                @if view.more { " More wait: they follow when these are answered." }
+                @if view.more { " More wait: see “Later orders” below." }
             }
+            @if let Some(first) = &view.first { p id="first" { a href=(first) { "The most urgent orders" } } }
             section id="open" data-list aria-label="Orders that wait" {
                 @for order in &view.open {
                     article.card id=(format!("o-{}", order.order_id)) {
@@ -455,6 +472,7 @@ fn restaurant(view: &RestaurantView, now: u64) -> Markup {
                     }
                 }
             }
+            @if let Some(next) = &view.next { p id="next" { a href=(next) { "Later orders" } } }
             (reasons())
             section id="closed" {
                 @if !view.closed.is_empty() {

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use functions::testing::{answered_by, outages};
 use links::{Claim, Kind};
+use proptest::prelude::*;
+use proptest::sample::Index;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
@@ -331,6 +333,183 @@ async fn a_link_does_nothing_beyond_its_kind_its_id_and_its_time() {
         }
         assert_eq!(test.calls(), [json!(null); 0], "a forged link calls AWS");
     }
+}
+
+/// One thing done to a link's query.
+#[derive(Clone, Debug)]
+enum Mutation {
+    FlipBit(Index, u32),
+    Insert(Index, char),
+    Delete(Index, usize),
+    Repeat(Index, Index, usize),
+    OtherCase(Index),
+    Encode(Index, bool),
+    Decode(Index),
+    SwapParameters(Index, Index),
+    RepeatParameter(Index, Index),
+    DropParameter(Index),
+    /// The same parameter of another valid link.
+    Exchange(Index),
+}
+
+fn mutation() -> impl Strategy<Value = Mutation> {
+    let at = any::<Index>;
+    prop_oneof![
+        (at(), 0..7_u32).prop_map(|(at, bit)| Mutation::FlipBit(at, bit)),
+        (
+            at(),
+            prop_oneof![proptest::char::range(' ', '~'), any::<char>()]
+        )
+            .prop_map(|(at, new)| Mutation::Insert(at, new)),
+        (at(), 1..20_usize).prop_map(|(at, length)| Mutation::Delete(at, length)),
+        (at(), at(), 1..40_usize).prop_map(|(from, to, length)| Mutation::Repeat(from, to, length)),
+        at().prop_map(Mutation::OtherCase),
+        (at(), any::<bool>()).prop_map(|(at, upper)| Mutation::Encode(at, upper)),
+        at().prop_map(Mutation::Decode),
+        (at(), at()).prop_map(|(one, other)| Mutation::SwapParameters(one, other)),
+        (at(), at()).prop_map(|(from, to)| Mutation::RepeatParameter(from, to)),
+        at().prop_map(Mutation::DropParameter),
+        at().prop_map(Mutation::Exchange),
+    ]
+}
+
+impl Mutation {
+    fn of(&self, query: &str, other: &str) -> String {
+        let mut text: Vec<char> = query.chars().collect();
+        let mut parts: Vec<&str> = query.split('&').collect();
+        if text.is_empty() {
+            return other.chars().take(1).collect();
+        }
+        let cut = |at: &Index, length: usize| {
+            let from = at.index(text.len());
+            from..text.len().min(from + length)
+        };
+        match self {
+            Self::FlipBit(at, bit) => {
+                let at = at.index(text.len());
+                let flipped = u32::from(text[at]) ^ 1 << bit;
+                text[at] = char::from_u32(flipped).unwrap_or('\u{fffd}');
+            }
+            Self::Insert(at, new) => text.insert(at.index(text.len() + 1), *new),
+            Self::Delete(at, length) => drop(text.drain(cut(at, *length))),
+            Self::Repeat(from, to, length) => {
+                let part = text[cut(from, *length)].to_vec();
+                let to = to.index(text.len() + 1);
+                text.splice(to..to, part);
+            }
+            Self::OtherCase(at) => {
+                let letters: Vec<_> = (0..text.len())
+                    .filter(|at| text[*at].is_ascii_alphabetic())
+                    .collect();
+                if !letters.is_empty() {
+                    let letter = &mut text[letters[at.index(letters.len())]];
+                    *letter = if letter.is_ascii_lowercase() {
+                        letter.to_ascii_uppercase()
+                    } else {
+                        letter.to_ascii_lowercase()
+                    };
+                }
+            }
+            Self::Encode(at, upper) => {
+                let at = at.index(text.len());
+                let code = u32::from(text[at]);
+                let encoded = if *upper {
+                    format!("%{code:02X}")
+                } else {
+                    format!("%{code:02x}")
+                };
+                text.splice(at..=at, encoded.chars());
+            }
+            Self::Decode(at) => {
+                let encoded: Vec<_> = query.match_indices('%').map(|(at, _)| at).collect();
+                if !encoded.is_empty() {
+                    let at = encoded[at.index(encoded.len())];
+                    let code = query.get(at + 1..at + 3);
+                    if let Some(Ok(code)) = code.map(|code| u8::from_str_radix(code, 16)) {
+                        return format!("{}{}{}", &query[..at], char::from(code), &query[at + 3..]);
+                    }
+                }
+            }
+            Self::SwapParameters(one, other) => {
+                let (one, other) = (one.index(parts.len()), other.index(parts.len()));
+                parts.swap(one, other);
+                return parts.join("&");
+            }
+            Self::RepeatParameter(from, to) => {
+                let (part, to) = (parts[from.index(parts.len())], to.index(parts.len() + 1));
+                parts.insert(to, part);
+                return parts.join("&");
+            }
+            Self::DropParameter(at) => {
+                parts.remove(at.index(parts.len()));
+                return parts.join("&");
+            }
+            Self::Exchange(at) => {
+                let at = at.index(parts.len());
+                let others: Vec<_> = other.split('&').collect();
+                parts[at] = others.get(at).copied().unwrap_or_default();
+                return parts.join("&");
+            }
+        }
+        text.into_iter().collect()
+    }
+}
+
+/// Random changes of valid links, after the chosen ones above. One change is possible that no test makes: an ECDSA signature
+/// can be turned into a second one of the same text without the key. Whoever has the link gains nothing by it.
+#[test]
+fn no_fuzzed_link_is_a_link_and_none_calls_aws() {
+    let test = Test::new(placed());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let ask = |path: &str, query: &str| {
+        let body = Some("do=cancel&sure=yes");
+        ["GET", "POST"].map(|method| {
+            let request = request(method, path, query, &[], body);
+            let response = runtime.block_on(test.site.serve(&request, NOON));
+            (response.status_code, response.body)
+        })
+    };
+    let mut links = Vec::new();
+    for (kind, id) in [
+        (Kind::Restaurant, "rest-7"),
+        (Kind::Restaurant, "Café / Bar & Grill = 1+1%"),
+        (Kind::Order, "ord-1001"),
+        (Kind::Customer, "ord-1001"),
+    ] {
+        let link = (format!("/{kind}"), test.link(kind, id));
+        assert_eq!(ask(&link.0, &link.1)[0].0, 200, "{kind} {id}");
+        // Of the same key, with another id and other times.
+        let other = Claim {
+            issued: NOON - 120,
+            ..claim(kind, "ord-1002")
+        };
+        links.push((link, test.signed(&other)));
+    }
+    let refused = ask("/order", "")[0].clone();
+    assert_eq!(refused.0, 403);
+    test.calls();
+    let mutations = proptest::collection::vec(mutation(), 0..4);
+    let config = ProptestConfig {
+        cases: 10_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(at in any::<Index>(), kind in any::<Index>(), mutations in mutations)| {
+        let ((own, good), other) = &links[at.index(links.len())];
+        let path = format!("/{}", Kind::ALL[kind.index(Kind::ALL.len())]);
+        let query = mutations.iter().fold(good.clone(), |query, mutation| mutation.of(&query, other));
+        // Some changes undo each other, or make the other link whole.
+        if path == *own && (query == *good || query == *other) {
+            return Ok(());
+        }
+        for answer in ask(&path, &query) {
+            prop_assert_eq!(&answer, &refused, "{}?{}", path, query);
+        }
+        prop_assert_eq!(test.calls(), [json!(null); 0], "{}?{} calls AWS", path, query);
+    });
 }
 
 #[tokio::test]
@@ -1060,14 +1239,98 @@ async fn a_page_of_twenty_orders_is_twenty_kilobytes_at_most() {
 }
 
 #[tokio::test]
-async fn a_list_has_a_hundred_orders_and_says_that_more_wait() {
+async fn a_list_has_a_hundred_orders_and_leads_to_the_later_ones() {
     let open = (0..101)
         .map(|n| waiting(&format!("ord-{}", 1000 + n)))
         .collect();
     let test = Test::new(World { open, ..placed() });
-    let page = test
-        .get("/restaurant", &test.link(Kind::Restaurant, "rest-7"))
-        .await
-        .body;
-    assert!(page.contains("More wait") && page.matches("class=\"card\"").count() == 100);
+    let query = test.link(Kind::Restaurant, "rest-7");
+    let page = test.get("/restaurant/sent/aord-1", &query).await.body;
+    assert_eq!(page.matches("class=\"card\"").count(), 100);
+    let place = "2026-01-31T12:08:00.000Z.ord-1099";
+    let next = format!("/restaurant/later/{place}/sent/aord-1");
+    let address = format!("{next}?{query}").replace('&', "&amp;");
+    assert!(
+        page.contains("More wait")
+            && page.contains(&format!("<a href=\"{address}\">Later orders</a>"))
+            && !page.contains("The most urgent orders"),
+        "{page}"
+    );
+    let headers = [("accept", "application/json")];
+    let json = request("GET", "/restaurant", &query, &headers, None);
+    let json: Value = serde_json::from_str(&test.site.serve(&json, NOON).await.body).expect("JSON");
+    assert_eq!(json["more"], true);
+    assert_eq!(
+        json["next"],
+        format!("/restaurant/later/{place}?{query}"),
+        "{json}"
+    );
+    test.calls();
+
+    // The same two calls, of which one begins after the last that was listed.
+    let page = test.get(&next, &query).await.body;
+    assert!(page.contains("The most urgent orders"), "{page}");
+    let calls = test.calls();
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    let started = calls.iter().find(|call| call["IndexName"] == "open");
+    assert_eq!(
+        started.expect("a query")["ExclusiveStartKey"],
+        json!({
+            "restaurant_id": { "S": "rest-7" }, "respond_by": { "S": "2026-01-31T12:08:00.000Z" },
+            "order_id": { "S": "ord-1099" },
+        })
+    );
+    // An answer leads back to the same page.
+    let body = "order=ord-1001&do=accept&minutes=20";
+    let sent = test.post(&next, &query, body).await;
+    assert_eq!(
+        sent.headers["location"],
+        format!("/restaurant/later/{place}/sent/aord-1.aord-1001?{query}")
+    );
+    // Once the time of the last one is over, all that wait are after it: DynamoDB refuses a start outside of the query.
+    test.calls();
+    let later = request("GET", &next, &query, &[], None);
+    let response = test.site.serve(&later, NOON + 8 * 60).await;
+    assert_eq!(response.status_code, 200);
+    assert!(
+        test.calls()
+            .iter()
+            .all(|call| call.get("ExclusiveStartKey").is_none())
+    );
+    // And nothing else is a place.
+    for bad in [
+        "",
+        "ord-1",
+        "2026-01-31T12:08:00.000Z",
+        "2026-01-31T12:08:00.000Z.",
+        "yesterday.ord-1",
+        "2026-01-31T12:08:00.000Z.<b>",
+        "2026-01-31T12:08:00.000Z.ord-1/x",
+        "2026-01-31T12:08:00.000Z.ord-1/later/2026-01-31T12:08:00.000Z.ord-1",
+    ] {
+        let path = format!("/restaurant/later/{bad}");
+        assert_eq!(test.get(&path, &query).await.status_code, 404, "{bad}");
+    }
+    let order = test.link(Kind::Order, "ord-1001");
+    let path = format!("/order/later/{place}");
+    assert_eq!(test.get(&path, &order).await.status_code, 404);
+}
+
+#[tokio::test]
+async fn the_last_page_of_a_list_leads_to_no_later_one() {
+    let open = (0..100)
+        .map(|n| waiting(&format!("ord-{}", 1000 + n)))
+        .collect();
+    let test = Test::new(World { open, ..placed() });
+    let query = test.link(Kind::Restaurant, "rest-7");
+    let page = test.get("/restaurant", &query).await.body;
+    assert!(
+        !page.contains("More wait") && !page.contains("/later/"),
+        "{page}"
+    );
+    let test = Test::new(World::default());
+    let query = test.link(Kind::Restaurant, "rest-7");
+    let path = "/restaurant/later/2026-01-31T12:08:00.000Z.ord-1099";
+    let page = test.get(path, &query).await.body;
+    assert!(page.contains("No later order waits."), "{page}");
 }
