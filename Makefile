@@ -17,15 +17,15 @@ NODE_TOOLS := .local/node_modules/.installed
 export RUST_BACKTRACE := 0
 # Always the same packages and features, so that what they need is compiled once for all commands. Programs are built as
 # `cargo test` builds them beside the tests of their package: `cargo build` would choose other features again. Clippy
-# compiles the code of this repository, and denies warnings: `cargo clippy` would have all that it needs checked once more.
+# compiles the code of this repository, and denies warnings. `cargo clippy` would check all dependencies once more.
 CARGO_TEST := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
 	cargo test --workspace --all-features --locked
 BIN := $(VENV)/bin
 BENCH := .local/bench/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
-# Python keeps what it compiled, also where the machine's own settings say otherwise: every start of the AWS CLI or of SAM
-# would compile it once more.
+# Python keeps what it compiled, even if the machine's own settings say otherwise. Without that, each start of the AWS CLI or
+# of SAM would compile it once more.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help
@@ -58,7 +58,7 @@ env: ## Print the variables by which a shell uses the running local AWS; builds 
 down: $(TOOLS) ## Stop the local AWS; all that it holds is gone
 	@$(BIN)/python local/stack.py down
 
-# As the tests build it, so that it is built in seconds where they were, and after a change.
+# Built as the tests build it, so that it takes seconds after them, and after a change.
 .PHONY: orderctl
 orderctl: ## Build orderctl into .local/bin (minutes the first time)
 	$(CARGO_TEST) --no-run --test command_line
@@ -85,7 +85,7 @@ lint-template: $(TOOLS) $(NODE_TOOLS) $(CHECKOV)
 	.local/checkov/bin/checkov --config-file local/checkov.yaml
 	$(BIN)/python local/definition.py --check
 
-# The functions as AWS gets them. The end-to-end tests build them, too: here, while other work leaves a core unused.
+# The functions as AWS gets them. The end-to-end tests need them: this builds them while `lint` leaves a core unused.
 .PHONY: release
 release: $(TOOLS)
 	@$(BIN)/python local/stack.py build
@@ -99,7 +99,7 @@ end-to-end: release
 	$(CARGO_TEST) --no-run --test command_line --test end_to_end
 	@$(MAKE) --no-print-directory stacks
 
-# What was built, on two stacks at the same time, of which neither keeps two cores busy.
+# Tests what was built on two stacks at the same time, since one alone does not keep two cores busy.
 .PHONY: stacks
 stacks:
 	@$(MAKE) --no-print-directory --jobs=2 tested-stack operated-stack
@@ -200,7 +200,7 @@ fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) lo
 	PATH="$(CURDIR)/.local/bin:$$PATH" cargo +nightly fuzz run parse_order -- -max_total_time=$(FUZZ_SECONDS)
 
 .PHONY: mutants
-mutants: ## Change rules and functions one thing at a time; a test must fail each time (MUTANTS=text: only those)
+mutants: ## Change rules and functions one thing at a time; a test must fail each time (MUTANTS=regex: only those that match)
 	@test -x .local/bin/cargo-mutants || cargo install --quiet --locked --root .local cargo-mutants@27.0.0
 	PATH="$(CURDIR)/.local/bin:$$PATH" cargo mutants --output target $(if $(MUTANTS),--re "$(MUTANTS)")
 
@@ -210,7 +210,7 @@ clean: ## Remove all that the commands made: tools, builds, local state
 	rm -rf .local .aws-sam target fuzz/target fuzz/artifacts
 
 # The tools, pinned, installed once into this folder by the first command that needs them. uv takes a sixth of the processor
-# time that pip takes. It knows no settings of pip: where only these name a registry that can be reached, pip follows.
+# time that pip takes. It ignores pip's settings: if only these name a registry that can be reached, uv fails and pip does it.
 
 define install
 	@$(BIN)/uv pip install --quiet --system-certs --python $(1)/bin/python --requirement $(2) || \

@@ -35,7 +35,7 @@ def cold_ms(function, init, first):
 
 
 def billed_ms(function, warm, init, first, cold_share=COLD_SHARE):
-    """Of an average call, in milliseconds."""
+    """The billed time of an average call, in milliseconds."""
     return (1 - cold_share) * warm_ms(function, warm) + cold_share * cold_ms(function, init, first)
 
 

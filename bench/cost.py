@@ -21,14 +21,14 @@ from web_cost import BUDGET, CLOSED, CUSTOMER_MINUTES, HOURS_A_DAY, LATER_STILL,
 from web_cost import COLD_SHARE as PAGES_COLD_SHARE
 from web_cost import KEY_REQUESTS as PAGES_KEY_REQUESTS
 
-# The function that keeps the table of open orders; while it was not measured, it is taken to be like another one that
+# The function that keeps the table of open orders. If it was not measured, it gets the figures of another function that
 # makes one call of DynamoDB.
 KEEPER = "open-orders"
 # How many seconds `orderctl watch` rests between two looks at an execution that waits for its restaurant.
 WATCH_REST = int(re.search(r"const REST: .*from_secs\((\d+)\)\];", (ROOT / "crates/orderctl/src/cmd/watch.rs").read_text())[1])
 # A message of a queue is sent, received and deleted.
 REQUESTS_PER_MESSAGE = 3
-# Lambda asks a queue by five at least, each at most every 20 s: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+# Lambda polls a queue by five pollers at least, each at most every 20 s: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 EMPTY_RECEIVES = 5 * 3 * 60 * 24 * 30
 # What was not measured; docs/cost.md says why these.
 ORDERS_PER_SECOND = 10
@@ -43,8 +43,8 @@ RATES = (10, 100, 1000)
 # Where Step Functions has larger quotas than elsewhere.
 LARGE_REGIONS = "us-east-1, us-west-2, eu-west-1"
 VARIANTS = {"rust": "this one, Rust", "python": "functions in Python", "node": "functions in Node"}
-# The workflow that this one grew from has 14 states and no functions. By outcome: how many states an order passes, and
-# how many table writes, events and publishes are among them. Counted by hand in its definition.
+# The workflow that this one grew from has 14 states and no functions. By outcome, counted by hand in its definition: how
+# many states an order passes, and how many table writes, events and publishes are among them.
 ORIGINAL_SOURCE = (
     "https://github.com/nirgluzman/Production-Ready-Serverless-Workshop/blob/"
     "20f0f8f9262bcbd76114a44a605e4af3edb3b008/terraform/state_machines/order-flow.asl.json"
@@ -199,7 +199,7 @@ def fixed_costs_of_pages(prices, template):
 
 
 def limits(quota):
-    """What a quota allows in the two groups of regions, with what it allows in a burst."""
+    """A quota in each of the two groups of regions, with its burst."""
     for place in ("limit", "elsewhere"):
         burst = quota["burst" if place == "limit" else "elsewhere_burst"]
         yield f"{quota[place]:,}" + (f" ({burst:,})" if burst and burst > quota[place] else "")
@@ -244,9 +244,9 @@ def volume(prices, accepted, functions, bill):
 
 
 def outage(seconds):
-    """What retries do in an outage that makes each attempt fail at once, with the numbers of the definition: the retry
-    rule; how many retries a task makes that the outage hits at its start, and one that it hits at some time; how many
-    of them within the outage; and which share gives up before its end."""
+    """The retries in an outage in which each attempt fails at once, by the numbers of the definition: the retry rule; how
+    many retries a task makes if the outage hits it at its start, and if it hits it at any time; how many of them come
+    within the outage; and which share of tasks gives up before its end."""
     states = json.loads((ROOT / "statemachine" / "order.asl.json").read_text())["States"].values()
     rules = {json.dumps({k: v for k, v in r.items() if k != "ErrorEquals"}) for s in states for r in s.get("Retry", [])}
     if len(rules) != 1:
@@ -254,7 +254,7 @@ def outage(seconds):
     rule = json.loads(rules.pop())
     if rule["JitterStrategy"] != "FULL":
         raise StackError("docs/cost.md speaks of retries with full jitter, the definition has none")
-    # When the attempts come: sums of waits that are each evenly spread between 0 and its longest, in steps of 0.1 s.
+    # When the attempts come: sums of waits, each drawn evenly between 0 and its longest, in steps of 0.1 s.
     steps = seconds * 10
     times = [1.0] + [0.0] * steps
     within, on_average = [1.0], [1.0]
@@ -266,7 +266,7 @@ def outage(seconds):
         until = list(accumulate(times))
         within.append(until[-1])
         on_average.append(sum(until) / len(until))
-    # One retry more than those within the outage, the one that succeeds, where the attempts suffice.
+    # Counts the retry after the outage, too, if the task has attempts left.
     return rule, sum(within[:-1]), sum(on_average[:-1]), sum(within[1:]), within[-1]
 
 

@@ -37,7 +37,7 @@ LATE_SECONDS = 60
 
 def main():
     found = outputs(port_in_use())
-    aws("stepfunctions")  # Made before the threads that use it.
+    aws("stepfunctions")  # The client is made before the threads that share it.
     table, machine = boto3.resource("dynamodb").Table(found["OpenOrdersTableName"]), found["StateMachineArn"]
     # One after the other: each needs the machine for itself.
     looks(table, machine)

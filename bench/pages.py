@@ -6,7 +6,7 @@ the last one ended. Then 80 % of it, while 50 pages look as their script does. E
 then each look of each page is audited:
 
 - no order is missed: each page of its restaurant showed it before it was answered;
-- none is shown twice: on no page at once, nor again after it was gone;
+- none is shown twice: neither two times on one page, nor again after it was gone;
 - none stays: no page shows it for longer than the pause between two looks after it was closed.
 """
 
@@ -33,7 +33,7 @@ LOAD = ROOT / "target" / "debug" / "load"
 LOAD_ORDERS = 300
 SHARE = 0.8
 PAGES, RESTAURANTS, SECONDS = 50, 25, 90
-# How long an order waits for its answer: longer than a page rests, so that each page must have shown it.
+# How long an order waits for its answer: longer than a page's pause, so that each page must have shown it.
 HELD_SECONDS = 20
 # The page's pause while nothing waits, in seconds, and how long a look may take, as in its script.
 LATER, PATIENCE = 10, 5
@@ -42,7 +42,7 @@ LATER, PATIENCE = 10, 5
 def main():
     found = outputs(port_in_use())
     for service in ("stepfunctions", "sns", "sqs", "kms", "dynamodb"):
-        aws(service)  # Made before the threads that use it.
+        aws(service)  # The client is made before the threads that share it.
     say(f"`make load` with {LOAD_ORDERS} orders, without pages")
     highest = highest_rate()
     rate = SHARE * highest
@@ -54,7 +54,7 @@ def main():
     try:
         reached = orders.place(rate)
         orders.wait_until_closed()
-        # The last look that must not show them any more.
+        # Each page looks once more: it must not show them any more.
         time.sleep(2 * LATER)
     finally:
         for page in pages:

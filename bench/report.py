@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Shows what `make bench` measured: the tables of docs/performance.md, the plot beside it, the ratios in README.md.
 
-First it puts what a new run of the benchmark found, a file that it is given, into docs/performance.json.
+First it merges the results of a new run, whose file is its argument, into docs/performance.json.
 """
 
 import json
@@ -148,8 +148,8 @@ def machine(cores):
 
 
 def chosen(sizes):
-    """For each size of memory, how long a start with its first invocation takes at most and what Lambda costs for a
-    million orders; and the size that the rule takes, if any."""
+    """For each size of memory, how long a start with its first invocation takes at most, and what a million orders cost in
+    Lambda; and the size that the rule takes, if any."""
     prices = Prices()
     found = {}
     for memory in sorted({row["memory_mb"] for row in sizes["rows"]}):

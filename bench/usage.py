@@ -21,7 +21,7 @@ from web import link  # noqa: E402
 NO_ANSWER = None
 # What CloudWatch adds to each line that is logged.
 LOG_EVENT_OVERHEAD = 26
-# How long a task token is taken to be: that of the local AWS is shorter than AWS's, which may have up to 2,048 bytes.
+# The assumed length of a task token: those of the local AWS are shorter than AWS's, which may have up to 2,048 bytes.
 TOKEN_BYTES = 1024
 
 
@@ -85,14 +85,14 @@ def count(definition, history, item, row):
         write_units=writes * math.ceil(bytes_of(item) / 1024) if item else 0,
         events=does.count("events:putEvents"),
         publishes=asked + functions.count("notify-user"),
-        # The offer and the final event.
+        # The message to the restaurant, and the final event.
         kept=2 * asked,
         open_write_units=open_write_units(math.ceil(bytes_of(row) / 1024)) if row else 0,
     )
 
 
 def open_write_units(size):
-    """What it takes to write an open row of this size, and to replace it by a closed one of one unit: each in the table and
+    """The write units of an open row of this size, and of the closed row of one unit that replaces it: each in the table and
     in the index that it comes into, and the open one is also taken out of its index.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LSI.html"""
     opened = size + size

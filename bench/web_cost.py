@@ -15,12 +15,12 @@ from usage import LOG_EVENT_OVERHEAD, StackError
 # A restaurant's day, and how long an order waits for its answer.
 ORDERS_A_DAY, HOURS_A_DAY = 50, 12
 WAIT_SECONDS = 60
-# Of how many such restaurants a million orders in 30 days are.
+# How many such restaurants have a million orders in 30 days.
 RESTAURANTS = round(1e6 / 30 / ORDERS_A_DAY)
 WAITS = (30, 60, 120, 300, 600)
-# Longer pauses of a page, in seconds, of which docs/cost.md tells what they would save.
+# Longer pauses of a page, in seconds: docs/cost.md says what they would save.
 SLOWER, LATER_STILL = 5, 15
-# At most so much may they add to a million orders.
+# What the pages may add to a million orders at most, in dollars.
 BUDGET = 200
 # How many orders ended within the last hour, which a page lists, and how many minutes a customer's page is open.
 CLOSED = round(ORDERS_A_DAY / HOURS_A_DAY)
@@ -53,7 +53,7 @@ class Pages:
         (self.memory_mb,) = memories
         by = {(row["memory_mb"], row["function"]): row["figures"] for row in measured["rows"]}
         self.limited = {name: by[self.memory_mb, name] for name in ("web", "web-links")}
-        # As elsewhere: initialization at full speed.
+        # Initialization is taken at full speed, as for the other functions.
         self.init_ms = {name: by[max(memory for memory, _ in by), name]["init_ms"] for name in self.limited}
         self.zipped = {f["function"]: f["zipped_bytes"] for f in measured["functions"]}
         script = (ROOT / "crates/web/src/pages.rs").read_text()
@@ -84,7 +84,7 @@ class Pages:
         """The lines of the bill of a million orders."""
         usd, look = self.prices.usd, self.look
         soon, later = (looks / ORDERS_A_DAY for looks in self.looks(wait))
-        # Beside its looks, a page sends an answer and is led on to what became of it.
+        # Beside its looks, a page sends an answer and follows the redirect.
         requests = soon + later + 2
         sent = soon * self.answer_bytes(look.one_waits, self.soon, CLOSED + 1)
         sent += later * self.answer_bytes(look.none_waits, self.later, CLOSED) + 2 * look.one_waits

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""The picture of the flow in README.md, drawn from the definition, and the checks of the definition that its validator
-does not make.
+"""Draws the flow in README.md from the definition, and checks of the definition what its validator does not.
 
-Without arguments: draws the picture anew. With --check: changes nothing, and fails where something does not hold.
+Without arguments: draws the picture anew. With --check: changes nothing, and fails if a check fails or the picture is old.
 """
 
 import json
@@ -53,7 +52,7 @@ def with_picture(readme, definition):
 
 
 def problems(definition):
-    """What is wrong with the definition though every validator passes it."""
+    """What is wrong with the definition and no validator notices."""
     text = DEFINITION.read_text()
     template = (ROOT / "template.yaml").read_text()
     used = set(re.findall(r"\$\{(\w+)\}", text))

@@ -77,7 +77,7 @@ class Shell:
 
     def __init__(self, port):
         self.port = port
-        # How a value is shown.
+        # What is shown instead of a value.
         self.shown = {}
         self.last = None
 
@@ -94,10 +94,10 @@ class Shell:
         return aws_cli(self.port, *arguments)
 
     def call(self, service, operation, **arguments):
-        """The same in the words of boto3, for `Orders`."""
+        """The same with boto3's names, for `Orders`."""
         words = [service, operation.replace("_", "-")]
         for name, value in arguments.items():
-            # The CLI's own --output is how it prints.
+            # The CLI's own --output is the format that it prints.
             name = "taskOutput" if name == "output" else name
             option = re.sub("(?<=[a-z])(?=[A-Z])", "-", name).lower()
             words += [f"--{option}", value if isinstance(value, str) else json.dumps(value)]
@@ -130,7 +130,7 @@ class Shell:
 
 
 def subscribed_queues(shell, outputs):
-    """Queues of the demo's own, which hear the restaurants' messages, the events, the customers' messages and the links."""
+    """Queues of the demo, which receive the restaurants' messages, the events, the customers' messages and the links."""
     say("Subscribing queues: one as a restaurant's own system would, and three to show what else is said here")
     queues, arns = {}, {}
     for name in ("restaurants", "customers", "events", "links"):
@@ -237,7 +237,7 @@ def run(shell, orders, scenario, queues, impatient_machine):
 
 
 def details(told):
-    """What was decided of an order, wherever that is told."""
+    """The fields that tell what was decided of an order, as far as a text has them."""
     return {name: told[name] for name in ("status", "status_reason", "ready_at") if name in told}
 
 

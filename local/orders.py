@@ -4,7 +4,7 @@ import json
 
 from stack import ROOT, StackError, aws, until
 
-# How many seconds the impatient state machine waits for the restaurant.
+# How many seconds the copied state machine waits for the restaurant.
 SHORT_TIMEOUT = 5
 
 
@@ -69,7 +69,7 @@ class Orders:
         return until(look, f"end of {execution}")
 
     def impatient_machine(self):
-        """Makes the deployed state machine once more, waiting seconds instead of minutes for a restaurant; gives its ARN."""
+        """Copies the deployed state machine, with seconds instead of minutes for the restaurant to answer; gives its ARN."""
         deployed = {"stateMachineArn": self.outputs["StateMachineArn"]}
         deployed = self.call("stepfunctions", "describe_state_machine", **deployed)
         definition = json.dumps(impatient(json.loads(deployed["definition"])))
@@ -83,7 +83,7 @@ class Orders:
 
 def impatient(definition):
     notify = definition["States"]["Notify restaurant"]
-    # The restaurant is told a deadline that is computed from the same number.
+    # The deadline in the message to the restaurant is computed from the same number.
     message, deadline = notify["Arguments"]["Message"], f"{notify['TimeoutSeconds']} * 1000"
     if message.count(deadline) != 1:
         raise StackError(f"`{deadline}` is not just once in the message of `Notify restaurant`, so it was not shortened")

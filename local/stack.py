@@ -34,10 +34,10 @@ DEFAULT_PORT = 4566
 # A region that exists and has no legacy SQS endpoint: in the others, version 1 of the AWS CLI sends `aws sqs` to that
 # endpoint and ignores AWS_ENDPOINT_URL.
 REGION = "eu-central-2"
-# What is asked directly even where the environment names a proxy.
+# Hosts that are reached directly, even if the environment names a proxy.
 NO_PROXY = ",".join(filter(None, [HOST, "localhost", os.environ.get("no_proxy") or os.environ.get("NO_PROXY")]))
 STACK_NAME = "order-workflow"
-# How the homes of local AWSs begin that live as long as one command.
+# The prefix of the folders of those local AWSs that live as long as one command.
 TEMPORARY = "temporary-"
 FUNCTIONS = ["save-order", "update-status", "notify-user", "open-orders"]
 WEB_FUNCTIONS = ["web", "web-links"]
@@ -46,7 +46,7 @@ STOP_SECONDS = 10
 
 
 class StackError(Exception):
-    """What went wrong, and what to do about it."""
+    """A failure whose message says what went wrong, and what to do about it."""
 
 
 def say(text):
@@ -154,8 +154,8 @@ class LocalAws:
 
 
 def runs(pid, began):
-    """Whether the process runs that had this id when it began, in seconds since 1970. A later one with the same id began
-    later; the clock by which they began may have been set since."""
+    """Whether the process with this id and this start (seconds since 1970) still runs. A later process may have the same id,
+    but not the same start. The starts may differ by seconds, since the clock may have been set."""
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - began) < 60
@@ -192,7 +192,7 @@ def require_free(port):
 
 def healthy(port):
     try:
-        # Past any proxy that the environment names.
+        # Directly, even if the environment names a proxy.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(f"http://{HOST}:{port}/_ministack/health", timeout=1) as answer:
             return answer.status == 200
@@ -272,7 +272,7 @@ def build(quick=False):
 
 def read_template(path):
     """A template with the short forms of its functions written out: `!Ref Id` is `{"Ref": "Id"}`."""
-    # Here and not above: most commands do without, and importing it takes its time.
+    # Imported here, since most commands do not need it and the import is slow.
     from samcli.yamlhelper import yaml_parse
 
     return yaml_parse(path.read_text())
@@ -285,25 +285,25 @@ def write_template(path, template):
 
 
 def take_out_what_is_lacking(resources):
-    """Takes out of the template's resources what the local AWS cannot do. Nothing else differs from what AWS gets."""
+    """Removes from the template's resources what the local AWS cannot do. All else is what AWS gets."""
     for name, resource in list(resources.items()):
         properties = resource["Properties"]
-        # It refuses alarms on what is computed from several metrics.
+        # The local AWS refuses alarms that compute from several metrics.
         if resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in properties:
             del resources[name]
-        # It tells a policy neither the keys that a read of DynamoDB names nor the tags of who reads, and so refuses
-        # everything where a policy compares them.
+        # It evaluates neither the keys of a DynamoDB read nor the tags of the caller, and so refuses all calls where a policy
+        # compares them.
         if resource["Type"] == "AWS::IAM::ManagedPolicy":
             for statement in properties["PolicyDocument"]["Statement"]:
                 if "dynamodb:LeadingKeys" in json.dumps(statement.get("Condition", {})):
                     del statement["Condition"]
-        # It does not know of which state machine a task token is, and so refuses a role that may answer for one alone.
+        # It does not know to which state machine a task token belongs, and so refuses a role that may answer for one only.
         if resource["Type"] == "AWS::IAM::Role":
             for policy in properties.get("Policies", []):
                 for statement in policy["PolicyDocument"]["Statement"]:
                     if "states:SendTaskSuccess" in statement["Action"]:
                         statement["Resource"] = "*"
-        # It has no TLS, and so refuses everything where a policy demands it.
+        # It has no TLS, and so refuses all calls where a policy demands it.
         if resource["Type"] in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"):
             document = properties["PolicyDocument"]
             document["Statement"] = [each for each in document["Statement"] if each.get("Sid") != "OnlyOverTls"]
@@ -331,7 +331,7 @@ def transform(template):
     code = {}
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
-            # The transform takes nothing that is not in S3 yet; `sam deploy` brings it there.
+            # The transform accepts S3 paths only, and `sam deploy` uploads the files later.
             code[name] = resource["Properties"].pop("CodeUri")
             resource["Properties"]["CodeUri"] = "s3://bucket/key"
             resource.pop("Metadata", None)
@@ -343,7 +343,7 @@ def transform(template):
 
 
 class Policies:
-    """No managed policies: the templates name none."""
+    """SAM asks for managed policies by name; the templates use none."""
 
     @staticmethod
     def load():
@@ -351,7 +351,7 @@ class Policies:
 
 
 def deploy(port, build=BUILD, *parameters):
-    """Deploys what was built, but for what the local AWS lacks."""
+    """Deploys what was built, without what the local AWS lacks."""
     # Named by the port, since two stacks of their own may be deployed at the same time.
     adapted, log = adapt(build, f"local-{port}.yaml"), STATE / f"sam-deploy-{port}.log"
     run_step(
@@ -383,8 +383,8 @@ def aws_cli(port, *arguments):
 
 @cache
 def aws(service):
-    """A client of an AWS service, for a command that `stack.py run` runs. Tests make many calls: each as a process of the
-    AWS CLI would take minutes in sum."""
+    """A client of an AWS service, for a command that `stack.py run` runs. Tests make many calls, and the AWS CLI would
+    start a process for each: minutes in sum."""
     import boto3
 
     return boto3.client(service)
@@ -417,7 +417,7 @@ def outputs(port):
 
 
 def temporary_name():
-    """Tells whose it is from the first moment on: another command may look for orphans before anything runs."""
+    """A name that tells which process made the stack, even before the local AWS runs: another command may look for orphans."""
     return f"{TEMPORARY}{os.getpid()}-{int(psutil.Process().create_time())}"
 
 
@@ -463,8 +463,8 @@ def mocks():
 
 def run(argv, auth, built=False):
     """Runs a command with a stack of its own, named by its environment. The local AWS enforces IAM if it is to."""
-    # An account of AWS runs so many functions at once and refuses more, which the workflow then tries again. Without a limit
-    # that this machine can bear, a thousand orders at once would start a thousand processes.
+    # Like an account of AWS, the local AWS refuses more functions at once than this, and the workflow then tries again.
+    # Without the limit, a thousand orders at once would start a thousand processes.
     extra = {"LAMBDA_ACCOUNT_CONCURRENCY": "32"}
     with temporary_stack(extra | ({"AUTH": "true"} if auth else {}), built) as port:
         return subprocess.run(argv, cwd=ROOT, env=environment_for(port) | outputs(port), check=False).returncode

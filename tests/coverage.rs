@@ -24,7 +24,7 @@ async fn every_transition_of_the_definition_was_taken() {
         .expect("the state machines");
     let mut taken = BTreeSet::new();
     let mut executions = 0;
-    // A resumed execution begins in the middle, with a state that the definition has not.
+    // A resumed execution begins in the middle, with a state that the definition does not have.
     for machine in machines
         .iter()
         .filter(|machine| !machine.name.starts_with("resume-"))
@@ -63,7 +63,7 @@ async fn every_transition_of_the_definition_was_taken() {
     assert_eq!(
         unknown,
         Vec::<String>::new(),
-        "executions took transitions that the definition has not"
+        "executions took transitions that the definition does not have"
     );
     assert_eq!(
         missed,

@@ -21,7 +21,7 @@ fn number(retrier: &Value, field: &str) -> u32 {
 fn longest_waits(retrier: &Value) -> Vec<u32> {
     assert_eq!(
         retrier["JitterStrategy"], "FULL",
-        "another jitter than computed here"
+        "this test computes waits with full jitter only"
     );
     let most = number(retrier, "MaxDelaySeconds");
     let rate = number(retrier, "BackoffRate");
@@ -33,10 +33,10 @@ fn longest_waits(retrier: &Value) -> Vec<u32> {
         .collect()
 }
 
-/// How likely it is that waits that are evenly spread between nothing and these last less than a time, in seconds. The
-/// attempts between the waits count as instant, which makes it likelier than it is.
+/// The probability that all waits together last less than a time (seconds), if each is drawn evenly between 0 and its
+/// longest. Attempts count as instant, so in truth it is less probable.
 fn likelihood_of_less(longest_waits: &[u32], seconds: usize) -> f64 {
-    // By the second, every wait rounded down.
+    // In whole seconds, each wait rounded down.
     let mut likelihoods = vec![0.0; seconds];
     likelihoods[0] = 1.0;
     for longest in longest_waits {
@@ -97,7 +97,7 @@ fn one_order_that_is_stuck_raises_an_alarm_before_it_gives_up() {
             for retrier in state["Retry"].as_array().into_iter().flatten() {
                 let mut random = fastrand::Rng::with_seed(7);
                 let raised = (0..RUNS).filter(|_| {
-                    // Periods begin at any time. What fails takes up to the 8 s that a function gives AWS.
+                    // Periods begin at any time. A failed attempt takes up to the 8 s that a function gives AWS.
                     let mut time = random.usize(0..PERIOD);
                     let mut failures = vec![0_usize; 30];
                     for longest in longest_waits(retrier) {
@@ -120,8 +120,8 @@ fn one_order_that_is_stuck_raises_an_alarm_before_it_gives_up() {
     }
 }
 
-/// The longest that an order waits because of a fault of AWS that three attempts met, and after one that has passed; and how
-/// long an outage may last before a person is told. In seconds.
+/// At most, in seconds: how long a fault delays an order if three attempts meet it; how long an order still waits after an
+/// outage; and how long an outage lasts before a person is told.
 const SHORT_FAULT: u32 = 10;
 const AFTER_AN_OUTAGE: u32 = 120;
 const UNTOLD: u32 = 3600;

@@ -1,8 +1,8 @@
 // Evaluates every expression of the definition with the reference implementation of JSONata, in the version that AWS names:
 // https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
 //
-// On AWS, an expression that evaluates to nothing fails its state. The local AWS has another engine, so this runs the
-// definition itself, state by state, with each answer and each error that may come back.
+// On AWS, an expression that evaluates to nothing fails its state. The local AWS has another engine, which cannot show
+// that. So this evaluates the definition state by state, with each answer and each error that a task may give.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import assert from "node:assert/strict";
@@ -47,7 +47,7 @@ async function value(field, where, scope) {
     throw new QueryEvaluationError(`${where}: ${error.message}`);
   }
   if (result === undefined) throw new QueryEvaluationError(`${where} evaluates to nothing`);
-  // As JSON: sequences of JSONata are arrays with more to them.
+  // Through JSON: JSONata's sequences are arrays with additional properties.
   return JSON.parse(JSON.stringify(result));
 }
 
@@ -88,7 +88,7 @@ async function execute(input, { redriven = false, returns }) {
       }
     }
     const assigned = await value(step.Assign ?? {}, `${at} Assign`, now);
-    // In a JSONata state without Output, the result is the output; in a Choice, the input is.
+    // Without `Output`, a state's output is its result, and that of a Choice state its input.
     if (step.Output !== undefined) input = await value(step.Output, `${at} Output`, now);
     outputs[name] = input;
     Object.assign(variables, assigned);
@@ -137,7 +137,7 @@ const CASES = [
     [{ isAccepted: true, isCancelled: value }, { isAccepted: false, isCancelled: value }, { isCancelled: true, isAccepted: value }]
       .flatMap((answer) => [["FAILED", answer], ["FAILED", { ...answer, padding: large }]])),
   ...[false, null, 0, 1, "true", [], [true], {}, large].map((value) => ["FAILED", { isCancelled: value }]),
-  // What takes most space: three bytes for each character that is counted, or six where texts are cut.
+  // The largest answers: three bytes for each counted character, or six in texts that are cut.
   ["FAILED", "天".repeat(59_900)],
   ["FAILED", Object.fromEntries(["isAccepted", "isCancelled", "reason", "ready_at"].map((field) => [field, "\u0001".repeat(10_800)]))],
   ...["yes", null, {}, 0, 1, [], [true], [{ isAccepted: true }], { isAccepted: "true" }, { isAccepted: 1 }, { isAccepted: 0 },
@@ -156,7 +156,7 @@ const CASES = [
 const DECISIONS = [[null, null], ["why", null], [null, "2026-01-31T14:25:00+02:00"]];
 let executions = 0;
 for (const [status, response] of CASES) {
-  // How large an answer is makes no difference to what an execution does after it was cut.
+  // Once an answer is cut, its size no longer matters.
   const isLarge = JSON.stringify(response).length > 100_000;
   for (const redriven of isLarge ? [false] : [false, true]) {
     const what = `${JSON.stringify(response).slice(0, 80)}${redriven ? ", redriven" : ""}`;
@@ -211,7 +211,7 @@ for (const [status, response] of CASES) {
   }
 }
 
-// Of a large answer, its fields are left, with their texts cut, and what it did not say stays unsaid.
+// A large answer keeps its fields, with their texts cut, and gets none that it did not have.
 const CUT = "x".repeat(10_000);
 for (const [status, answer, left] of [
   ["REJECTED", { isAccepted: false }, { isAccepted: false }],
@@ -227,7 +227,7 @@ for (const [status, answer, left] of [
   assert.deepEqual(kept, left, `what is left of ${JSON.stringify(answer).slice(0, 80)}`);
 }
 
-// A failure of AWS is not the restaurant's.
+// A failure of AWS must not count as the restaurant's.
 for (const error of ["SNS.SnsException", "SNS.AuthorizationErrorException", "States.DataLimitExceeded"]) {
   await assert.rejects(order(thrown(error, "a cause"), { status: "FAILED" }), QueryEvaluationError, error);
 }
@@ -293,7 +293,8 @@ function* free(node, bound) {
   for (const inner of Object.values(node)) yield* free(inner, bound);
 }
 
-// On AWS, a variable that nothing assigns fails its state; for JSONata alone, it is nothing. `$` and `$$` are its input.
+// On AWS, a state fails if it uses a variable that no state assigned. JSONata alone takes it for nothing. `$` and `$$` are
+// the input.
 const assigned = new Set(["states", "", "$", ...[...steps()].flatMap(([step]) => Object.keys(step.Assign ?? {}))]);
 for (const [where, expression] of expressions()) {
   for (const name of free(jsonata(expression).ast(), new Set(assigned))) {

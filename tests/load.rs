@@ -203,7 +203,7 @@ impl Load {
     /// Takes events and messages to customers off their queues until the run is done and nothing more comes.
     async fn listen(&self) {
         loop {
-            // Asked before the queues are: what comes last must still be heard.
+            // Read before the queues, so that one more round hears what comes last.
             let last_round = self.is_done();
             let (events, messages) =
                 tokio::join!(self.listener.events(), self.listener.customer_messages());
@@ -240,7 +240,7 @@ impl Load {
 
     /// Places every order and waits until its execution has ended; also gives how long that took.
     async fn place(&self) -> (Vec<Ended>, Duration) {
-        // A silent restaurant is waited for some seconds only.
+        // The copy of the state machine waits only seconds for a silent restaurant.
         let impatient = self.stack.impatient_state_machine().await;
         let executions: Vec<_> = stream::iter(0..self.count)
             .map(async |index| {
@@ -348,9 +348,9 @@ impl Ended {
         row.unwrap_or_else(|open| open)
     }
 
-    /// One final status that the answer allows: in both tables, the output, one event after the first, and one message.
-    /// With it, everywhere but in the table of open orders, when the order is ready, and no such time with an order that was
-    /// not accepted for later. No token is left.
+    /// Checks that one final status, which the answer allows, is in both tables, the output, one event after the first, and
+    /// one message. All but the table of open orders have `ready_at` if the order was accepted for later, and only then. No
+    /// token is left.
     fn audit(
         &self,
         item: &Value,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Changes one thing at a time of the definition and of the template's permissions, and looks whether a check or a test fails.
+"""Changes the definition and the template's permissions, one thing at a time, and looks whether a check or a test fails.
 
 Each change is a mistake that somebody could make: a retry name forgotten, a rule the other way round, a permission that is
 missing or too wide. A change that nothing notices is a survivor: it needs a test of behaviour, or a reason in LISTED.
@@ -34,7 +34,7 @@ TEMPLATE = "template.yaml"
 COPIES = STATE / "mutants"
 SURVIVORS = STATE / "mutants-definition.json"
 
-# What no test can notice, by the beginning of its name, and why.
+# Changes that no test can notice, by the beginning of their names, and why.
 LISTED = {
     "Update order status / Arguments / Payload: `'order_id'": "the state's input has the same order_id, which the function then gets",
     "OrderStateMachineRole / Policies / 1 /": "AWS delivers logs and traces by these permissions, the local AWS without any",
@@ -150,7 +150,7 @@ def expressions(text):
             yield change, text[: found.start()] + other + text[found.end() :]
 
 
-# The template. Its nodes are changed and not its values, which lose tags such as `!Ref`.
+# The template. Its YAML nodes are changed: plain values would lose tags such as `!Ref`.
 
 
 def template_mutants():

@@ -96,7 +96,7 @@ async fn recording(stack: &Stack) -> String {
     film(&frames)
 }
 
-/// Pictures, each shown for some seconds, as one picture that moves; the last of them where pictures do not move.
+/// One animated picture that shows each of these for some seconds, or only the last where nothing is animated.
 fn film(frames: &[(String, u32)]) -> String {
     let length: u32 = frames.iter().map(|(_, seconds)| seconds).sum();
     let (mut svg, mut style, mut begin) = (String::new(), String::new(), 0);

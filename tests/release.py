@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Deployments while orders wait for their restaurants: an order ends on what it began with, and the next one gets what
-changed.
+"""Deploys while orders wait for their restaurants: an order ends on the versions that it began with, and the next order
+gets the changed ones.
 
 Which version of a function served an order is in the function's log: each line names it. A deployment may carry several
 changes, since each is of another function, or of another function's settings:
@@ -8,8 +8,8 @@ changes, since each is of another function, or of another function's settings:
 - the first one changes the code of `notify-user`, a variable of `update-status` and the timeout of `save-order`;
 - the second one replaces the role of `notify-user`, and changes a parameter that `update-status` and `save-order` know.
 
-Changed code is the old code with a byte more at its end, which changes what it is and not what it does. The local AWS
-enforces IAM here: an order in flight could not end without the role that was replaced.
+The changed code is the old code and one byte at its end: another file that does the same. The local AWS enforces IAM
+here, so an order in flight needs the replaced role to end.
 """
 
 import json
@@ -46,7 +46,7 @@ class WaitingOrder:
         self.token = orders.token(order)
 
     def accept(self):
-        """Gives the versions of the workflow's functions that served it, by function."""
+        """Accepts it; gives the version of each function of the workflow that served it."""
         self.orders.answer(self.token, {"isAccepted": True})
         end = self.orders.end(self.execution)
         if end["status"] != "SUCCEEDED":
@@ -69,9 +69,9 @@ class WaitingOrder:
 
 @contextmanager
 def copy_of_the_build():
-    """A copy of what was built, to change. It is beside the build: its template names files by paths from there."""
+    """A copy of what was built, to change. It is beside the build, since the paths in its template are relative."""
     build = BUILD.parent / "changed"
-    # Without what a deployment at the same time has there for a moment.
+    # A deployment at the same time may have temporary files there.
     shutil.copytree(BUILD, build, dirs_exist_ok=True, ignore=shutil.ignore_patterns("local*.yaml"))
     try:
         yield build
@@ -93,13 +93,13 @@ def change_variable_and_timeout(resources):
 
 
 def replace_role(resources):
-    # Nobody can change the path of a role: CloudFormation makes another role.
+    # A role's path cannot change: CloudFormation replaces the role.
     resources["NotifyUserFunctionRole"]["Properties"]["Path"] = "/changed/"
 
 
 def expect(changes, old, new):
-    """That in a deployment every function got a new version by its change: the order before it was served by the old
-    version whenever it ended, the order after it by the new one."""
+    """Checks that each change of a deployment gave its function a new version: the old one served the order before the
+    deployment, whenever that ended, and the new one the order after it."""
     for name, change in changes.items():
         say(f"{change} of {name}: the order before was served by version {old[name]}, the order after by {new[name]}")
         if not (old[name].isdigit() and new[name].isdigit() and int(old[name]) < int(new[name])):

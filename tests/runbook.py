@@ -38,7 +38,7 @@ class Runbook:
     def __init__(self, port):
         self.outputs = outputs(port)
         self.orders = Orders(self.outputs)
-        # What the page's commands see, and leave behind for those after them.
+        # The variables of the page's shell: a command gets those that the commands before it set.
         self.environment = os.environ | self.outputs
         self.environment["PATH"] = f"{ROOT / 'target' / 'debug'}{os.pathsep}{self.environment['PATH']}"
         self.events, self.customer = self.subscribe()

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""An upgrade while orders wait for their restaurants: the stack of an earlier commit or tag, then this one over it.
+"""Deploys this stack over that of an earlier commit or tag, while orders wait there for their restaurants.
 
 The earlier stack is built from its own source and deployed to a local AWS that enforces IAM. One order for each outcome
 waits there, this stack is deployed, and only then the restaurant answers. Each order must end with its outcome, its event
 and its customer's message, and its restaurant must have been asked once. Orders placed afterwards must do the same.
 
-Run it by `make upgrade-test FROM=<tag or commit>`. The queues that look are this test's own and are subscribed once, so that
-they outlive the deployment as a restaurant's own system does.
+Run it by `make upgrade-test FROM=<tag or commit>`. The test subscribes its own queues before the
+upgrade, and they must go on receiving after it, as a restaurant's own system would.
 """
 
 import json
@@ -35,7 +35,7 @@ from stack import (
     until,
 )
 
-# What a restaurant says, as `Orders.answer` takes it, by what becomes of the order. Nothing waits for TIMED_OUT: that is the workflow's own timeout.
+# The restaurant's answer for each final status, as `Orders.answer` takes it. No order waits for TIMED_OUT, which needs no answer.
 ANSWERS = {
     "ACCEPTED": {"isAccepted": True},
     "REJECTED": {"isAccepted": False, "reason": "Out of dough"},
@@ -74,7 +74,7 @@ def built(commit):
 
 
 class Observer:
-    """Hears what the restaurants, the customers and other services hear."""
+    """Receives what the restaurants, the customers and other services receive."""
 
     def __init__(self, found):
         self.queues = {name: self.queue(name) for name in ("restaurant", "customer", "events")}
@@ -90,7 +90,7 @@ class Observer:
         aws("events").put_rule(Name="upgrade", EventBusName=bus, EventPattern=pattern)
         targets = [{"Id": "upgrade", "Arn": self.queues["events"]["arn"]}]
         aws("events").put_targets(Rule="upgrade", EventBusName=bus, Targets=targets)
-        # What came so far, by queue.
+        # The messages so far, by queue.
         self.heard = {name: [] for name in self.queues}
 
     @staticmethod
@@ -130,7 +130,7 @@ class Order:
         Orders(found).answer(self.token, ANSWERS[self.status])
 
     def check(self, found):
-        """That it ended as its restaurant answered, and that everybody heard of it."""
+        """Checks that it ended as its restaurant answered, and that everybody was told."""
         end = Orders(found).end(self.execution)
         if end["status"] != "SUCCEEDED":
             raise StackError(f"{self.order_id} has no outcome: {end.get('error')}, {end.get('cause')}")
@@ -199,7 +199,7 @@ def main():
     with built(commit) as earlier:
         try:
             local.start(None, {"AUTH": "true"})
-            # For the clients that this command makes.
+            # The clients of this process read them from the environment.
             os.environ |= environment_for(local.running_port())
             upgrade(commit, earlier, local.running_port())
         finally:

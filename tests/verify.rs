@@ -1,8 +1,8 @@
 //! `make verify`: shows whether a deployed stack, on AWS or local, keeps the contract of the workflow, and writes a
 //! report of it to `.local/verify`.
 //!
-//! Each check runs beside the others; a check that fails stops no other one. What only AWS can answer is asked anywhere,
-//! and counts as not answered where the local AWS answers otherwise.
+//! The checks run at the same time; one that fails stops no other one. Questions that only AWS can answer are asked of the
+//! local AWS as well, and count as not answered if it answers otherwise.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // like the tests, whose checks it runs
 
 use std::collections::{BTreeMap, HashMap};
@@ -87,14 +87,14 @@ struct Target {
     stack: Stack,
     name: String,
     region: String,
-    /// Whether this is an AWS of somebody's own machine, which does not know all that AWS knows.
+    /// Whether this is a local AWS, which lacks some of what AWS has.
     local: bool,
     definition: String,
     role: String,
 }
 
 impl Target {
-    /// What only AWS can be asked: whether what it said is right. Of the local AWS, anything else is no answer.
+    /// The result of a question that only AWS can answer: passed if the answer is right. A wrong one of the local AWS is none.
     fn expect(&self, right: bool, said: &str) -> Found {
         if right {
             return Found::Holds(said.to_owned());
@@ -106,7 +106,7 @@ impl Target {
     /// The same for a call that was refused.
     fn refused(&self, error: &impl ProvideErrorMetadata) -> Found {
         let said = refusal(error);
-        // Whoever may not ask has shown nothing about the stack.
+        // A refused question shows nothing about the stack.
         if error
             .code()
             .is_some_and(|code| code.contains("AccessDenied"))
@@ -230,7 +230,7 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// What makes requests. Before the host of some calls the SDK puts `sync-`, a host that the local AWS has not.
+/// The HTTP client. The SDK puts `sync-` before the host of some calls, and the local AWS has no such host.
 fn http_client() -> SharedHttpClient {
     let client = support::http_client();
     if !is_local() {
@@ -353,7 +353,7 @@ async fn run(checks: Vec<(String, Running)>) -> Vec<Line> {
     for (position, (name, check)) in checks.into_iter().enumerate() {
         running.spawn(async move {
             let begun = Instant::now();
-            // A set of one: it ends with this task where the run is interrupted, as a mere `spawn` would not.
+            // A set of one: unlike a mere `spawn`, it ends with this task if the run is interrupted.
             let mut one = JoinSet::new();
             one.spawn(check);
             let (verdict, message) = match one.join_next().await {
@@ -622,7 +622,7 @@ fn refusals(checks: &mut Checks, target: &Target) {
     );
 }
 
-/// That each role may make its one call, and not those of the others.
+/// Checks that each role may make its own call, and not those of the others.
 #[allow(clippy::too_many_lines)] // a list
 fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
     let arn = output("StateMachineArn");
@@ -879,7 +879,7 @@ async fn physical_ids(
 
 type Asked = (&'static str, String);
 
-/// What a role may or may not do, other than it should.
+/// What a role may do and should not, or should do and may not.
 async fn simulate(
     target: &Target,
     role_arn: &str,
@@ -938,7 +938,7 @@ async fn cli(target: &Target, arguments: &[&str]) -> Result<Value, String> {
         .map_err(|error| format!("the AWS CLI prints no JSON: {error}"))
 }
 
-/// What is known from AWS's documentation alone until AWS was asked.
+/// Facts that were taken from AWS's documentation: each check asks AWS for one.
 #[allow(clippy::too_many_lines)] // a list
 fn of_aws_alone(checks: &mut Checks, config: &SdkConfig, target: &Target) {
     for error in ["SNS.SomethingNew", "States.Permissions"] {

@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// Those who sign for AWS, as the functions know them.
+/// The certificate authorities that the functions trust to sign for AWS.
 const AMAZON_ROOTS: &str = include_str!("../../crates/functions/src/amazon-roots.pem");
 const PUBLISHED: &str = "<PublishResponse><PublishResult><MessageId>94f20ce6-13c5-43a0-9a9e-ca52d816e90b</MessageId></PublishResult></PublishResponse>";
 
@@ -40,8 +40,8 @@ pub const CLOSED: usize = 10;
 /// How to reach the stub, and what to trust.
 pub struct AwsStub {
     pub url: String,
-    /// A file with the issuer of its certificate and with those that sign for AWS, so that loading it takes what
-    /// loading those takes.
+    /// A file with the authority of its own certificate and with those that sign for AWS, so that loading it takes as
+    /// long as loading those.
     pub trusted: PathBuf,
     aws: Arc<Aws>,
 }
@@ -60,7 +60,7 @@ impl AwsStub {
         Ok(claim.query(&signature))
     }
 
-    /// How often each operation was called so far. The greeting with which a function opens a connection is none.
+    /// How often each operation was called so far. The request by which a function opens a connection does not count.
     pub fn calls(&self) -> BTreeMap<String, usize> {
         self.aws.calls().clone()
     }
@@ -133,7 +133,7 @@ pub async fn start(work: &Path) -> Result<AwsStub, Box<dyn Error>> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    // OpenSSL takes a certificate for its own issuer where the names are the same.
+    // If both had the same name, OpenSSL would take the certificate for its own issuer.
     authority.distinguished_name = DistinguishedName::new();
     authority
         .distinguished_name

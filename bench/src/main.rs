@@ -19,12 +19,12 @@ use crate::aws_stub::AwsStub;
 use crate::pages::Pages;
 use crate::subject::{Cgroup, Process, Subject, Variant};
 
-/// Of a function's memory, what gets one whole virtual processor.
+/// The memory with which a function gets one whole virtual processor.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const MEMORY_OF_ONE_CORE_MB: f64 = 1_769.0;
 /// The sizes of memory among which the template chooses.
 const SIZES_MB: [u32; 5] = [128, 256, 512, 1_024, 1_769];
-/// How many invocations memory must survive without growing, and after how many of them it is first read.
+/// After how many invocations a function's memory is read the second time, and the first time: it must not grow between.
 const MANY: usize = 10_000;
 const WARMED_UP: usize = 1_000;
 
@@ -39,7 +39,7 @@ struct Results {
     pages: Option<Pages>,
 }
 
-/// What the functions in Rust take with each size of memory.
+/// The figures of the functions in Rust with each size of memory.
 #[derive(Serialize)]
 struct Sizes {
     cores: usize,
@@ -73,7 +73,7 @@ struct Figures {
     init_ms: f64,
     first_ms: f64,
     init_and_first_ms: f64,
-    /// What init and first invocation took of a processor.
+    /// The processor time of init and first invocation.
     cpu_ms: f64,
     warm_p50_ms: f64,
     warm_p99_ms: f64,
@@ -81,7 +81,7 @@ struct Figures {
     starts: usize,
 }
 
-/// Memory in use early and late in a long life.
+/// The memory in use after few invocations and after many.
 #[derive(Serialize)]
 struct Many {
     early_invocations: usize,
@@ -90,7 +90,7 @@ struct Many {
     late_mb: f64,
 }
 
-/// What one process showed.
+/// The figures of one process.
 #[derive(Default)]
 struct Life {
     init_ms: f64,
@@ -139,7 +139,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What needs a control group, or none where none can be made.
+/// The result of what needs a control group. Without one, says that this is left out.
 fn or_left_out<T>(what: &str, found: Result<T, Box<dyn Error>>) -> Option<T> {
     found
         .inspect_err(|error| eprintln!("==> Left out: {what} ({error})"))
@@ -188,7 +188,7 @@ async fn measure_all(
         }
         Err(error) => {
             eprintln!(
-                "==> Left out, for want of a cgroup that root could make: a share of a core ({error})"
+                "==> Left out: a share of a core, which needs a cgroup that root makes ({error})"
             );
             subjects.iter().map(|_| None).collect::<Vec<_>>()
         }
@@ -230,7 +230,7 @@ async fn measure_sizes(
         .iter()
         .map(|&memory_mb| Cgroup::create(memory_mb, share_of(memory_mb)))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("no cgroup that root could make: {error}"))?;
+        .map_err(|error| format!("it needs a cgroup that root makes: {error}"))?;
     eprintln!("==> With the shares of a core of {SIZES_MB:?} MB");
     let mut cases = Vec::new();
     let mut rows = Vec::new();
@@ -328,7 +328,7 @@ async fn live(
     Ok(life)
 }
 
-/// Sees that a panic in a release build is answered with an error, and that the process serves on.
+/// Checks that a release build answers a panic with an error and goes on serving.
 async fn survive_panic(hello: &Subject, aws: &AwsStub) -> Result<(), Box<dyn Error>> {
     let mut process = Process::start(hello, aws, None).await?;
     process.ready().await?;

@@ -1,5 +1,5 @@
-//! What the functions of the web pages take: their starts with each size of memory, and what a view of a restaurant's page
-//! takes of a processor and of AWS.
+//! Measures the functions of the web pages: their starts with each size of memory, and the processor time and the calls of
+//! AWS of a look at a restaurant's page.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -36,15 +36,15 @@ struct FunctionResults {
     many: Many,
 }
 
-/// What one way to look at a page takes, with the memory that the template gives to `web`.
+/// The figures of one kind of look at a page, with the memory that the template gives to `web`.
 #[derive(Serialize)]
 struct View {
     name: &'static str,
     status: u64,
     looks: usize,
-    /// Of headers and body, as HTTP/1.1 sends them.
+    /// The size of headers and body, as HTTP/1.1 sends them.
     answer_bytes: usize,
-    /// Of a processor, a look.
+    /// The processor time of one look.
     cpu_ms: f64,
     p50_ms: f64,
     p99_ms: f64,
@@ -94,7 +94,7 @@ pub async fn measure(root: &Path, aws: &AwsStub) -> Result<Pages, Box<dyn Error>
     })
 }
 
-/// Looks many times at a page. `again`: each time with the tag of what the look before was given.
+/// Looks many times at a page. With `again`, each look sends the tag that the look before was given.
 async fn look(
     web: &Subject,
     aws: &AwsStub,
@@ -115,7 +115,7 @@ async fn look(
         let request = page_request(link, etag.filter(|_| again));
         let (time, answer) = process.give(request).await?;
         let answer = read(&answer?)?;
-        // The first look, and one after a minute passed, is given the page.
+        // Whoever looks the first time, or after the page's minutes changed, is sent the whole page.
         let changed = again && number > 0 && answer.status != 304;
         if number >= WARMED_UP && !changed {
             took.push(milliseconds(time));

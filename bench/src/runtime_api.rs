@@ -26,7 +26,7 @@ pub enum Event {
     },
 }
 
-/// A runtime API for one process; it ends with its last user.
+/// A runtime API for one process. It stops when nothing uses it any more.
 pub struct RuntimeApi {
     pub address: String,
     pub events: mpsc::UnboundedReceiver<Event>,
@@ -71,7 +71,7 @@ async fn answer(
     if request.method() == Method::GET {
         let (give, given) = oneshot::channel();
         let _ = events.send(Event::Next { give });
-        // Where nothing is given any more, the process is about to be ended.
+        // No invocation will come if the benchmark is about to end the process.
         let payload = match given.await {
             Ok(payload) => payload,
             Err(_) => std::future::pending().await,

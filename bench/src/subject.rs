@@ -20,7 +20,7 @@ use crate::runtime_api::{self, Event, RuntimeApi};
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How often the kernel renews a share of a core.
 const CPU_PERIOD_US: u64 = 20_000;
-/// What a tablet's browser calls itself.
+/// The `User-Agent` of a tablet's browser.
 const BROWSER: &str = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
 
 /// What a subject is written in.
@@ -191,7 +191,7 @@ impl Subject {
     }
 }
 
-/// What the pages' API sends where a browser looks at a restaurant's page, as its script does. `etag`: of what it has.
+/// What the pages' API sends when the script of a restaurant's page looks for changes. `etag`: the tag of what it shows.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 pub fn page_request(link: &str, etag: Option<&str>) -> String {
     let mut event = json!({
@@ -310,7 +310,7 @@ impl Process {
                 "LINKS_TOPIC_ARN",
                 "arn:aws:sns:us-east-1:123456789012:links",
             )
-            // Who looks where for what to trust.
+            // Rust, Python and Node each read the authorities to trust from another variable.
             .env("SSL_CERT_FILE", &aws.trusted)
             .env("AWS_CA_BUNDLE", &aws.trusted)
             .env("NODE_EXTRA_CA_CERTS", &aws.trusted)
@@ -450,7 +450,7 @@ impl Cgroup {
         };
         fs::create_dir(&folder)?;
         let group = Self { folder, memory_mb };
-        // With the greatest weight, its share is there at once whatever else the machine does.
+        // With the greatest weight, it gets its share at once, whatever else the machine does.
         if version_1.exists() {
             fs::write(
                 group.folder.join("cpu.cfs_period_us"),
@@ -471,7 +471,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // Its processes have ended, all but those that the kernel has not yet buried.
+        // Its processes have ended. The kernel may take a moment to remove them.
         for _ in 0..100 {
             if fs::remove_dir(&self.folder).is_ok() {
                 return;

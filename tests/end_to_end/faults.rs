@@ -1,5 +1,5 @@
-//! Every fault on every AWS call of the functions: while it lasts, at worst the execution stops with the right error;
-//! once it is gone, the order reaches its outcome, and nothing has happened to it twice.
+//! Every fault on every AWS call of the functions: while it lasts, the execution stops with the right error at worst. Once
+//! it is gone, the order reaches its outcome, and has changed only once.
 
 use std::io::Write;
 
@@ -62,8 +62,8 @@ async fn recovers_by_itself(stack: &Stack, faults: &Faults, call: Call, fault: F
     );
 }
 
-/// The deployed definition with fewer retries, as another state machine: a fault that lasts need not last for a quarter of
-/// an hour here. How often each error is retried in truth is shown with the mocks.
+/// The deployed definition with fewer retries, as another state machine: so a fault stops an execution within seconds and
+/// not after a quarter of an hour. `mocks.rs` shows how often the deployed definition retries each error.
 async fn state_machine_with_few_retries(stack: &Stack) -> String {
     static ARN: OnceCell<String> = OnceCell::const_new();
     let fewer = |definition: &str| {
@@ -142,7 +142,7 @@ async fn stops_and_goes_on(stack: &Stack, faults: &Faults, call: Call, fault: Fa
     error.to_owned()
 }
 
-/// Does what `redrive-execution` does on AWS, which the local AWS has not: runs the failed step again, and the steps
+/// Does what `redrive-execution` does on AWS, which the local AWS lacks: runs the failed step again, and the steps
 /// after it, with the variables of the execution and in its name. Gives the execution that did it.
 async fn resume(stack: &Stack, order: &TestOrder, execution: &str, step: &str) -> String {
     let item = stack.item(&order.order.order_id).await.unwrap_or_default();

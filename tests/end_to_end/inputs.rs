@@ -78,7 +78,7 @@ async fn operations_are_told_of_executions_that_need_them_and_not_of_bad_input()
     let end = stack.end_of(&execution).await;
     assert_eq!(end.error(), Some("DuplicateOrder"), "{:?}", end.cause());
 
-    // Somebody deletes the order while its restaurant thinks.
+    // Somebody deletes the order while it waits for its restaurant.
     stack
         .dynamodb
         .delete_item()
@@ -98,7 +98,7 @@ async fn operations_are_told_of_executions_that_need_them_and_not_of_bad_input()
         "operations are told what the customer wrote: {told}"
     );
 
-    // Without an error: whoever stops an execution need not give one.
+    // Without an error: somebody who stops an execution need not give one.
     let stopped = TestOrder::new(&stack).await;
     let told = stack.operations_queue(&stopped.order.order_id).await;
     let execution = stopped.place().await;

@@ -1,7 +1,7 @@
-//! Every error name that the definition retries, thrown by the local AWS in place of the service: what lasts longer
-//! than every retry stops the execution with that error, and is never taken for a business outcome.
+//! Every error name that the definition retries, thrown by the local AWS in place of the service: an error that outlasts
+//! the retries stops the execution under its name, and is never taken for a business outcome.
 //!
-//! The local AWS's mocks throw on every attempt; that a retry helps is shown with the faults.
+//! The local AWS's mocks throw on every attempt. `faults.rs` shows that a retry helps.
 
 use aws_sdk_sfn::types::ExecutionStatus;
 use support::{Definition, Stack, TestOrder, Transition};
@@ -57,7 +57,7 @@ async fn what_lasts_longer_than_every_retry_stops_the_execution() {
             assert_eq!(
                 tries,
                 1 + retries,
-                "{state} with {error} was tried another number of times than 1 + {retries}"
+                "{state} with {error} was not tried 1 + {retries} times"
             );
         });
     }

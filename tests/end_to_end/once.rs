@@ -190,7 +190,7 @@ fn steps_at_the_same_time_do_what_some_order_of_them_would_do() {
                 futures_util::future::join_all(steps.iter().map(|step| real.run(*step))).await;
             let winner = stored(real.item().await.as_ref());
             for (step, result) in steps.iter().zip(&results) {
-                // Whoever came first, each step did what the model says of it before or after the winner.
+                // Each step did what the model says of it: either as if it came before the winning update, or after it.
                 let mut before = Model {
                     order: Some((0, Status::Placed)),
                 };

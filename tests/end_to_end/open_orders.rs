@@ -54,7 +54,7 @@ async fn a_list_of_open_orders_never_reads_closed_ones() {
     assert_eq!(rows(&stack, indexes::OPEN, restaurant_id).await.len(), 0);
 }
 
-/// The same as the tests of the function do with a table in memory.
+/// The function's own tests do the same with a table in memory.
 #[test]
 fn whatever_comes_in_whatever_order_the_row_is_the_right_one() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -67,7 +67,7 @@ fn whatever_comes_in_whatever_order_the_row_is_the_right_one() {
         ..Config::default()
     });
     let checked = runner.run(&deliveries(), |deliveries| {
-        // From now on, since the table takes away what has expired.
+        // From now on, since the table deletes rows that have expired.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let order = Order {
             id: format!("ord-{}", unique()),

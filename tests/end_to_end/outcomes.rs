@@ -59,7 +59,7 @@ async fn an_order_that_is_cancelled_is_cancelled_with_its_reason() {
         "Ordered twice",
     );
     answered(answer, Status::Cancelled, Some(reason)).await;
-    // What an acceptance may say is not for a cancellation.
+    // A cancellation ignores what only an acceptance may say.
     let answer = json!({ "isCancelled": true, "ready_at": seconds_from_now(1500), "reason": 42 });
     answered(&answer.to_string(), Status::Cancelled, None).await;
 }
@@ -170,7 +170,7 @@ async fn an_order_that_the_restaurant_cannot_process_is_failed_with_its_reason()
             "RestaurantUnavailable: The oven is broken",
         ),
         (Some("RestaurantUnavailable"), None, "RestaurantUnavailable"),
-        // What the local AWS calls a failure without a name.
+        // The local AWS gives a failure without a name this one.
         (
             None,
             Some("The oven is broken"),

@@ -1,4 +1,4 @@
-//! What each function's role may do, and who makes links, and that they may do nothing else. The local AWS enforces IAM while these run.
+//! Each function's role, and each policy for making links, allows its calls and no others. The local AWS enforces IAM here.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -56,7 +56,7 @@ async fn session_with(policy: &str) -> Session {
     assume(created["Role"]["Arn"].as_str().expect("an ARN")).await
 }
 
-/// The calls that were not refused, whatever else was wrong with them.
+/// The calls that IAM did not refuse, even if they failed for another reason.
 #[derive(Default)]
 struct Allowed(BTreeSet<String>);
 
@@ -125,7 +125,7 @@ async fn try_links(config: &aws_config::SdkConfig, allowed: &mut Allowed) {
     }
 }
 
-/// Tries what any part of the workflow does, and more, as somebody; changes nothing but to send messages.
+/// Tries as somebody every call that a part of the workflow makes, and more. Changes nothing, but may send messages.
 async fn allowed(session: &Session) -> BTreeSet<String> {
     let variable = |name: &str| {
         session
@@ -282,7 +282,7 @@ async fn the_pages_functions_may_make_their_calls_and_no_other() {
     }
 }
 
-/// They read an order's deadline, too, by its attributes; this test asks for all of them, which is refused.
+/// They may also read an order's deadline, by naming attributes. This test asks for all attributes, which is refused.
 #[tokio::test]
 async fn who_makes_links_of_one_kind_may_make_no_other() {
     for (policy, key) in [

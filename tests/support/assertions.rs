@@ -230,7 +230,7 @@ impl TestOrder {
             .stack
             .receive(&self.listener.customer, 1, "messages to the customer")
             .await;
-        // The same may come more than once: SNS took a message and did not confirm it, or not in time on a busy machine.
+        // A message may come more than once: SNS took it and did not confirm it, or not in time on a busy machine.
         let bodies: BTreeSet<_> = messages.iter().map(Message::body).collect();
         assert_eq!(
             bodies.len(),
@@ -282,7 +282,7 @@ fn decided(mut value: Value, decision: &Decision) -> Value {
     value
 }
 
-/// When a row of the table of open orders expires that has this deadline, or was closed then.
+/// When a row of the table of open orders expires, from its deadline or from when it was closed.
 pub(crate) fn row_expires_at(time: &str) -> i64 {
     let time = DateTime::from_str(time, DateTimeFormat::DateTime).expect("a time in RFC 3339");
     time.secs() + i64::try_from(order::KEPT).expect("an hour")

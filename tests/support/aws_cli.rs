@@ -5,7 +5,7 @@ use tokio::process::Command;
 
 use crate::terminal::Session;
 
-/// Runs the AWS CLI, for what no other client here does; gives what it prints, if it prints anything.
+/// Runs the AWS CLI; gives what it prints as JSON, if it prints anything.
 pub async fn aws(arguments: &[&str]) -> Value {
     let done = Command::new("aws")
         .args(arguments)

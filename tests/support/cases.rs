@@ -42,7 +42,7 @@ pub fn seconds_from_now(seconds: i64) -> String {
         .replace('Z', "+02:00")
 }
 
-/// A restaurant's own system hears the same from the topic as the table of open orders has.
+/// A restaurant's own system gets from the topic what the table of open orders has.
 pub async fn heard_from_the_topic(stack: &Stack, order: TestOrder) {
     let queue = RestaurantQueue::of(stack, &order.order.restaurant_id).await;
     let execution = order.place().await;
@@ -96,7 +96,7 @@ pub async fn answered_twice(stack: &Stack, order: TestOrder) {
     order.assert_ended(&execution, Status::Accepted, None).await;
 }
 
-/// Fails unless Step Functions refused an answer because its token is not waited for any more.
+/// Fails unless Step Functions refused an answer because no execution waits for its token any more.
 pub fn assert_answer_refused(error: &impl ProvideErrorMetadata) {
     assert!(
         matches!(error.code(), Some("TaskTimedOut" | "TaskDoesNotExist")),
@@ -179,7 +179,7 @@ pub async fn any_text(stack: &Stack, template: TestOrder) {
     );
 }
 
-/// An answer that is as many bytes long.
+/// An answer of this many bytes.
 #[must_use]
 pub fn padded(mut answer: Value, bytes: usize) -> String {
     answer["padding"] = "".into();

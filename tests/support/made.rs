@@ -34,8 +34,8 @@ pub(crate) fn made(what: Made) {
     MADE.lock().expect("the list of what was made").push(what);
 }
 
-/// Makes something and notes it to be removed. An interruption meanwhile does not stop this halfway: what AWS made would
-/// not be known.
+/// Makes something and notes it to be removed. An interruption does not stop this between the two, or nobody would know
+/// what AWS made.
 pub(crate) async fn make<T: Send + 'static>(
     making: impl Future<Output = T> + Send + 'static,
     what: impl FnOnce(&T) -> Made + Send + 'static,
@@ -135,7 +135,7 @@ impl Stack {
             }
             let row = self.open_row(restaurant_id, order_id).await;
             if let Some(token) = row.as_ref().and_then(|row| row["task_token"].as_str()) {
-                // Whoever answered before has the same effect.
+                // If somebody answered before, the execution ends as well.
                 drop(self.answer(token, r#"{"isCancelled": true}"#).await);
             }
             Err("its execution still runs, so it stays in the table".to_owned())

@@ -56,7 +56,7 @@ impl Call {
             Some(target) if target.ends_with(".GetItem") => Some(Self::GetItem),
             Some(target) if target.ends_with(".Query") => Some(Self::Query),
             Some(target) if target.ends_with(".SendTaskSuccess") => Some(Self::SendTaskSuccess),
-            // Not the links of `web-links`, which have the order's id, too.
+            // Not the links that `web-links` publishes, which also have the order's id.
             None if body.contains("Action=Publish") && body.contains("UserTopic") => {
                 Some(Self::Publish)
             }
@@ -119,15 +119,15 @@ struct Armed {
 /// Which faults are on. One for each test process: the functions have one address of AWS.
 pub struct Faults {
     armed: Mutex<HashMap<(String, Call), Armed>>,
-    /// The redrives that were asked for, which the local AWS has not.
+    /// The redrives that were asked for. The local AWS has none.
     redrives: Mutex<Vec<String>>,
 }
 
 type Body = BoxBody<Bytes, std::io::Error>;
 
 impl Faults {
-    /// The proxy of this process, started where the local AWS was told that it would be (`FAULTS_PORT`); it forwards
-    /// to `AWS_ENDPOINT_URL`.
+    /// The proxy of this process. It listens on the port by which the functions reach AWS (`FAULTS_PORT`), and forwards to
+    /// `AWS_ENDPOINT_URL`.
     pub fn proxy() -> &'static Self {
         static FAULTS: OnceLock<Faults> = OnceLock::new();
         static STARTED: OnceLock<()> = OnceLock::new();

@@ -51,8 +51,8 @@ pub fn use_deployed(stack: Deployed) {
     assert!(DEPLOYED.set(stack).is_ok(), "one process, one stack");
 }
 
-/// The HTTP client of a test. That of the functions would give up a slow answer, or ask a queue again that waits; this one
-/// goes by its caller's time limits, and by the proxies that the environment names.
+/// The HTTP client of a test. The functions' client would give up on a slow answer, such as that of a queue that waits for
+/// messages. This one keeps to its caller's time limits, and uses the proxies that the environment names.
 #[must_use]
 pub fn http_client() -> SharedHttpClient {
     Builder::new().build_with_connector_fn(|settings, components| {
@@ -109,7 +109,7 @@ impl Stack {
             let config = config
                 .expect("an environment for AWS clients")
                 .into_builder();
-            // A function gives up early, to be tried again; a test waits for a busy machine.
+            // A function gives up early, since the workflow tries again. A test waits for a busy machine.
             let patient = TimeoutConfig::builder()
                 .connect_timeout(PATIENCE)
                 .operation_timeout(PATIENCE);
@@ -140,7 +140,7 @@ pub fn refusal(error: &impl ProvideErrorMetadata) -> String {
     format!("{code}: {}", error.message().unwrap_or_default())
 }
 
-/// Something that no other test has, fit for names.
+/// A text that no other test has, fit for names.
 #[must_use]
 pub fn unique() -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);

@@ -17,7 +17,7 @@ fn the_queue_of_open_orders_gets_what_opens_and_what_closes_them_and_is_emptied_
     assert_eq!(logical_id(&subscription["Endpoint"]), "OpenOrdersQueue");
     assert_eq!(
         subscription["RawMessageDelivery"], true,
-        "the message comes inside another one"
+        "the message comes inside the envelope of SNS"
     );
     assert!(
         subscription.get("FilterPolicy").is_none(),
@@ -44,7 +44,7 @@ fn the_queue_of_open_orders_gets_what_opens_and_what_closes_them_and_is_emptied_
     assert_eq!(logical_id(&source["Queue"]), "OpenOrdersQueue");
     assert_eq!(
         source["FunctionResponseTypes"][0], "ReportBatchItemFailures",
-        "one message that fails brings all of its batch again"
+        "one message that fails makes its whole batch come again"
     );
     let timeout = template["Globals"]["Function"]["Timeout"].as_u64();
     let queue = &template["Resources"]["OpenOrdersQueue"]["Properties"];

@@ -1,4 +1,4 @@
-//! Whether a policy allows a call, as IAM evaluates it, in an imagined stack whose resources have their logical ids as ARNs.
+//! Evaluates policies as IAM does, for a made-up stack in which the ARN of each resource is its logical id.
 //!
 //! It knows those operators, variables and functions that the template uses, and panics at any other.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>
@@ -9,7 +9,7 @@ use serde_norway::Value;
 
 use crate::one_or_many;
 
-/// The account of the imagined stack.
+/// The account of the made-up stack.
 pub const ACCOUNT: &str = "123456789012";
 
 /// A call as IAM sees it: who makes it, and what it says, by condition key.
@@ -22,7 +22,7 @@ pub struct Call {
     context: Vec<(&'static str, Vec<String>)>,
 }
 
-/// A call that says nothing more. Without a principal, it is that of whoever has the policy.
+/// A call without condition keys. Without a principal, it is made by somebody who has the policy.
 pub fn call(action: &'static str, resource: &str) -> Call {
     Call {
         action,
@@ -137,7 +137,7 @@ impl Call {
         found.map(|(_, values)| values.as_slice())
     }
 
-    /// A value with its policy variable put in, or nothing where the call does not have it: then nothing equals it.
+    /// A value with its policy variable replaced. None, which equals nothing, if the call lacks the variable.
     fn substitute(&self, value: String) -> Option<String> {
         let variable = value.strip_prefix("${");
         match variable.and_then(|rest| rest.strip_suffix('}')) {
@@ -147,7 +147,7 @@ impl Call {
     }
 }
 
-/// Whether a text is of a pattern, which ends with `*` or has none.
+/// Whether a text matches a pattern, which has no `*` but at its end.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(begin) => !begin.contains('*') && text.starts_with(begin),
@@ -155,7 +155,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// A value of the template in the imagined stack.
+/// A value of the template in the made-up stack.
 fn resolve(value: &Value) -> String {
     let Value::Tagged(tagged) = value else {
         return match value {

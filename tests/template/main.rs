@@ -1,4 +1,4 @@
-//! `template.yaml` held against the definition, the code and what AWS says, by what a reader of it thinks in.
+//! Compares `template.yaml` with the definition, the code and AWS's documentation, one file for each topic.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this crate is nothing but tests
 
 mod deliveries;

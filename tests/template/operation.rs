@@ -320,7 +320,7 @@ fn alarms_have_the_thresholds_that_a_person_sets() {
             "{alarm}"
         );
     }
-    // The functions share what the account has.
+    // The functions share the account's concurrency.
     let together = &property("FunctionConcurrencyAlarm", "Metrics")[0]["Expression"];
     assert!(
         together.as_str().is_some_and(|sum| sum.starts_with("SUM(")),

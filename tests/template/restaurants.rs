@@ -1,5 +1,5 @@
-//! What the policy of a person or system that answers for a restaurant allows. The local AWS cannot tell: it knows neither the
-//! keys of a read nor the tags of who reads.
+//! What the policy of a person or system that answers for a restaurant allows. The local AWS cannot
+//! tell: it evaluates neither the keys of a read nor the tags of the reader.
 
 use std::collections::BTreeSet;
 

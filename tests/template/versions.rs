@@ -116,7 +116,7 @@ fn an_execution_keeps_the_versions_roles_and_logs_that_it_began_with() {
             );
             assert!(
                 kind != "AWS::Serverless::Function" || resource.get("DeletionPolicy").is_none(),
-                "{name} has a DeletionPolicy, which would be its old versions', too"
+                "{name} has a DeletionPolicy, which its old versions would get, too"
             );
         }
     }

@@ -1,6 +1,6 @@
 //! Links to the web pages: what a link says, what is signed of it, how it is written, and how long it may hold.
 //!
-//! Nothing here knows AWS or does I/O. Who makes a link has it signed by KMS; who is shown one verifies it.
+//! This crate does no I/O and knows no AWS: `web-links` and `orderctl` have links signed by KMS, and `web` verifies them.
 
 use std::fmt;
 
@@ -58,13 +58,13 @@ impl Kind {
     pub const fn longest_validity(self) -> u64 {
         match self {
             Self::Restaurant => 30 * DAY,
-            // Its deadline is at most 10 minutes away. Twice the hour after it leaves room for nothing else.
+            // The deadline is at most 10 minutes away, and the link is valid for an hour after it.
             Self::Order => 2 * SHOWN_AFTER_DEADLINE,
             Self::Customer => 7 * DAY,
         }
     }
 
-    /// How long a link holds where nobody says otherwise, in seconds.
+    /// How long a link holds by default, in seconds.
     #[must_use]
     pub const fn usual_validity(self) -> u64 {
         match self {
@@ -90,7 +90,7 @@ pub struct Claim {
     pub id: String,
     /// When it was made (seconds since 1970).
     pub issued: u64,
-    /// From when on it does not hold (seconds since 1970).
+    /// When it expires (seconds since 1970).
     pub expires: u64,
 }
 
@@ -127,8 +127,8 @@ impl Claim {
         format!("{site}/{}?{}", self.kind, self.query(signature))
     }
 
-    /// What a query says, and its signature, which is yet to be verified. None where it is not written as
-    /// [`Claim::query`] writes it, to the byte: each parameter once, in that order and in that encoding.
+    /// What a query says, and its signature, which is not verified here. None unless it is, to the byte, what
+    /// [`Claim::query`] writes: each parameter once, in that order and in that encoding.
     #[must_use]
     pub fn read(kind: Kind, query: &str) -> Option<(Self, Vec<u8>)> {
         let mut parts = query.split('&');
@@ -144,16 +144,16 @@ impl Claim {
         (claim.query(&signature) == query).then_some((claim, signature))
     }
 
-    /// Until when the link to one order answers it (seconds since 1970): the order's deadline.
+    /// Until when the order of a link to one order can be answered: its deadline (seconds since 1970).
     #[must_use]
     pub const fn deadline(&self) -> u64 {
         self.expires.saturating_sub(SHOWN_AFTER_DEADLINE)
     }
 
-    /// Whether the link holds at a time (seconds since 1970), by what it says itself.
+    /// Whether the link holds at a time (seconds since 1970), by its own two times.
     #[must_use]
     pub fn holds_at(&self, now: u64) -> bool {
-        // Clocks differ: a link may be seen a little before it was made.
+        // Clocks differ: by this one, a link may have been made in the next minute.
         self.issued <= now.saturating_add(MINUTE)
             && now < self.expires
             && self.expires.saturating_sub(self.issued) <= self.kind.longest_validity()

@@ -15,7 +15,7 @@ use functions::{Error, aws};
 use order::{ClosedOrder, KEPT, OpenOrder, RestaurantMessage, Status};
 use serde::{Deserialize, Serialize};
 
-/// The metric of messages that could not be brought into the table, this time. Lambda counts no error of the function then.
+/// The metric of failed attempts to write a message to the table. Lambda does not count these as errors of the function.
 const FAILED: &str = "OpenOrdersFailed";
 
 /// The fields that the table needs of a final event, as `EventBridge` delivers it.

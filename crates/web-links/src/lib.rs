@@ -1,7 +1,6 @@
 //! `web-links`: signs a link for each order that waits for its restaurant, and publishes it on the topic of links.
 //!
-//! The messages are those that restaurants are sent, by a queue. One may come twice: then there are two links, and both
-//! hold.
+//! A queue delivers the messages to restaurants, some of them twice: such an order gets two links, and both are valid.
 
 use std::time::SystemTime;
 
@@ -14,7 +13,7 @@ use functions::{Error, aws};
 use links::{Claim, Kind, SHOWN_AFTER_DEADLINE};
 use serde::Deserialize;
 
-/// What a link needs of an order. The rest of the message, and the token, is not kept.
+/// What a link needs of a message. The rest, the task token included, is not read.
 #[derive(Deserialize)]
 struct Offer {
     order_id: String,
@@ -22,7 +21,7 @@ struct Offer {
     respond_by: String,
 }
 
-/// What links are made with.
+/// What is needed to make and publish links.
 pub struct Links {
     /// Signs them.
     pub kms: aws_sdk_kms::Client,
@@ -55,7 +54,7 @@ impl Links {
         handle_each(batch, ["link made", "link not made"], one).await
     }
 
-    /// Gives what was done, in a word for the log.
+    /// Makes and publishes one link. Returns the outcome for the log.
     async fn publish_one(&self, now: SystemTime, offer: &Offer) -> Result<&'static str, Error> {
         let Some((issued, deadline)) = times(now, &offer.respond_by) else {
             return Err(Error::Misconfigured(

@@ -1,4 +1,4 @@
-//! Who may see what: links are verified here, without a call of AWS, and then looked for among those that were revoked.
+//! Whether a link is valid: it is verified without a call of AWS, then looked up among those that were revoked.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,10 +8,10 @@ use functions::{Error, aws};
 use links::{Claim, Kind};
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 
-/// How long it is not asked again whether a link was revoked, in seconds: below the minute within which a revocation is
-/// to hold.
+/// For how many seconds it is remembered whether a link was revoked: less than the minute within which a revocation must
+/// take effect.
 pub const REMEMBERED: u64 = 20;
-/// Of how many restaurants and orders the last answer is remembered.
+/// For how many restaurants and orders that is remembered.
 const REMEMBERED_AT_MOST: usize = 1_000;
 
 /// What comes before the point of a P-256 key in DER: <https://www.rfc-editor.org/rfc/rfc5480#section-2>
@@ -39,14 +39,14 @@ impl PublicKey {
 pub struct Verifier {
     /// The stack's link epoch.
     pub epoch: String,
-    /// Of the key that signs the links with which restaurants answer.
+    /// The public key of the links with which restaurants answer.
     pub restaurants: PublicKey,
-    /// Of the key that signs the links with which customers follow and cancel.
+    /// The public key of the links with which customers follow and cancel.
     pub customers: PublicKey,
 }
 
 impl Verifier {
-    /// What a link says, if it was signed for this kind, is written as it was signed, and holds now.
+    /// What a link says, if it was signed for this kind, is spelled as it was signed, and is valid now.
     #[must_use]
     pub fn verify(&self, kind: Kind, query: &str, now: u64) -> Option<Claim> {
         let (claim, signature) = Claim::read(kind, query)?;
@@ -60,11 +60,11 @@ impl Verifier {
     }
 }
 
-/// The table of revocations. A row says of a kind and an id that links made until a time are void.
+/// The table of revocations. A row names a kind, an id and a time: such links that were made until then are void.
 pub struct Revocations {
     dynamodb: aws_sdk_dynamodb::Client,
     table: String,
-    /// By kind and id: when it was asked, and until which second links are void.
+    /// By kind and id: when the row was read, and its time, both in seconds since 1970.
     known: Mutex<HashMap<String, (u64, u64)>>,
 }
 
@@ -79,12 +79,12 @@ impl Revocations {
         }
     }
 
-    /// Whether a link was revoked: within [`REMEMBERED`] seconds.
+    /// Whether a link was revoked. A new revocation is seen within [`REMEMBERED`] seconds.
     pub async fn has(&self, claim: &Claim, now: u64) -> Result<bool, Error> {
         let link = format!("{} {}", claim.kind, claim.id);
         let known = self.known().get(&link).copied();
         let until = match known {
-            // A clock that was set back makes nothing last longer.
+            // Even if the clock was set back, nothing is remembered for longer.
             Some((asked, until)) if now.abs_diff(asked) < REMEMBERED => until,
             _ => {
                 let until = self.read(&link).await?;
@@ -103,7 +103,7 @@ impl Revocations {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until which second links are void; 0 where none was revoked.
+    /// The time of the row; 0 if there is none.
     async fn read(&self, link: &str) -> Result<u64, Error> {
         let read = self
             .dynamodb
@@ -117,7 +117,7 @@ impl Revocations {
                 aws::failure("reading the revocations", &error, Error::StoreUnavailable)
             })?;
         let Some(item) = read.item else { return Ok(0) };
-        // What cannot be read voids everything: somebody wanted something revoked.
+        // A row that cannot be read voids all its links: somebody wanted to revoke some.
         let until = item.get("revoked_until").and_then(|n| n.as_n().ok());
         Ok(until
             .and_then(|until| until.parse().ok())

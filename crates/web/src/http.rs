@@ -1,7 +1,7 @@
-//! A request as an HTTP API sends it, and the answer: payload format 2.0.
+//! The request that an HTTP API sends to the function, and the response, in payload format 2.0.
 //!
-//! Read here and not by `lambda_http`, which panics where path or query are not what a URI may hold: anybody could then
-//! raise the alarm on errors, and would be answered without our headers.
+//! `lambda_http` is not used: it panics if a path or query is not what a URI may hold. So anybody could raise the alarm on
+//! errors, and would get a response without our headers.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The longest body that is read: 500 characters at their longest, and what stands around them.
+/// The longest body that is read, in bytes: a reason of 500 percent-encoded characters and the other fields fit.
 const MAX_BODY: usize = 16 * 1024;
 
 /// The headers of every answer.
@@ -31,7 +31,7 @@ const HEADERS: [(&str, &str); 6] = [
     ("x-robots-tag", "noindex"),
 ];
 
-/// What the API sends. Holds a link, so it cannot be printed.
+/// What the API sends. It holds a link, so it has no `Debug`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
@@ -56,11 +56,11 @@ pub struct Request {
 /// What the API says of a request.
 #[derive(Deserialize)]
 pub struct Context {
-    /// Of its first line.
+    /// The request line.
     pub http: FirstLine,
 }
 
-/// The first line of a request, as far as it is of use here.
+/// The request line, as far as it is needed here.
 #[derive(Deserialize)]
 pub struct FirstLine {
     /// Such as `GET`.
@@ -87,7 +87,7 @@ impl Request {
             .is_some_and(|accept| accept.contains("application/json"))
     }
 
-    /// Whether a page of another site, or of nobody, sent this. A program sends neither header.
+    /// Whether a browser sent this from another site's page, or from none. A program sends neither header.
     #[must_use]
     pub fn is_from_elsewhere(&self, origin: &str) -> bool {
         self.header("origin").is_some_and(|from| from != origin)
@@ -96,7 +96,7 @@ impl Request {
                 .is_some_and(|site| site != "same-origin")
     }
 
-    /// The fields of the form that was sent; none where it is too long, no text, or names a field twice.
+    /// The fields of the form. None if it is too long, is not the Base64 that it should be, or has a field twice.
     #[must_use]
     pub fn form(&self) -> Option<HashMap<String, String>> {
         let body = self.body.as_deref().unwrap_or_default();
@@ -118,7 +118,7 @@ impl Request {
     }
 }
 
-/// What the API is answered.
+/// The response to the API.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response {
@@ -131,7 +131,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer of a type.
+    /// A response with a content type.
     #[must_use]
     pub fn new(status_code: u16, content_type: &str, body: String) -> Self {
         let mut headers: HashMap<_, _> = HEADERS
@@ -158,7 +158,7 @@ impl Response {
         Self::new(status_code, "text/html; charset=utf-8", body)
     }
 
-    /// Without a body, on to another address.
+    /// A redirect to another address.
     #[must_use]
     pub fn see_other(location: String) -> Self {
         Self::new(303, "text/plain; charset=utf-8", String::new()).with("location", location)

@@ -1,8 +1,8 @@
 //! `web`: the pages on which restaurants answer orders, and customers follow and cancel them. docs/web.md has what they
 //! promise.
 //!
-//! A request is taken in this order: its link is verified, without AWS; its sender, where it is to change anything; then
-//! whether the link was revoked. Only then are orders read.
+//! A request is checked in this order: its link, without a call of AWS; for a POST, which site sent it; and whether the
+//! link was revoked. Only then are orders read.
 
 pub mod access;
 pub mod http;
@@ -27,18 +27,18 @@ use crate::orders::{Answer, Orders, Place, Sent, rfc_3339};
 use crate::pages::Notice;
 pub use crate::pages::View;
 
-/// How long a request may take. Below the function's `Timeout` in `web/template.yaml`, so that there is a page in any case.
+/// How long a request may take: less than the function's `Timeout` in `web/template.yaml`, so that a slow one gets a page, too.
 const PATIENCE: Duration = Duration::from_millis(2_500);
-/// In how many minutes an accepted order may be ready at the latest: what the workflow takes is a day.
+/// The most minutes until an accepted order is ready: the workflow ignores times more than a day away.
 const LONGEST: u64 = 24 * 60 - 1;
 
-/// What the pages are made with.
+/// What the pages need to answer a request.
 pub struct Site {
     /// The address of the pages, such as `https://orders.example.com`: the `Origin` of their own forms.
     pub origin: String,
     /// Verifies links.
     pub verifier: Verifier,
-    /// Which links are void.
+    /// Knows which links were revoked.
     pub revocations: Revocations,
     /// The orders.
     pub orders: Orders,
@@ -48,14 +48,14 @@ pub struct Site {
 #[derive(Clone)]
 struct Address {
     kind: Kind,
-    /// Of a restaurant's orders: those after this place in the list.
+    /// For a restaurant's later orders: those after this place in the list.
     after: Option<Place>,
     marks: Marks,
 }
 
 impl Address {
-    /// `/<kind>`, and `/<kind>/sent/<marks>` after answers; `/restaurant/later/<place>` for the orders after those that
-    /// a page had room for.
+    /// `/<kind>`, and `/<kind>/sent/<marks>` after answers; `/restaurant/later/<place>` for the orders that did not fit on
+    /// the page before.
     fn of(path: &str) -> Option<Self> {
         let parts: Vec<_> = path.strip_prefix('/')?.split('/').collect();
         let (kind, rest) = parts.split_first()?;
@@ -103,7 +103,7 @@ impl Site {
                     };
                     pages::notice(request, notice)
                 }),
-            // Nobody else's page may do anything here: no CORS.
+            // No CORS headers: no other site's script may call the pages.
             "OPTIONS" => Response::html(204, String::new()),
             _ => pages::notice(request, Notice::NoSuchMethod),
         };
@@ -191,7 +191,7 @@ impl Site {
             return Ok(Response::json(200, &json!(view)));
         }
         let page = pages::page(&view, now);
-        // What a page says changes seldom between two looks of its script, which then need not be sent it.
+        // The page's script asks every few seconds. If nothing changed, it need not be sent the page again.
         let mut hasher = DefaultHasher::new();
         page.main.hash(&mut hasher);
         let tag = format!("\"{:016x}\"", hasher.finish());
@@ -201,7 +201,7 @@ impl Site {
         Ok(Response::html(200, page.whole(now)).with("etag", tag))
     }
 
-    /// Takes an answer, and leads on to what became of it.
+    /// Sends an answer to the workflow, and redirects to the page that shows what became of it.
     async fn act(
         &self,
         request: &Request,
@@ -225,7 +225,7 @@ impl Site {
         if claim.kind == Kind::Order && now >= claim.deadline() {
             return notice(Notice::TooLate);
         }
-        // Who opens a link in an e-mail or a message may be no person: one question more.
+        // A scanner may open the links in e-mails and messages, so these ask once more.
         if claim.kind != Kind::Restaurant && form.get("sure").map(String::as_str) != Some("yes") {
             let view = View::confirm(claim, &answer, now);
             return Ok(if request.wants_json() {
@@ -262,14 +262,13 @@ impl Site {
             Sent::Taken | Sent::Refused => {
                 let taken = sent == Sent::Taken;
                 address.marks.add(Mark::new(order_id, choice, taken));
-                // On to what became of it.
                 Ok(Response::see_other(address.written(request)))
             }
         }
     }
 }
 
-/// The answer that a form gives, or what it lacks. Nothing is preset: an empty form says nothing.
+/// The answer that a form gives, or what it lacks. No choice has a default: an empty form is no answer.
 fn answer(
     kind: Kind,
     form: &HashMap<String, String>,

@@ -12,7 +12,7 @@ use web::access::{PublicKey, Revocations, Verifier};
 use web::http::Request;
 use web::orders::Orders;
 
-/// How long one call of AWS may take, with its second attempt: people wait for it, and look again.
+/// How long one call of AWS may take, with its second attempt. Short, since a person waits for the page.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(1_200);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(800);
 

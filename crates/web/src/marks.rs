@@ -1,5 +1,5 @@
-//! What a page remembers of the answers given on it, until the tables show what became of them. It stands in the page's
-//! address, since the pages keep nothing.
+//! What a page remembers of the answers given on it, until the tables show what became of them. It is part of the
+//! page's address, since the server keeps no sessions.
 
 use order::is_order_id;
 
@@ -73,7 +73,7 @@ impl Mark {
 pub struct Marks(Vec<Mark>);
 
 impl Marks {
-    /// As [`Marks::written`]: each a letter and the order's id, parted by dots, which no id holds.
+    /// As [`Marks::written`]: each a letter and the order's id, separated by dots, which no id has.
     pub fn read(text: &str) -> Option<Self> {
         let marks: Vec<_> = text.split('.').map(Mark::read).collect::<Option<_>>()?;
         (marks.len() <= REMEMBERED).then_some(Self(marks))

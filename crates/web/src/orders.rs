@@ -44,8 +44,8 @@ pub struct Closed {
     pub closed_at: String,
 }
 
-/// The place of an order in the list of those that wait. Stands in the address of the page that lists those after it, and
-/// holds also when the order itself waits no more.
+/// The place of an order in the list of those that wait. It is in the address of the page that lists those after it, and
+/// stays valid when the order itself no longer waits.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Place {
     respond_by: String,
@@ -75,20 +75,21 @@ impl Place {
 pub struct Lists {
     /// Those that wait, the most urgent first.
     pub open: Vec<Waiting>,
-    /// The last that is listed, where more wait.
+    /// The last that is listed, if more wait.
     pub more_after: Option<Place>,
     /// Those that ended in the last hour, the latest first.
     pub closed: Vec<Closed>,
 }
 
-/// An order's row in the table of open orders, as far as an answer needs it. Holds the task token, so it cannot be printed.
+/// An order's row in the table of open orders, as far as an answer needs it. It holds the task
+/// token, so it has no `Debug`.
 #[derive(Deserialize)]
 struct Row {
     task_token: Option<String>,
     expires_at: u64,
 }
 
-/// What is said of an order.
+/// An answer to an order.
 pub enum Answer {
     /// The restaurant takes it.
     Accept {
@@ -105,7 +106,7 @@ pub enum Answer {
         /// Why, for operations.
         cause: String,
     },
-    /// The customer wants it no more.
+    /// The customer cancels it.
     Cancel {
         /// Why, if the customer says it.
         reason: Option<String>,
@@ -121,7 +122,7 @@ pub enum Sent {
     Refused,
     /// It is not known whether it arrived.
     Unheard,
-    /// The order's restaurant is not asked at the moment, or there is no such order of that restaurant. Nothing was sent.
+    /// The restaurant has no such order, or none that waits for an answer now. Nothing was sent.
     NotOpen,
 }
 
@@ -167,7 +168,7 @@ impl Orders {
         // As the table has them, so that they compare as text.
         let due = format!("{}.000Z", rfc_3339(now).trim_end_matches('Z'));
         let ended = rfc_3339(now.saturating_sub(order::KEPT));
-        // A place whose time is over is before all that wait; DynamoDB refuses a start outside of what is queried.
+        // DynamoDB refuses a start key outside of the query's range. After a deadline that has passed, all that wait follow.
         let after = after.filter(|after| after.respond_by > due).map(|after| {
             let key = [
                 ("restaurant_id", restaurant_id),
@@ -254,7 +255,7 @@ impl Orders {
         }
     }
 
-    /// One call and no more: a second one could be refused because the first one arrived.
+    /// Calls once, without retries: a second call could be refused because the first one arrived.
     async fn send(&self, token: &str, answer: &Answer) -> Result<Sent, Error> {
         let once = aws_sdk_sfn::config::Builder::default().retry_config(RetryConfig::disabled());
         let success = match answer {
@@ -296,7 +297,7 @@ fn outcome<E: ProvideErrorMetadata>(
     };
     match (error.code(), &error) {
         (Some("TaskTimedOut" | "TaskDoesNotExist" | "InvalidToken"), _) => Ok(Sent::Refused),
-        // What AWS says of a call that it refused may repeat the token.
+        // AWS's message may repeat the token, so only its code is kept.
         (Some(code), SdkError::ServiceError(service)) if service.raw().status().as_u16() < 500 => {
             Err(Error::StoreUnavailable(format!(
                 "answering the order failed with {code}"
@@ -312,7 +313,7 @@ fn outcome<E: ProvideErrorMetadata>(
     }
 }
 
-/// The rows that can be read.
+/// The rows, without those that cannot be read.
 fn rows<T: DeserializeOwned>(items: Option<Vec<HashMap<String, AttributeValue>>>) -> Vec<T> {
     let items = items.unwrap_or_default().into_iter();
     items

@@ -1,6 +1,6 @@
 "use strict";
-// Without this script all can be done. With it, the page looks again by itself, counts down and sounds. It makes nothing
-// itself: what it shows is what the server rendered.
+// The page works without this script. With it, the page refreshes itself, counts down, and sounds for a new order. The
+// script builds no content: it shows what the server rendered.
 (() => {
   const LOST_AFTER = 15000;
   const main = () => document.querySelector("main");
@@ -9,7 +9,7 @@
   let heard = ticks(), heardAt = new Date();
   let server = Number(document.body.dataset.now || 0) * 1000, at = ticks();
 
-  // Both clocks: one may stop while a tablet sleeps, the other may be set.
+  // Two clocks: the first may stop while a tablet sleeps, the second may be set.
   function ticks() { return { run: performance.now(), wall: Date.now() }; }
   function since(then) {
     const now = ticks();
@@ -45,7 +45,7 @@
     }
   }
 
-  // Brings what is shown to what the server says, part by part. What somebody is filling in stays.
+  // Replaces the parts that changed by those that the server rendered, but not a form that somebody is filling in.
   function bring(box, next, force) {
     const shown = new Map(parts(box).map((part) => [part.id, part]));
     let place = box.firstElementChild;
@@ -198,7 +198,7 @@
     plan();
   });
 
-  // Browsers let a page sound only after somebody touched it.
+  // A browser lets a page sound only after somebody touched it.
   function sound() {
     if (!audio || !("alert" in main().dataset)) return;
     for (const [start, pitch] of [[0, 880], [0.25, 1175]]) {

@@ -1,6 +1,6 @@
 //! What the pages say, as HTML and as JSON.
 //!
-//! Times are said relative to the server's clock: 3 minutes ago. The script makes local times of them, 19:12.
+//! The server writes times relative to its clock (3 minutes ago). The script turns them into local times (19:12).
 
 use iso_currency::Currency;
 use links::Claim;
@@ -330,7 +330,7 @@ impl View {
 
     pub(crate) fn customer(order: StoredOrder, marks: &Marks) -> Self {
         let reason = order.decision().reason_for_customer().map(Into::into);
-        // No deadline: the customer is not in a hurry.
+        // The deadline is the restaurant's: the customer is not shown it.
         match Self::order(order, u64::MAX, marks, 0) {
             Self::Order(view) => Self::Customer(OrderView {
                 respond_by: None,
@@ -383,7 +383,7 @@ impl View {
 /// A page.
 pub struct Page {
     title: String,
-    /// What is on it, but for the time.
+    /// What it shows, but for the server's time.
     pub main: String,
 }
 
@@ -556,7 +556,7 @@ fn not_yet() -> Markup {
 
 fn confirm(asked: &Confirmation) -> Markup {
     html! {
-        // Held: the script shows nothing else until there is an answer.
+        // `data-hold`: the script replaces nothing until the question is answered.
         main data-poll=(LATER) data-hold {
             h1 id="what" { "Order " (asked.order_id) }
             article.card id="card" {
@@ -582,7 +582,7 @@ fn poll(view: &OrderView) -> u32 {
     }
 }
 
-/// How long an order waits at most.
+/// How much time is left to answer an order.
 fn left(respond_by: &str, now: u64) -> Markup {
     let minutes = seconds(respond_by).unwrap_or(now).saturating_sub(now) / 60;
     html! {
@@ -605,7 +605,7 @@ fn content(items: &[Item], note: Option<&str>, currency: Currency, total: u64) -
     }
 }
 
-/// The forms of a restaurant's answers, sent to the page's own address. Nothing in them is chosen.
+/// The forms of a restaurant's answers, sent to the page's own address. No choice is preselected.
 fn answers(order_id: Option<&str>) -> Markup {
     let which =
         html! { @if let Some(id) = order_id { input type="hidden" name="order" value=(id); } };
@@ -630,7 +630,7 @@ fn answers(order_id: Option<&str>) -> Markup {
     }
 }
 
-/// What a browser proposes as reasons.
+/// The reasons that a browser proposes.
 fn reasons() -> Markup {
     html! { datalist id="why" { @for reason in REASONS { option { (reason) } } } }
 }
@@ -656,7 +656,7 @@ fn ended(view: &OrderView, now: u64) -> Markup {
     }
 }
 
-/// What became of an order, in a sentence. Says so where somebody else decided than whoever looks at it.
+/// What became of an order, in a sentence, which says so if somebody else gave the answer.
 fn outcome(
     status: Status,
     mark: Option<&Mark>,

@@ -139,7 +139,7 @@ async fn an_order_is_accepted_with_the_time_at_which_it_is_ready() {
     let execution = order.place().await;
     let id = order.order.order_id.as_str();
     let mut session = restaurant().await;
-    // A zone that needs no files.
+    // A time zone that needs no files.
     session.insert("TZ", "XYZ-05:30".into());
     let accept = ["accept", id, "--ready-in", "25m", "--output", "json"];
     let done = orderctl(&session, &accept).await;
@@ -148,7 +148,7 @@ async fn an_order_is_accepted_with_the_time_at_which_it_is_ready() {
     stack.end_of(&execution).await;
     let item = stack.item(id).await.expect("the order");
     assert_eq!(item["ready_at"], sent.as_str(), "what was sent is stored");
-    assert!(sent.ends_with("+05:30"), "not the time of here: {sent}");
+    assert!(sent.ends_with("+05:30"), "not in local time: {sent}");
     let utc = |local: &str| support::seconds(&format!("{local}Z")) - 5.5 * 3600.0;
     let ready = utc(sent.get(..19).expect("a time"));
     let answered = support::seconds(item["updated_at"].as_str().expect("a time"));
@@ -174,7 +174,7 @@ async fn an_answer_that_is_taken_and_not_recorded_yet_is_told_as_such() {
     let stack = Stack::connect();
     let slow = |definition: &str| {
         let mut definition: Value = serde_json::from_str(definition).expect("a definition");
-        // It waits for what nobody answers.
+        // Instead of updating the status, it waits for an answer that never comes.
         let mut waits = definition["States"]["Notify restaurant"].clone();
         waits["Arguments"] = json!({
             "TopicArn": output("UserTopicArn"),
@@ -209,7 +209,7 @@ async fn an_answer_that_aws_took_is_told_as_taken_although_the_table_cannot_be_r
     let execution = order.place().await;
     order.restaurant_message().await;
     let id = order.order.order_id.as_str();
-    // Before the answer, it reads the order and its token.
+    // The two reads before the answer get through: of the order and of its token.
     faults.arm_after(2, id, Call::GetItem, Fault::Unavailable, Some(8));
     let accepted = orderctl(&through_the_proxy, &["accept", id]).await;
     let met = faults.clear(id, Call::GetItem);

@@ -61,7 +61,7 @@ async fn events_are_printed_as_they_happen_and_nothing_is_left_behind() {
     let stack = Stack::connect();
     let engineer = documented("events").await;
 
-    // Killed outright: what it made stays, and is nobody else's business while its lease runs.
+    // A killed command leaves its rule and queue. Nobody else may remove them until their tag expires.
     let of_killed = format!("killed-{}", unique());
     let mut killed = listen(&engineer, &["--order", &of_killed]).await;
     killed.kill().await.expect("a kill");

@@ -56,7 +56,7 @@ pub(super) async fn orderctl(session: &Session, arguments: &[&str]) -> Done {
 async fn orderctl_with_input(session: &Session, arguments: &[&str], input: &str) -> Done {
     let mut child = command(session, arguments).spawn().expect("orderctl");
     let mut stdin = child.stdin.take().expect("its standard input");
-    // It may end without reading.
+    // The command may end without reading it.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
     let what = format!("the end of orderctl {arguments:?}");
@@ -107,7 +107,7 @@ async fn next<R: tokio::io::AsyncRead + Unpin>(lines: &mut Lines<R>) -> String {
         .expect("a line before the end")
 }
 
-/// What comes of something that must not take for ever.
+/// The result of a future; fails if it takes longer than [`PATIENCE`].
 async fn within<T>(future: impl Future<Output = T>, what: &str) -> T {
     let in_time = tokio::time::timeout(PATIENCE, future).await;
     in_time.unwrap_or_else(|_| panic!("{what} does not come within {PATIENCE:?}"))

@@ -114,7 +114,7 @@ async fn an_order_is_handed_over_to_one_new_execution_and_its_restaurant_asked_a
 
     order.stop().await;
     let before = order.item().await;
-    // About to be deleted: a handover keeps it.
+    // The order expires soon. A handover keeps it.
     let in_2100 = AttributeValue::N("4102444800".into());
     set(&stack, id, "expires_at", in_2100).await;
     let dry_run = retry(&operator, id, &["--anew", "--dry-run"]).await;
@@ -260,7 +260,7 @@ async fn an_order_whose_restaurant_answered_is_handed_over_only_on_demand() {
 #[tokio::test]
 #[expect(
     clippy::too_many_lines,
-    reason = "one recorder of redrives for all of it"
+    reason = "all of it shares one recorder of redrives"
 )]
 async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
     let stack = Stack::connect();
@@ -364,7 +364,7 @@ async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
     assert_eq!(lines.last().expect("a summary")["dry_run"], true);
     assert_eq!(redriven(), [""; 0], "a dry run redrove something");
 
-    // All at once, the executions of other tests among them.
+    // All at once, with the executions of other tests.
     let done = orderctl(&operator, &all[..4]).await;
     assert!(
         done.stdout.contains(&format!("{}  redriven: ", failed.id)),
@@ -380,7 +380,7 @@ async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
     );
     assert_eq!(redriven(), std::slice::from_ref(&failed.execution));
 
-    // One by one; the stub takes the first for running.
+    // One by one. The proxy says that the first one runs, since it was redriven above.
     let done = retry(&operator, &failed.id, &[]).await;
     done.assert_code(10);
     assert!(
@@ -408,7 +408,7 @@ async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
         assert!(done.stderr.contains(part), "{done:?}");
     }
     retry(&operator, &unique(), &[]).await.assert_code(5);
-    // The policy is for this and no more.
+    // The operators' policy allows `retry` and nothing else.
     let done = orderctl(&operator, &["inbox", "--all"]).await;
     done.assert_code(1);
     assert!(done.stderr.contains("AccessDenied"), "{done:?}");

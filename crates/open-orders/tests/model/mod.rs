@@ -87,7 +87,7 @@ impl Order {
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(self.begins + at);
             let failures = keep(client, table, now, batch).await;
             prop_assert_eq!(json!(failures), json!({ "batchItemFailures": [] }));
-            // The last outcome, or else the latest offer. No token of an order that ended.
+            // The last outcome, without a token, or else the latest offer.
             let offer = open.filter(|_| closed.is_none());
             let expected = Row {
                 closed_at: closed.map(|sent| self.time(sent, "Z")),
