@@ -242,6 +242,7 @@ $(NODE_TOOLS): local/package.json local/package-lock.json $(TOOLS)
 $(BENCH): bench/python/requirements.txt bench/node/package-lock.json $(wildcard bench/node/src/*) $(TOOLS)
 	@echo "==> Installing what the Python and Node equivalents of the functions need" >&2
 	@rm -rf .local/bench
+	@# By pip, which also compiles the modules, as a deployment package of such a function has them.
 	@$(PYTHON) -m venv .local/bench/python
 	@.local/bench/python/bin/pip install --quiet --disable-pip-version-check --requirement bench/python/requirements.txt
 	@cp -r bench/node .local/bench/node

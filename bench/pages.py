@@ -16,18 +16,18 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 
 from desks import show
+from web_cost import pauses
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
-from orders import example
+from orders import Orders, example
 from stack import ROOT, StackError, aws, outputs, port_in_use, say
-from web import link
+import web
 
 LOAD = ROOT / "target" / "debug" / "load"
 LOAD_ORDERS = 300
@@ -35,8 +35,9 @@ SHARE = 0.8
 PAGES, RESTAURANTS, SECONDS = 50, 25, 90
 # How long an order waits for its answer: longer than a page's pause, so that each page must have shown it.
 HELD_SECONDS = 20
-# The page's pause while nothing waits, in seconds, and how long a look may take, as in its script.
-LATER, PATIENCE = 10, 5
+# The page's pause while nothing waits, and how long a look may take, as in its script; in seconds.
+_, LATER = pauses()
+PATIENCE = 5
 
 
 def main():
@@ -47,8 +48,8 @@ def main():
     highest = highest_rate()
     rate = SHARE * highest
     say(f"It sustains {highest:.1f} orders a second. {PAGES} pages look, {rate:.1f} orders a second for {SECONDS} s")
-    pages = [Page(link(found, "restaurant", f"page-{number % RESTAURANTS}"), f"page-{number % RESTAURANTS}") for number in range(PAGES)]
-    orders = Orders(found)
+    pages = [Page(found, f"page-{number % RESTAURANTS}") for number in range(PAGES)]
+    orders = Traffic(found)
     for page in pages:
         page.start()
     try:
@@ -74,10 +75,10 @@ def highest_rate():
 class Page:
     """A restaurant's page that looks as its script does (crates/web/src/page.js)."""
 
-    def __init__(self, address, restaurant):
-        self.restaurant, self.address = restaurant, urllib.parse.urlsplit(address)
+    def __init__(self, found, restaurant):
+        self.restaurant, self.link = restaurant, web.link(found, "restaurant", restaurant)
         # Of each look that was answered: when it began, when it was answered, and the orders that it shows as open.
-        self.looks, self.failed, self.unchanged, self.bytes = [], [], 0, 0
+        self.looks, self.failed, self.unchanged = [], [], 0
         self.ended, self.connection = threading.Event(), None
         self.thread = threading.Thread(target=self.go_on, daemon=True)
 
@@ -93,25 +94,20 @@ class Page:
         while not self.ended.is_set():
             begun = time.time()
             try:
-                status, headers, body = self.get(etag)
-                if status == 200:
-                    etag, shown, pause = headers["ETag"], cards(body), int(re.search(r'data-poll="(\d+)"', body)[1]) / 1000
-                elif status != 304:
-                    raise StackError(f"answered {status}")
-                self.unchanged += status == 304
+                self.connection = self.connection or web.connect(self.link, PATIENCE)
+                response, body = web.look(self.connection, self.link, etag)
+                if response.status == 200:
+                    body = body.decode()
+                    etag, shown = response.headers["ETag"], cards(body)
+                    pause = int(re.search(r'data-poll="(\d+)"', body)[1]) / 1000
+                elif response.status != 304:
+                    raise StackError(f"answered {response.status}")
+                self.unchanged += response.status == 304
                 self.looks.append((begun, time.time(), shown))
             except (OSError, HTTPException, StackError) as error:
                 self.failed.append(f"{begun - opened:.0f} s after it was opened: {error}")
                 self.connection = None
             self.ended.wait(pause)
-
-    def get(self, etag):
-        if not self.connection:
-            self.connection = HTTPConnection("127.0.0.1", self.address.port, timeout=PATIENCE)
-        headers = {"Host": self.address.netloc} | ({"If-None-Match": etag} if etag else {})
-        self.connection.request("GET", f"{self.address.path}?{self.address.query}", headers=headers)
-        response = self.connection.getresponse()
-        return response.status, response.headers, response.read().decode()
 
 
 def cards(body):
@@ -119,11 +115,11 @@ def cards(body):
     return re.findall(r'<article class="card" id="o-([^"]+)"', body)
 
 
-class Orders:
+class Traffic:
     """Orders of all restaurants, each answered a while after its restaurant was asked."""
 
     def __init__(self, found):
-        self.machine, self.table = found["StateMachineArn"], found["OpenOrdersTableName"]
+        self.orders, self.table = Orders(found), found["OpenOrdersTableName"]
         self.placed, self.asked, self.answered, self.closed = {}, {}, {}, {}
         self.pool, self.ended = ThreadPoolExecutor(16), threading.Event()
         self.queue = aws("sqs").create_queue(QueueName="pages")["QueueUrl"]
@@ -140,17 +136,17 @@ class Orders:
 
     def place(self, rate):
         """Places orders at a rate, and gives the rate that was reached."""
-        begun = time.monotonic()
+        begun, placing = time.monotonic(), []
         for number in range(int(rate * SECONDS)):
             time.sleep(max(0, begun + number / rate - time.monotonic()))
-            self.pool.submit(self.place_one, number)
-        while len(self.placed) < int(rate * SECONDS):
-            time.sleep(0.1)
+            placing.append(self.pool.submit(self.place_one, number))
+        for placed in placing:
+            placed.result()
         return (len(self.placed) - 1) / (max(self.placed.values()) - min(self.placed.values()))
 
     def place_one(self, number):
         order = example(order_id=f"paged-{number}", restaurant_id=f"page-{number % RESTAURANTS}")
-        aws("stepfunctions").start_execution(stateMachineArn=self.machine, name=order["order_id"], input=json.dumps(order))
+        self.orders.place(order)
         self.placed[order["order_id"]] = time.time()
 
     def take_messages(self):
@@ -165,7 +161,7 @@ class Orders:
 
     def answer(self, order):
         self.answered[order["order_id"]] = time.time()
-        aws("stepfunctions").send_task_success(taskToken=order["task_token"], output='{"isAccepted": true}')
+        self.orders.answer(order["task_token"], {"isAccepted": True})
 
     def wait_until_closed(self):
         """Reads when each order was closed in the table of open orders, once all are."""
@@ -195,7 +191,7 @@ def report(highest, reached, pages, orders):
     heads += ["a look, p50, s", "p95, s", "longest, s"]
     row = [PAGES, RESTAURANTS, f"{highest:.1f}", f"{reached:.1f}", len(orders.placed), f"{looks:,}", f"{unchanged / looks:.0%}", failed]
     show("Pages beside many orders", heads, [row + quantiles(took)])
-    heads = ["orders on pages", "missed", "shown twice", f"shown {LATER} s after they closed", "seen after placing, p50, s", "p95, s"]
+    heads = ["orders on pages", "missed", "shown twice", f"shown {LATER:.0f} s after they closed", "seen after placing, p50, s", "p95, s"]
     heads += ["longest, s", "gone after closing, p50, s", "p95, s", "longest, s"]
     expected, missed, twice, late = (
         sum(getattr(audit, name) for audit in audited) for name in ("expected", "missed", "twice", "late")

@@ -5,17 +5,16 @@ import json
 import math
 import re
 import sys
-import urllib.parse
+from contextlib import closing
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "local"))
 from demo import SCENARIOS  # noqa: E402
 from orders import Orders, example  # noqa: E402
-from stack import FUNCTIONS, StackError, aws, outputs, port_in_use, read_template, say  # noqa: E402
-from web import link  # noqa: E402
+from stack import FUNCTIONS, StackError, aws, outputs, port_in_use, read_template, say, until  # noqa: E402
+import web  # noqa: E402
 
 # A restaurant that is silent.
 NO_ANSWER = None
@@ -142,15 +141,11 @@ def custom_metrics():
 def look(found, closed):
     """What a look at a restaurant's page takes when so many orders ended within the last hour."""
     orders, restaurant = Orders(found), "cost-page"
-    address = urllib.parse.urlsplit(link(found, "restaurant", restaurant))
+    link = web.link(found, "restaurant", restaurant)
 
     def get(etag=None):
-        connection = HTTPConnection("127.0.0.1", address.port, timeout=30)
-        headers = {"Host": address.netloc} | ({"If-None-Match": etag} if etag else {})
-        connection.request("GET", f"{address.path}?{address.query}", headers=headers)
-        response = connection.getresponse()
-        body = response.read()
-        connection.close()
+        with closing(web.connect(link, 30)) as connection:
+            response, body = web.look(connection, link, etag)
         head = f"HTTP/1.1 {response.status} {response.reason}\r\n{response.headers}"
         return response.status, len(head.encode()) + len(body), response.headers["ETag"]
 
@@ -169,11 +164,15 @@ def look(found, closed):
         order, row = place(number)
         orders.answer(row["task_token"]["S"], {"isAccepted": True})
         closed_row = orders.row_with("closed_at", order)
-    (none_waits, etag), unchanged = page(), None
-    # The page says how many minutes ago orders ended: at the turn of a minute it is another one.
-    while unchanged is None:
+    none_waits, etag = page()
+
+    def unchanged():
+        nonlocal etag
         status, size, etag = get(etag)
-        unchanged = size if status == 304 else None
+        return size if status == 304 else None
+
+    # The page says how many minutes ago orders ended: at the turn of a minute it is another one.
+    unchanged = until(unchanged, "unchanged page")
     _, open_row = place("waits")
     one_waits, _ = page()
     open_row |= {"task_token": {"S": "x" * TOKEN_BYTES}}

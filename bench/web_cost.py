@@ -41,6 +41,12 @@ LOGGED = {
 }
 
 
+def pauses():
+    """How many seconds a page waits between two looks while an order waits, and while none does."""
+    pages = (ROOT / "crates/web/src/pages.rs").read_text()
+    return [int(re.search(rf"const {name}: u32 = ([\d_]+);", pages)[1]) / 1000 for name in ("SOON", "LATER")]
+
+
 class Pages:
     """The pages' measured durations, and what a look does."""
 
@@ -56,8 +62,7 @@ class Pages:
         # Initialization is taken at full speed, as for the other functions.
         self.init_ms = {name: by[max(memory for memory, _ in by), name]["init_ms"] for name in self.limited}
         self.zipped = {f["function"]: f["zipped_bytes"] for f in measured["functions"]}
-        script = (ROOT / "crates/web/src/pages.rs").read_text()
-        self.soon, self.later = (int(re.search(rf"const {name}: u32 = ([\d_]+);", script)[1]) / 1000 for name in ("SOON", "LATER"))
+        self.soon, self.later = pauses()
         form = template["Resources"]["Stage"]["Properties"]["AccessLogSettings"]["Format"]
         line = re.sub(r"\$context\.(\w+)", lambda variable: LOGGED[variable[1]], form)
         self.access_log_bytes = len(line) + LOG_EVENT_OVERHEAD

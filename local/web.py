@@ -9,6 +9,7 @@ import random
 import sys
 import time
 import urllib.parse
+from http.client import HTTPConnection
 
 from orders import Orders, example
 from stack import StackError, aws, environment_for, outputs, say, temporary_stack
@@ -29,6 +30,20 @@ def link(found, kind, name, valid=12 * HOUR):
     signature = base64.urlsafe_b64encode(signed["Signature"]).decode().rstrip("=")
     quoted = urllib.parse.quote(name, safe="-._~")
     return f"{found['WebUrl']}/{kind}?id={quoted}&i={issued}&e={expires}&s={signature}"
+
+
+def connect(link, seconds):
+    """A connection to the pages, whose name only browsers and curl resolve to this machine; calls take these seconds at most."""
+    return HTTPConnection("127.0.0.1", urllib.parse.urlsplit(link).port, timeout=seconds)
+
+
+def look(connection, link, etag=None):
+    """Looks at a page as its script does, which sends the tag of what it shows; gives the response and its body."""
+    address = urllib.parse.urlsplit(link)
+    headers = {"Host": address.netloc} | ({"If-None-Match": etag} if etag else {})
+    connection.request("GET", f"{address.path}?{address.query}", headers=headers)
+    response = connection.getresponse()
+    return response, response.read()
 
 
 def main():

@@ -11,9 +11,11 @@ import re
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
+import web
 from orders import Orders, example
 from stack import ROOT, STACK_NAME, StackError, aws, outputs, port_in_use, say, until
 
@@ -129,8 +131,9 @@ class Runbook:
                     if (status := self.status(link)) != 200:
                         raise StackError(f"A {kind} link that nobody revoked is answered {status}")
             case "Dead letters of links":
-                self.send("LinksDeadLetters", "not of this workflow", self.physical_id("WebPages"))
-                self.send("LinksQueue", "not of this workflow", self.physical_id("WebPages"))
+                pages = self.physical_id("WebPages")
+                self.send("LinksDeadLetters", "not of this workflow", pages)
+                self.send("LinksQueue", "not of this workflow", pages)
                 until(lambda: self.logged_error("web-links"), "error in the log of web-links")
             case "Dead letters of operations":
                 self.send("OperationsDeadLetters", json.dumps({"order": "ord-failed", "status": "FAILED"}))
@@ -190,12 +193,9 @@ class Runbook:
         return json.loads(made.stdout)["url"]
 
     def status(self, link):
-        """How the pages answer a GET. The name of the pages resolves to this machine in curl."""
-        show = ["curl", "--silent", "--show-error", "--noproxy", "*", "--output", os.devnull, "--write-out", "%{http_code}"]
-        done = subprocess.run([*show, link], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise StackError(f"curl failed: {done.stderr.strip()}")
-        return int(done.stdout)
+        """How the pages answer a GET."""
+        with closing(web.connect(link, 30)) as connection:
+            return web.look(connection, link)[0].status
 
     def logged_error(self, function="open-orders"):
         group = f"/aws/lambda/{STACK_NAME}/{function}"
