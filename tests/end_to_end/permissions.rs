@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use functions::aws::{config_from, http_client};
 use support::{Session, assume, aws, output, unique};
+use tokio::sync::OnceCell;
 
 /// What a resource of the stack is called.
 async fn physical_id(stack: &str, logical_id: &str) -> String {
@@ -28,8 +29,9 @@ async fn physical_id(stack: &str, logical_id: &str) -> String {
 const STACK: &str = "order-workflow";
 
 /// The stack of the pages, which the stack nests.
-async fn pages() -> String {
-    physical_id(STACK, "WebPages").await
+async fn pages() -> &'static str {
+    static PAGES: OnceCell<String> = OnceCell::const_new();
+    PAGES.get_or_init(|| physical_id(STACK, "WebPages")).await
 }
 
 /// A session with the role of a function.
@@ -196,7 +198,7 @@ async fn allowed(session: &Session) -> BTreeSet<String> {
     let sqs = aws_sdk_sqs::Client::new(&config);
     for (name, queue) in [
         ("open orders", physical_id(STACK, "OpenOrdersQueue").await),
-        ("links", physical_id(&pages().await, "LinksQueue").await),
+        ("links", physical_id(pages().await, "LinksQueue").await),
     ] {
         let receive = sqs.receive_message().queue_url(queue).visibility_timeout(0);
         let call = format!("ReceiveMessage from the queue of {name}");
@@ -277,7 +279,7 @@ async fn the_pages_functions_may_make_their_calls_and_no_other() {
         ),
     ] {
         let calls = calls.iter().map(ToString::to_string).collect();
-        let session = session(&pages().await, function).await;
+        let session = session(pages().await, function).await;
         assert_eq!(allowed(&session).await, calls, "what {function} may do");
     }
 }

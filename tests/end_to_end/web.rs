@@ -57,6 +57,11 @@ impl Link {
         }
     }
 
+    /// Its address on the site of the pages.
+    fn address(&self) -> String {
+        format!("{}?{}", self.path, self.query)
+    }
+
     async fn ask(&self, method: &str, headers: &[(&str, &str)], body: &str) -> Response<String> {
         ask(method, &self.path, &self.query, headers, body).await
     }
@@ -292,7 +297,6 @@ async fn one_outcome_whoever_answers_however_often() {
 /// The addresses that a page leads to, as a client finds them that prefetches all it can: of links, scripts, styles and
 /// forms, relative to the page's own.
 fn addresses(page: &str, own: &Link) -> BTreeSet<String> {
-    let own = format!("{}?{}", own.path, own.query);
     let value = |name: &'static str| {
         page.split(&format!(" {name}=\""))
             .skip(1)
@@ -304,7 +308,7 @@ fn addresses(page: &str, own: &Link) -> BTreeSet<String> {
         .flat_map(value)
         .map(|address| match address.replace("&amp;", "&") {
             // Leads to the page itself, as does a form without an address.
-            empty if empty.is_empty() => own.clone(),
+            empty if empty.is_empty() => own.address(),
             other => other,
         })
         .collect()
@@ -342,13 +346,13 @@ async fn a_get_head_or_options_changes_nothing() {
         let status = link.ask("OPTIONS", &[], "").await.status();
         assert!(status.as_u16() < 500, "OPTIONS {}: {status}", link.path);
         for round in 0..*rounds {
+            let assert_shown = |response: &Response<String>| {
+                let status = response.status();
+                let path = &link.path;
+                assert!(status.is_success(), "{path} in round {round}: {status}");
+            };
             let page = link.ask("GET", &[], "").await;
-            let status = page.status();
-            assert!(
-                status.is_success(),
-                "{} in round {round}: {status}",
-                link.path
-            );
+            assert_shown(&page);
             found = addresses(page.body(), link);
             // As a browser does, at once.
             let head = link.ask("HEAD", &[], "");
@@ -357,16 +361,9 @@ async fn a_get_head_or_options_changes_nothing() {
                 ask("GET", path, query, &[], "")
             });
             let (head, rest) = futures_util::future::join(head, join_all(rest)).await;
-            for response in rest.iter().chain([&head]) {
-                let status = response.status();
-                assert!(
-                    status.is_success(),
-                    "{} in round {round}: {status}",
-                    link.path
-                );
-            }
+            rest.iter().chain([&head]).for_each(assert_shown);
         }
-        let itself = format!("{}?{}", link.path, link.query);
+        let itself = link.address();
         for address in ["/page.css", "/page.js", itself.as_str()] {
             assert!(found.contains(address), "{} has no {address}", link.path);
         }

@@ -73,25 +73,25 @@ pub(crate) fn named(kind: &str) -> String {
     format!("{prefix}{kind}-{}", unique())
 }
 
+/// The value of a stack output, if the stack has it.
+fn find_output(name: &str) -> Option<String> {
+    match DEPLOYED.get() {
+        Some(deployed) => deployed.outputs.get(name).cloned(),
+        None => env::var(name).ok(),
+    }
+}
+
 /// Whether the stack has pages.
 #[must_use]
 pub fn has_pages() -> bool {
-    DEPLOYED.get().map_or_else(
-        || env::var_os("WebUrl").is_some(),
-        |deployed| deployed.outputs.contains_key("WebUrl"),
-    )
+    find_output("WebUrl").is_some()
 }
 
 /// The value of a stack output.
 #[must_use]
 pub fn output(name: &str) -> String {
-    if let Some(deployed) = DEPLOYED.get() {
-        let value = deployed.outputs.get(name);
-        return value
-            .unwrap_or_else(|| panic!("the stack has no output {name}"))
-            .clone();
-    }
-    env::var(name).unwrap_or_else(|_| {
+    find_output(name).unwrap_or_else(|| {
+        assert!(DEPLOYED.get().is_none(), "the stack has no output {name}");
         panic!("{name} is not set: run these tests with `make end-to-end`, which deploys a stack for them")
     })
 }

@@ -214,8 +214,8 @@ impl Orders {
         let last = open.last().filter(|_| more).cloned();
         Ok(Lists {
             more_after: last.and_then(|last| serde_dynamo::from_item(last).ok()),
-            open: rows(Some(open)),
-            closed: rows(closed.items),
+            open: rows(open),
+            closed: rows(closed.items.unwrap_or_default()),
         })
     }
 
@@ -314,9 +314,9 @@ fn outcome<E: ProvideErrorMetadata>(
 }
 
 /// The rows, without those that cannot be read.
-fn rows<T: DeserializeOwned>(items: Option<Vec<HashMap<String, AttributeValue>>>) -> Vec<T> {
-    let items = items.unwrap_or_default().into_iter();
+fn rows<T: DeserializeOwned>(items: Vec<HashMap<String, AttributeValue>>) -> Vec<T> {
     items
+        .into_iter()
         .filter_map(|item| serde_dynamo::from_item(item).ok())
         .collect()
 }

@@ -228,6 +228,16 @@ fn waiting(order_id: &str) -> Value {
     })
 }
 
+/// A world in which so many orders of a restaurant wait.
+fn many_waiting(count: u32) -> World {
+    World {
+        open: (0..count)
+            .map(|number| waiting(&format!("ord-{}", 1000 + number)))
+            .collect(),
+        ..placed()
+    }
+}
+
 fn closed(order_id: &str, status: &str) -> Value {
     json!({ "order_id": { "S": order_id }, "status": { "S": status }, "closed_at": { "S": "2026-01-31T11:55:00Z" } })
 }
@@ -1321,10 +1331,7 @@ async fn a_page_that_did_not_change_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_page_of_twenty_orders_is_twenty_kilobytes_at_most() {
-    let open = (0..20)
-        .map(|n| waiting(&format!("ord-{}", 1000 + n)))
-        .collect();
-    let test = Test::new(World { open, ..placed() });
+    let test = Test::new(many_waiting(20));
     let page = test
         .get("/restaurant", &test.link(Kind::Restaurant, "rest-7"))
         .await
@@ -1335,10 +1342,7 @@ async fn a_page_of_twenty_orders_is_twenty_kilobytes_at_most() {
 
 #[tokio::test]
 async fn a_list_has_a_hundred_orders_and_leads_to_the_later_ones() {
-    let open = (0..101)
-        .map(|n| waiting(&format!("ord-{}", 1000 + n)))
-        .collect();
-    let test = Test::new(World { open, ..placed() });
+    let test = Test::new(many_waiting(101));
     let query = test.link(Kind::Restaurant, "rest-7");
     let page = test.get("/restaurant/sent/aord-1", &query).await.body;
     assert_eq!(page.matches("class=\"card\"").count(), 100);
@@ -1413,10 +1417,7 @@ async fn a_list_has_a_hundred_orders_and_leads_to_the_later_ones() {
 
 #[tokio::test]
 async fn the_last_page_of_a_list_leads_to_no_later_one() {
-    let open = (0..100)
-        .map(|n| waiting(&format!("ord-{}", 1000 + n)))
-        .collect();
-    let test = Test::new(World { open, ..placed() });
+    let test = Test::new(many_waiting(100));
     let query = test.link(Kind::Restaurant, "rest-7");
     let page = test.get("/restaurant", &query).await.body;
     assert!(
