@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sfn::types::{
@@ -32,8 +33,9 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use order::{MALFORMED_ANSWER, Status};
 use serde_json::{Value, json};
 use support::cases::{self, padded, seconds_from_now};
-use support::{Deployed, Stack, TestOrder, has_pages, output, refusal, unique, use_deployed};
-use tokio::process::Command;
+use support::{
+    Deployed, Stack, TestOrder, has_pages, output, physical_ids, refusal, unique, use_deployed,
+};
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -625,6 +627,7 @@ fn refusals(checks: &mut Checks, target: &Target) {
 /// Checks that each role may make its own call, and not those of the others.
 #[allow(clippy::too_many_lines)] // a list
 fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
+    let iam = aws_sdk_iam::Client::new(config);
     let arn = output("StateMachineArn");
     let parts: Vec<_> = arn.splitn(6, ':').collect();
     let table = format!(
@@ -677,11 +680,11 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
             ],
         ),
     ];
-    let (asked, of_table) = (target.clone(), open_orders.clone());
+    let (asked, of_table, its_iam) = (target.clone(), open_orders.clone(), iam.clone());
     checks.add(
         "a restaurant reads its own open orders and no others".to_owned(),
         async move {
-            match readable(&asked, &of_table).await {
+            match readable(&its_iam, &of_table).await {
                 Ok(wrong) => asked.expect(wrong.is_empty(), &wrong.join(", ")),
                 Err(problem) => Found::NotAnswered(problem),
             }
@@ -705,22 +708,20 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
         others.extend(of_pages);
     }
     let roles = format!("arn:{}:iam::{}:role/", parts[1], parts[4]);
-    let cloudformation = aws_sdk_cloudformation::Client::new(config);
     let resources = Arc::new(OnceCell::new());
     for (role, allowed) in calls {
         let (target, others) = (target.clone(), others.clone());
-        let (cloudformation, resources) = (cloudformation.clone(), resources.clone());
+        let (config, iam, resources) = (config.clone(), iam.clone(), resources.clone());
         let roles = roles.clone();
         checks.add(
             format!("{role} may make its calls and no others"),
             async move {
-                let names =
-                    resources.get_or_init(|| all_physical_ids(&cloudformation, &target.name));
+                let names = resources.get_or_init(|| physical_ids(&config, &target.name));
                 let role = match names.await {
                     Ok(names) => format!("{roles}{}", names.get(role).map_or(role, String::as_str)),
                     Err(problem) => return Found::NotAnswered(problem.clone()),
                 };
-                match simulate(&target, &role, &allowed, &others).await {
+                match simulate(&iam, &role, &allowed, &others).await {
                     Ok(wrong) if wrong.is_empty() => {
                         Found::Holds(format!("{} calls asked", allowed.len() + others.len()))
                     }
@@ -776,18 +777,14 @@ fn permissions_of_pages(
 }
 
 /// What the policy of restaurants lets someone read of open orders who has the tag of `rest-7`, or none.
-async fn readable(target: &Target, table: &String) -> Result<Vec<String>, String> {
-    let policy = output("RestaurantPolicyArn");
-    let command = ["iam", "get-policy", "--policy-arn", &policy];
-    let found = cli(target, &command).await?;
-    let version = found["Policy"]["DefaultVersionId"].as_str();
-    let version = version.ok_or("the policy has no version")?;
-    let command = ["iam", "get-policy-version", "--policy-arn", &policy];
-    let command = [&command[..], &["--version-id", version]].concat();
-    let found = cli(target, &command).await?;
-    let document = found["PolicyVersion"]["Document"].to_string();
-    let entry = |name: &str, kind: &str, value: &str| {
-        format!("ContextKeyName={name},ContextKeyValues={value},ContextKeyType={kind}")
+async fn readable(iam: &aws_sdk_iam::Client, table: &String) -> Result<Vec<String>, String> {
+    let document = document_of(iam, &output("RestaurantPolicyArn")).await?;
+    let entry = |name: &str, kind: ContextKeyTypeEnum, value: &str| {
+        ContextEntry::builder()
+            .context_key_name(name)
+            .context_key_values(value)
+            .context_key_type(kind)
+            .build()
     };
     let index = &format!("{table}/index/open");
     let mut wrong = Vec::new();
@@ -825,18 +822,26 @@ async fn readable(target: &Target, table: &String) -> Result<Vec<String>, String
         ("dynamodb:Scan", index, Some("rest-7"), None, false),
         ("dynamodb:PartiQLSelect", table, Some("rest-7"), None, false),
     ] {
-        let tag_entry = tag.map(|tag| entry("aws:PrincipalTag/restaurant_id", "string", tag));
-        let key_entry = key.map(|key| entry("dynamodb:LeadingKeys", "stringList", key));
-        let entries: Vec<String> = [tag_entry, key_entry].into_iter().flatten().collect();
-        let mut command = vec!["iam", "simulate-custom-policy"];
-        command.extend(["--policy-input-list", &document]);
-        command.extend(["--action-names", action, "--resource-arns", resource]);
-        command.push("--context-entries");
-        command.extend(entries.iter().map(String::as_str));
-        let simulated = cli(target, &command).await?;
-        let decision = simulated["EvaluationResults"][0]["EvalDecision"].as_str();
-        let decision = decision.ok_or("no decision came")?;
-        if (decision == "allowed") != expected {
+        let of_tag = tag.map(|tag| {
+            let kind = ContextKeyTypeEnum::String;
+            entry("aws:PrincipalTag/restaurant_id", kind, tag)
+        });
+        let of_key = key.map(|key| {
+            let kind = ContextKeyTypeEnum::StringList;
+            entry("dynamodb:LeadingKeys", kind, key)
+        });
+        let simulated = iam
+            .simulate_custom_policy()
+            .policy_input_list(&document)
+            .action_names(action)
+            .resource_arns(resource)
+            .set_context_entries(Some([of_tag, of_key].into_iter().flatten().collect()))
+            .send()
+            .await
+            .map_err(|error| refusal(&error))?;
+        let result = simulated.evaluation_results().first();
+        let decision = result.ok_or("no decision came")?.eval_decision();
+        if (*decision == PolicyEvaluationDecisionType::Allowed) != expected {
             wrong.push(format!(
                 "{action} with the tag {tag:?} of the key {key:?} is {decision}"
             ));
@@ -845,43 +850,34 @@ async fn readable(target: &Target, table: &String) -> Result<Vec<String>, String
     Ok(wrong)
 }
 
-/// The names of the resources of the stack and of the pages, if it has them, in the account, by those in the templates.
-async fn all_physical_ids(
-    cloudformation: &aws_sdk_cloudformation::Client,
-    stack: &str,
-) -> Result<HashMap<String, String>, String> {
-    let mut ids = physical_ids(cloudformation, stack).await?;
-    if let Some(pages) = ids.get("WebPages").cloned() {
-        ids.extend(physical_ids(cloudformation, &pages).await?);
-    }
-    Ok(ids)
-}
-
-/// The names of a stack's resources in the account, by those in the template.
-async fn physical_ids(
-    cloudformation: &aws_sdk_cloudformation::Client,
-    stack: &str,
-) -> Result<HashMap<String, String>, String> {
-    let described = cloudformation
-        .describe_stack_resources()
-        .stack_name(stack)
+/// The policy in JSON, its version in force.
+async fn document_of(iam: &aws_sdk_iam::Client, policy_arn: &str) -> Result<String, String> {
+    let found = iam.get_policy().policy_arn(policy_arn).send().await;
+    let found = found.map_err(|error| refusal(&error))?;
+    let version = found
+        .policy()
+        .and_then(|policy| policy.default_version_id());
+    let found = iam
+        .get_policy_version()
+        .policy_arn(policy_arn)
+        .version_id(version.ok_or("the policy has no version")?)
         .send()
         .await
         .map_err(|error| refusal(&error))?;
-    let ids = described.stack_resources().iter().filter_map(|resource| {
-        Some((
-            resource.logical_resource_id()?.to_owned(),
-            resource.physical_resource_id()?.to_owned(),
-        ))
-    });
-    Ok(ids.collect())
+    let document = found
+        .policy_version()
+        .and_then(|version| version.document());
+    // IAM gives it as a part of an address.
+    let document = document.ok_or("the policy has no document")?;
+    let decoded = percent_encoding::percent_decode_str(document).decode_utf8();
+    Ok(decoded.map_err(|error| error.to_string())?.into_owned())
 }
 
 type Asked = (&'static str, String);
 
 /// What a role may do and should not, or should do and may not.
 async fn simulate(
-    target: &Target,
+    iam: &aws_sdk_iam::Client,
     role_arn: &str,
     allowed: &[Asked],
     others: &[Asked],
@@ -896,46 +892,27 @@ async fn simulate(
         calls.entry(resource).or_default().insert(action, expected);
     }
     let mut wrong = Vec::new();
+    // One resource a call: of several, IAM gives one decision for all.
     for (resource, actions) in calls {
-        let mut command = vec![
-            "iam",
-            "simulate-principal-policy",
-            "--policy-source-arn",
-            role_arn,
-        ];
-        command.extend(["--resource-arns", resource, "--action-names"]);
-        command.extend(actions.keys());
-        let simulated = cli(target, &command).await?;
-        for (action, expected) in &actions {
-            let results = simulated["EvaluationResults"].as_array();
-            let result = results
-                .into_iter()
-                .flatten()
-                .find(|result| result["EvalActionName"] == *action);
-            let decision = result.and_then(|result| result["EvalDecision"].as_str());
-            let decision = decision.ok_or("no decision came")?;
-            if (decision == "allowed") != *expected {
+        let simulated = iam
+            .simulate_principal_policy()
+            .policy_source_arn(role_arn)
+            .resource_arns(resource)
+            .set_action_names(Some(actions.keys().map(ToString::to_string).collect()))
+            .send()
+            .await
+            .map_err(|error| refusal(&error))?;
+        for (action, expected) in actions {
+            let mut results = simulated.evaluation_results().iter();
+            let result = results.find(|result| result.eval_action_name() == action);
+            let decision = result.ok_or("no decision came")?.eval_decision();
+            if (*decision == PolicyEvaluationDecisionType::Allowed) != expected {
                 let last = resource.rsplit(':').next().unwrap_or_default();
                 wrong.push(format!("{action} on {last} is {decision}"));
             }
         }
     }
     Ok(wrong)
-}
-
-/// What the AWS CLI prints, or its complaint.
-async fn cli(target: &Target, arguments: &[&str]) -> Result<Value, String> {
-    let done = Command::new("aws")
-        .args(arguments)
-        .args(["--region", &target.region, "--output", "json"])
-        .output()
-        .await
-        .map_err(|error| format!("the AWS CLI does not start: {error}"))?;
-    if !done.status.success() {
-        return Err(String::from_utf8_lossy(&done.stderr).trim().to_owned());
-    }
-    serde_json::from_slice(&done.stdout)
-        .map_err(|error| format!("the AWS CLI prints no JSON: {error}"))
 }
 
 /// Facts that were taken from AWS's documentation: each check asks AWS for one.

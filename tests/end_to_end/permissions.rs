@@ -6,56 +6,14 @@ use std::fmt::Debug;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use functions::aws::{config_from, http_client};
-use support::{Session, assume, aws, output, unique};
-use tokio::sync::OnceCell;
-
-/// What a resource of the stack is called.
-async fn physical_id(stack: &str, logical_id: &str) -> String {
-    let resource = aws(&[
-        "cloudformation",
-        "describe-stack-resource",
-        "--stack-name",
-        stack,
-        "--logical-resource-id",
-        logical_id,
-    ])
-    .await;
-    resource["StackResourceDetail"]["PhysicalResourceId"]
-        .as_str()
-        .expect("a resource")
-        .to_owned()
-}
-
-const STACK: &str = "order-workflow";
-
-/// The stack of the pages, which the stack nests.
-async fn pages() -> &'static str {
-    static PAGES: OnceCell<String> = OnceCell::const_new();
-    PAGES.get_or_init(|| physical_id(STACK, "WebPages")).await
-}
+use support::{Session, assume, output, physical_id, somebody_with};
 
 /// A session with the role of a function.
-async fn session(stack: &str, function: &str) -> Session {
-    let name = physical_id(stack, &format!("{function}Role")).await;
-    let role = aws(&["iam", "get-role", "--role-name", &name]).await;
-    let arn = role["Role"]["Arn"].as_str().expect("an ARN");
-    assume(arn).await
-}
-
-/// A session of somebody who has a policy of the stack and nothing else.
-async fn session_with(policy: &str) -> Session {
-    let name = format!("permissions-{}", unique());
-    let trust = serde_json::json!({
-        "Version": "2012-10-17",
-        "Statement": [{ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" }],
-    })
-    .to_string();
-    let role = ["--role-name", &name];
-    let create = ["iam", "create-role", "--assume-role-policy-document"];
-    let created = aws(&[&create[..], &[&trust], &role].concat()).await;
-    let attach = ["iam", "attach-role-policy", "--policy-arn", policy];
-    aws(&[&attach[..], &role].concat()).await;
-    assume(created["Role"]["Arn"].as_str().expect("an ARN")).await
+async fn session(function: &str) -> Session {
+    let machine = output("StateMachineArn");
+    let account = machine.split(':').nth(4).expect("an account");
+    let role = physical_id(&format!("{function}Role")).await;
+    assume(&format!("arn:aws:iam::{account}:role/{role}")).await
 }
 
 /// The calls that IAM did not refuse, even if they failed for another reason.
@@ -197,8 +155,8 @@ async fn allowed(session: &Session) -> BTreeSet<String> {
 
     let sqs = aws_sdk_sqs::Client::new(&config);
     for (name, queue) in [
-        ("open orders", physical_id(STACK, "OpenOrdersQueue").await),
-        ("links", physical_id(pages().await, "LinksQueue").await),
+        ("open orders", physical_id("OpenOrdersQueue").await),
+        ("links", physical_id("LinksQueue").await),
     ] {
         let receive = sqs.receive_message().queue_url(queue).visibility_timeout(0);
         let call = format!("ReceiveMessage from the queue of {name}");
@@ -245,7 +203,7 @@ async fn each_function_may_make_its_one_call_and_no_other() {
     ] {
         let calls = calls.iter().map(ToString::to_string).collect();
         assert_eq!(
-            allowed(&session(STACK, function).await).await,
+            allowed(&session(function).await).await,
             calls,
             "what {function} may do"
         );
@@ -279,7 +237,7 @@ async fn the_pages_functions_may_make_their_calls_and_no_other() {
         ),
     ] {
         let calls = calls.iter().map(ToString::to_string).collect();
-        let session = session(pages().await, function).await;
+        let session = session(function).await;
         assert_eq!(allowed(&session).await, calls, "what {function} may do");
     }
 }
@@ -296,7 +254,7 @@ async fn who_makes_links_of_one_kind_may_make_no_other() {
             format!("Sign with {key}"),
         ]
         .into();
-        let session = session_with(&output(policy)).await;
+        let session = somebody_with("permissions", Some(&output(policy)), &[]).await;
         assert_eq!(allowed(&session).await, calls, "what {policy} lets one do");
     }
 }

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use support::{Stack, TestOrder, orderctl_binary, output, unique};
+use support::{Stack, TestOrder, orderctl_binary, output, poll_until, unique};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
@@ -103,7 +103,8 @@ impl Link {
 }
 
 /// Asks the pages. Their name resolves to this machine in browsers and in curl, but not in every resolver: so it is told
-/// in the header alone.
+/// in the header alone. A page says with 503 that AWS did not answer in time, as the local AWS does on a busy machine. It is
+/// asked again then: an answer that is sent twice counts once.
 async fn ask(
     method: &str,
     path: &str,
@@ -114,23 +115,29 @@ async fn ask(
     let site = output("WebUrl");
     let host = site.split("://").nth(1).expect("a host");
     let port = host.split(':').nth(1).expect("a port");
-    let mut request = Request::builder()
-        .method(method)
-        .uri(format!("http://127.0.0.1:{port}{path}?{query}"))
-        .header("host", host);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let request = request
-        .body(Full::from(body.to_owned()))
-        .expect("a request");
-    let response = client.request(request).await.expect("an answer");
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.expect("a body").to_bytes();
-    let body = String::from_utf8(body.to_vec()).expect("text");
-    assert!(!body.contains("task_token"), "{path}: {body}");
-    Response::from_parts(parts, body)
+    poll_until(async || {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://127.0.0.1:{port}{path}?{query}"))
+            .header("host", host);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request
+            .body(Full::from(body.to_owned()))
+            .expect("a request");
+        let response = client.request(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        let body = String::from_utf8(body.to_vec()).expect("text");
+        assert!(!body.contains("task_token"), "{path}: {body}");
+        match parts.status.as_u16() {
+            503 => Err(format!("{path}: {body}")),
+            _ => Ok(Response::from_parts(parts, body)),
+        }
+    })
+    .await
 }
 
 /// An order that waits for its restaurant, with a link of each kind.

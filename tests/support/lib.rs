@@ -11,6 +11,7 @@ mod listener;
 mod made;
 mod proxy;
 mod queues;
+mod roles;
 mod stack;
 mod tables;
 mod terminal;
@@ -18,12 +19,16 @@ mod test_order;
 mod wait;
 
 pub use assertions::seconds;
-pub use aws_cli::{assume, aws};
+pub use aws_cli::aws;
 pub use definition::{Definition, Transition, root};
 pub use executions::{SHORT_TIMEOUT, replaced};
 pub use listener::{Listener, RestaurantQueue};
 pub use proxy::{Call, Fault, Faults};
-pub use stack::{Deployed, Stack, has_pages, http_client, output, refusal, unique, use_deployed};
+pub use roles::{assume, somebody_with};
+pub use stack::{
+    Deployed, Stack, has_pages, http_client, output, physical_id, physical_ids, refusal, unique,
+    use_deployed,
+};
 pub use terminal::{Session, Terminal, orderctl_binary};
 pub use test_order::TestOrder;
 pub use wait::{PATIENCE, poll, poll_until};

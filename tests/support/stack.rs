@@ -14,6 +14,7 @@ use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use tokio::sync::OnceCell;
 
 use crate::proxy::Faults;
 use crate::wait::PATIENCE;
@@ -96,6 +97,60 @@ pub fn output(name: &str) -> String {
     })
 }
 
+/// How to reach the stack under test.
+pub(crate) fn config() -> SdkConfig {
+    if let Some(deployed) = DEPLOYED.get() {
+        return deployed.config.clone();
+    }
+    let variable = |name: &str| env::var(name).ok();
+    let config = functions::aws::config_from(variable, http_client());
+    let config = config.expect("an environment for AWS clients");
+    // A function gives up early, since the workflow tries again. A test waits for a busy machine.
+    let patient = TimeoutConfig::builder()
+        .connect_timeout(PATIENCE)
+        .operation_timeout(PATIENCE);
+    config
+        .into_builder()
+        .timeout_config(patient.build())
+        .build()
+}
+
+/// The names of the resources of a stack in the account, by those in its template, and of the pages, if it has them.
+pub async fn physical_ids(
+    config: &SdkConfig,
+    stack: &str,
+) -> Result<HashMap<String, String>, String> {
+    let cloudformation = aws_sdk_cloudformation::Client::new(config);
+    let of = async |stack: &str| {
+        let described = cloudformation.describe_stack_resources().stack_name(stack);
+        let described = described.send().await.map_err(|error| refusal(&error))?;
+        let ids = described.stack_resources().iter().filter_map(|resource| {
+            Some((
+                resource.logical_resource_id()?.to_owned(),
+                resource.physical_resource_id()?.to_owned(),
+            ))
+        });
+        Ok::<HashMap<String, String>, String>(ids.collect())
+    };
+    let mut ids = of(stack).await?;
+    if let Some(pages) = ids.get("WebPages").cloned() {
+        ids.extend(of(&pages).await?);
+    }
+    Ok(ids)
+}
+
+/// What a resource of the stack under test, or of its pages, is called in the account.
+pub async fn physical_id(logical_id: &str) -> String {
+    static IDS: OnceCell<HashMap<String, String>> = OnceCell::const_new();
+    let ids = IDS.get_or_init(async || {
+        let ids = physical_ids(&config(), "order-workflow").await;
+        ids.expect("the stack's resources")
+    });
+    let id = ids.await.get(logical_id);
+    id.unwrap_or_else(|| panic!("the stack has no {logical_id}"))
+        .clone()
+}
+
 impl Stack {
     /// The stack that [`use_deployed`] named, or else the one whose resources the environment names.
     #[must_use]
@@ -103,20 +158,7 @@ impl Stack {
         if env::var_os("FAULTS_PORT").is_some() {
             Faults::proxy();
         }
-        let from_environment = || {
-            let variable = |name: &str| std::env::var(name).ok();
-            let config = functions::aws::config_from(variable, http_client());
-            let config = config
-                .expect("an environment for AWS clients")
-                .into_builder();
-            // A function gives up early, since the workflow tries again. A test waits for a busy machine.
-            let patient = TimeoutConfig::builder()
-                .connect_timeout(PATIENCE)
-                .operation_timeout(PATIENCE);
-            config.timeout_config(patient.build()).build()
-        };
-        let config = DEPLOYED.get().map(|deployed| deployed.config.clone());
-        let config = config.unwrap_or_else(from_environment);
+        let config = config();
         Self {
             sfn: aws_sdk_sfn::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use order::Status;
 use serde_json::{Value, json};
-use support::{Session, Stack, TestOrder, assume, aws, output, unique};
+use support::{Session, Stack, TestOrder, output, physical_id, somebody_with};
 use tokio::sync::OnceCell;
 
 use super::{orderctl, orderctl_with_input};
@@ -29,56 +29,13 @@ fn local_extra() -> Value {
     })
 }
 
-/// Somebody with these policies and nothing else, one of the stack's or one in JSON.
-async fn somebody_with(name: &str, policy_arn: Option<&str>, policy: Option<Value>) -> Session {
-    let role = format!("{name}-{}", unique());
-    let trust = json!({
-        "Version": "2012-10-17",
-        "Statement": [{ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" }],
-    })
-    .to_string();
-    let created = aws(&[
-        "iam",
-        "create-role",
-        "--role-name",
-        &role,
-        "--assume-role-policy-document",
-        &trust,
-    ])
-    .await;
-    if let Some(arn) = policy_arn {
-        aws(&[
-            "iam",
-            "attach-role-policy",
-            "--role-name",
-            &role,
-            "--policy-arn",
-            arn,
-        ])
-        .await;
-    }
-    for (name, policy) in [("documented", policy), ("local", Some(local_extra()))] {
-        let Some(policy) = policy.map(|policy| policy.to_string()) else {
-            continue;
-        };
-        let put = ["iam", "put-role-policy", "--role-name", &role];
-        aws(&[
-            &put[..],
-            &["--policy-name", name, "--policy-document", &policy],
-        ]
-        .concat())
-        .await;
-    }
-    let arn = created["Role"]["Arn"].as_str().expect("an ARN");
-    assume(arn).await
-}
-
 /// Somebody who answers for restaurants, with the policy that the stack has for them and nothing else.
 pub(super) async fn restaurant() -> Session {
     static SESSION: OnceCell<Session> = OnceCell::const_new();
     SESSION
         .get_or_init(async || {
-            somebody_with("restaurant", Some(&output("RestaurantPolicyArn")), None).await
+            let policy = output("RestaurantPolicyArn");
+            somebody_with("restaurant", Some(&policy), &[("local", &local_extra())]).await
         })
         .await
         .clone()
@@ -91,13 +48,7 @@ pub(super) async fn documented(group: &str) -> Session {
         .nth(4)
         .expect("an account")
         .to_owned();
-    let resource = ["cloudformation", "describe-stack-resource", "--stack-name"];
-    let resource = [&resource[..], &["order-workflow", "--logical-resource-id"]].concat();
-    let key = aws(&[&resource[..], &["EncryptionKey"]].concat()).await;
-    let key = key["StackResourceDetail"]["PhysicalResourceId"]
-        .as_str()
-        .expect("the stack's key")
-        .to_owned();
+    let key = physical_id("EncryptionKey").await;
     let page = include_str!("../../../docs/orderctl.md");
     let (_, after) = page
         .split_once(&format!("<!-- policy: {group} -->"))
@@ -120,8 +71,9 @@ pub(super) async fn documented(group: &str) -> Session {
         .replace("${OrdersTableName}", &output("OrdersTableName"))
         .replace("${OpenOrdersTableName}", &output("OpenOrdersTableName"))
         .replace("${EncryptionKeyId}", &key);
-    let policy = serde_json::from_str(&policy).expect("a policy that is JSON");
-    somebody_with(group, None, Some(policy)).await
+    let policy: Value = serde_json::from_str(&policy).expect("a policy that is JSON");
+    let policies = [("documented", &policy), ("local", &local_extra())];
+    somebody_with(group, None, &policies).await
 }
 
 #[tokio::test]
