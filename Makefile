@@ -125,6 +125,11 @@ in-operation: $(NODE_TOOLS)
 	$(CARGO_TEST) --no-run --test command_line
 	$(BIN)/python tests/browser.py
 
+.PHONY: webkit
+webkit: release $(NODE_TOOLS) ## Try the pages in WebKit, which needs Debian's webkit2gtk-driver and xvfb
+	$(CARGO_TEST) --no-run --test command_line
+	BROWSER=webkit $(BIN)/python local/stack.py run --auth --built -- $(BIN)/python tests/browser.py
+
 .PHONY: upgrade-test
 upgrade-test: $(TOOLS) ## Deploy over the stack of an earlier release, FROM, while orders wait there
 	$(BIN)/python tests/upgrade.py $(FROM)
