@@ -82,7 +82,7 @@ pub struct List {
 
 /// What changed since the last read.
 pub struct Look {
-    /// What waits now, the oldest first.
+    /// What waits now, the most urgent first.
     pub waiting: Vec<Waiting>,
     /// What no longer waits, with its outcome; none if only its deadline has passed.
     pub gone: Vec<(String, Option<Status>)>,

@@ -12,7 +12,7 @@ use crate::cmd::{Perseverance, WhoseArgs};
 use crate::failure::Failure;
 use crate::render::{self, Output, is_terminal, pad, width};
 
-/// List the orders that wait for an answer, the oldest first
+/// List the orders that wait for an answer, the most urgent first
 ///
 /// Any number of people may look at once.
 #[derive(clap::Args)]
