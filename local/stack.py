@@ -319,6 +319,8 @@ def adapt(folder, name, nested=False):
         if resource["Type"] == "AWS::Serverless::Application":
             inner = folder / resource["Properties"]["Location"]
             resource["Properties"]["Location"] = str(adapt(inner.parent, name, nested=True).relative_to(folder))
+            # In a nested stack it forgets the attributes of a resource that a deployment leaves as it is. A new tag changes all.
+            resource["Properties"]["Tags"] = {"deployed": str(time.time())}
     adapted = folder / name
     write_template(adapted, template)
     return adapted
