@@ -56,7 +56,10 @@ fn likelihood_of_less(longest_waits: &[u32], seconds: usize) -> f64 {
 fn at_most_one_task_in_a_hundred_gives_up_before_an_outage_of_15_minutes_ends() {
     for (name, state) in Definition::read().states() {
         let retriers = state["Retry"].as_array();
-        assert!(retriers.is_some() || state["Type"] != "Task", "{name} tries once");
+        assert!(
+            retriers.is_some() || state["Type"] != "Task",
+            "{name} tries once"
+        );
         for retrier in retriers.into_iter().flatten() {
             let gives_up = likelihood_of_less(&longest_waits(retrier), OUTAGE);
             assert!(

@@ -6,7 +6,8 @@ Which version of a function served an order is in the function's log: each line 
 changes, since each is of another function, or of another function's settings:
 
 - the first one changes the code of `notify-user`, a variable of `update-status` and the timeout of `save-order`;
-- the second one replaces the role of `notify-user`, and changes a parameter that `update-status` and `save-order` know.
+- the second one replaces the role of `notify-user`, changes a parameter that `update-status` and `save-order` know, and raises the
+  link epoch, which voids all links to the pages.
 
 The changed code is the old code and one byte at its end: another file that does the same. The local AWS enforces IAM
 here, so an order in flight needs the replaced role to end.
@@ -15,10 +16,11 @@ here, so an order in flight needs the replaced role to end.
 import json
 import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
+import web
 from orders import Orders, example
 from stack import (
     BUILD,
@@ -109,15 +111,32 @@ def expect(changes, old, new):
             )
 
 
+def expect_pages(link, expected, when):
+    """Looks at a link, and checks how it is answered."""
+    with closing(web.connect(link, 20)) as connection:
+        status = web.look(connection, link)[0].status
+    say(f"A link {when} is answered {status}")
+    if status != expected:
+        raise StackError(f"A link {when} should be answered {expected}")
+
+
+def new_link():
+    return web.link(outputs(port_in_use()), "restaurant", "rest-7")
+
+
 def main():
     with copy_of_the_build() as build:
         orders = Orders(outputs(port_in_use()))
+        link = new_link()
+        expect_pages(link, 200, "before a deployment")
         first = WaitingOrder(orders, "ord-first")
         with (build / "NotifyUserFunction" / "bootstrap").open("ab") as bootstrap:
             bootstrap.write(b"\0")
         deploy_changed(build, change_variable_and_timeout)
         second = WaitingOrder(orders, "ord-second")
-        deploy_changed(build, replace_role, "OrderRetentionDays=30")
+        deploy_changed(build, replace_role, "OrderRetentionDays=30", "LinkEpoch=2")
+        expect_pages(link, 403, "made before LinkEpoch=2")
+        expect_pages(new_link(), 200, "made after LinkEpoch=2")
         third = WaitingOrder(orders, "ord-third")
         first, second, third = (order.accept() for order in (first, second, third))
     expect({"save-order": "A changed timeout", "update-status": "A changed variable", "notify-user": "Changed code"}, first, second)

@@ -27,6 +27,7 @@ NOT_RUN = {
     'orderctl retry "$ORDER"\n': "the local AWS has no RedriveExecution",
     "orderctl retry --all-failed --since 2h\n": "the local AWS has no RedriveExecution",
     "git switch": "changes this working copy",
+    "sam build && sam deploy --parameter-overrides WebConcurrency": "the local AWS takes no reserved concurrency from a template",
     "sam build": "tests/release.py deploys",
     "aws logs filter-log-events --log-group-name /aws/vendedlogs/apis/": "the local AWS writes no access logs",
 }

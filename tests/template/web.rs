@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_norway::Value;
 
+use crate::iam::{Call, call};
 use crate::{one_or_many, resources, role_statements, statements, template};
 
 fn web() -> Value {
@@ -104,6 +105,37 @@ fn who_makes_customers_links_can_make_no_restaurants_link() {
     for (name, key) in resources(&web, "AWS::KMS::Key") {
         assert_eq!(key["KeySpec"], "ECC_NIST_P256", "{name}");
         assert_eq!(key["KeyUsage"], "SIGN_VERIFY", "{name}");
+    }
+}
+
+/// The local AWS cannot tell: it evaluates no keys of a write.
+#[test]
+fn who_makes_links_of_one_kind_revokes_links_of_that_kind_alone() {
+    let web = web();
+    for (name, own, others) in [
+        (
+            "RestaurantLinksPolicy",
+            ["restaurant rest-7", "order ord-1001"].as_slice(),
+            ["customer ord-1001"].as_slice(),
+        ),
+        (
+            "CustomerLinksPolicy",
+            &["customer ord-1001"],
+            &["restaurant rest-7", "order ord-1001"],
+        ),
+    ] {
+        let policy = &web["Resources"][name]["Properties"];
+        let put = || call("dynamodb:PutItem", "RevocationsTable");
+        let allows = |call: &Call| call.is_allowed_by(statements(policy, "PolicyDocument"));
+        for link in own {
+            assert!(allows(&put().of(&[link])), "{name} may not revoke {link}");
+            let with_another = put().of(&[link, others[0]]);
+            assert!(!allows(&with_another), "{name} may also revoke another");
+        }
+        for link in others {
+            assert!(!allows(&put().of(&[link])), "{name} may revoke {link}");
+        }
+        assert!(!allows(&put()), "{name} may write without a key");
     }
 }
 
