@@ -4,6 +4,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_sfn::config::interceptors::BeforeSerializationInterceptorContextRef;
+use aws_sdk_sfn::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_sfn::error::BoxError;
 use functions::testing::{answered_by, outages};
 use links::{Claim, Kind};
 use proptest::prelude::*;
@@ -1298,6 +1301,38 @@ async fn it_fails_softly() {
         assert!(response.body.contains(said), "{code}: {}", response.body);
         assert_eq!(test.sent().len(), 1, "{code}: an answer is sent once");
     }
+}
+
+/// Ends each call before a request is made of it.
+#[derive(Debug)]
+struct NoRequest;
+
+impl Intercept for NoRequest {
+    fn name(&self) -> &'static str {
+        "no request"
+    }
+
+    fn read_before_serialization(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        Err("as tested".into())
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_which_no_request_can_be_made_was_not_sent() {
+    let mut test = Test::new(placed());
+    let config = test.site.orders.sfn.config().to_builder();
+    let config = config.interceptor(NoRequest).build();
+    test.site.orders.sfn = aws_sdk_sfn::Client::from_conf(config);
+    let query = test.link(Kind::Restaurant, "rest-7");
+    let body = "order=ord-1001&do=accept&minutes=20";
+    let response = test.post("/restaurant", &query, body).await;
+    assert_says_so_and_tries_again(&response, "Nothing was sent.");
+    assert_eq!(test.sent(), [json!(null); 0]);
 }
 
 /// Each call of AWS fails in turn while those before it succeed.
