@@ -1204,6 +1204,26 @@ async fn json_says_whether_an_order_can_be_answered_and_whether_an_answer_is_bei
 }
 
 #[tokio::test]
+async fn a_page_shows_what_was_ordered_for_how_much_and_the_note() {
+    let test = Test::new(placed());
+    for (kind, id) in [
+        (Kind::Restaurant, "rest-7"),
+        (Kind::Order, "ord-1001"),
+        (Kind::Customer, "ord-1001"),
+    ] {
+        let query = test.link(kind, id);
+        let page = test.get(&format!("/{kind}"), &query).await.body;
+        for shown in [
+            "<b>2 ×</b> <bdi>Margherita</bdi>",
+            "EUR 25.00",
+            "<bdi>No basil, please</bdi>",
+        ] {
+            assert!(page.contains(shown), "{kind}: no {shown} in {page}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_restaurant_is_offered_reasons_to_decline() {
     let test = Test::new(placed());
     for (kind, id) in [(Kind::Restaurant, "rest-7"), (Kind::Order, "ord-1001")] {
