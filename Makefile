@@ -202,10 +202,21 @@ fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) lo
 	@test -x .local/bin/cargo-fuzz || cargo install --quiet --locked --root .local cargo-fuzz@0.13.2
 	PATH="$(CURDIR)/.local/bin:$$PATH" cargo +nightly fuzz run parse_order -- -max_total_time=$(FUZZ_SECONDS)
 
+# Rules and links are compiled and tested without AWS's clients, in seconds, so only their own tests judge a change of them.
+# The tests of all functions judge a change of any, since they share much.
 .PHONY: mutants
-mutants: ## Change rules and functions one thing at a time; a test must fail each time (MUTANTS=regex: only those that match)
+mutants: mutants-rules mutants-functions ## Change rules, functions and pages one thing at a time; a test must fail each time (MUTANTS=regex: only those that match)
+
+.PHONY: mutants-rules
+mutants-rules: CRATES := order links
+
+.PHONY: mutants-functions
+mutants-functions: CRATES := functions notify-user open-orders save-order update-status web web-links
+
+mutants-rules mutants-functions:
 	@test -x .local/bin/cargo-mutants || cargo install --quiet --locked --root .local cargo-mutants@27.0.0
-	PATH="$(CURDIR)/.local/bin:$$PATH" cargo mutants --output target $(if $(MUTANTS),--re "$(MUTANTS)")
+	PATH="$(CURDIR)/.local/bin:$$PATH" cargo mutants --output target/$@ \
+		$(foreach crate,$(CRATES),--package $(crate) --test-package $(crate)) $(if $(MUTANTS),--re "$(MUTANTS)")
 
 .PHONY: clean
 clean: ## Remove all that the commands made: tools, builds, local state

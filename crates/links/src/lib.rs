@@ -284,4 +284,27 @@ mod tests {
             assert_eq!(Kind::named(kind.as_str()), Some(kind));
         }
     }
+
+    #[test]
+    fn a_link_is_the_address_of_a_page() {
+        let claim = claim(Kind::Order, "ord 1/2");
+        assert_eq!(
+            claim.url("https://orders.example.com", &[1, 2, 255]),
+            "https://orders.example.com/order?id=ord%201%2F2&i=1000000&e=1003600&s=AQL_"
+        );
+    }
+
+    #[test]
+    fn a_link_holds_as_long_as_the_documentation_says() {
+        for (kind, usual, longest) in [
+            (Kind::Restaurant, 12 * 3_600, 30 * 24 * 3_600),
+            (Kind::Order, 2 * 3_600, 2 * 3_600),
+            (Kind::Customer, 24 * 3_600, 7 * 24 * 3_600),
+        ] {
+            assert_eq!(kind.usual_validity(), usual, "{kind}: the usual time");
+            assert_eq!(kind.longest_validity(), longest, "{kind}: the longest time");
+        }
+        let deadline = claim(Kind::Order, "ord-1001").deadline();
+        assert_eq!(deadline, 1_000_000, "an hour before the link expires");
+    }
 }

@@ -1,5 +1,7 @@
 //! The rows of the table of open orders, one for each order. Partition key is `restaurant_id`, sort key `order_id`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::messages::RestaurantMessage;
@@ -14,7 +16,7 @@ pub mod indexes {
 }
 
 /// How long a row is kept after an order's deadline or end, in seconds.
-pub const KEPT: u64 = 60 * 60;
+pub const KEPT: u64 = Duration::from_hours(1).as_secs();
 
 /// An order that waits for its restaurant. It holds the task token, so it has no `Debug`: no log can print it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -265,4 +265,32 @@ mod tests {
         assert_eq!(stored.total_amount, 6);
         assert_eq!(Order::from(stored), order);
     }
+
+    #[test]
+    fn the_id_of_an_order_is_known_though_the_rest_is_wrong() {
+        for (input, id) in [
+            (r#"{"order_id": "ord-1001", "items": 3}"#, Some("ord-1001")),
+            (r#"{"order_id": "ord 1001"}"#, None),
+            (r#"{"order_id": 1001}"#, None),
+            (r#"{"customer_id": "cust-42"}"#, None),
+            ("no JSON", None),
+        ] {
+            assert_eq!(Order::id_of(input).as_deref(), id, "{input}");
+        }
+    }
+
+    #[test]
+    fn money_has_the_form_of_its_currency() {
+        for (currency, amount, form) in [
+            (Currency::EUR, 2_500, "EUR 25.00"),
+            (Currency::EUR, 5, "EUR 0.05"),
+            (Currency::EUR, 0, "EUR 0.00"),
+            (Currency::JPY, 2_500, "JPY 2500"),
+            (Currency::KWD, 12_345, "KWD 12.345"),
+            (Currency::XAU, 7, "XAU 7"),
+            (Currency::EUR, 999_000_000_000_000, "EUR 9990000000000.00"),
+        ] {
+            assert_eq!(money(currency, amount), form);
+        }
+    }
 }

@@ -151,24 +151,7 @@ pub const fn color(status: Status) -> Color {
 
 #[cfg(test)]
 mod tests {
-    use iso_currency::Currency;
-
     use super::*;
-
-    #[test]
-    fn money_has_the_form_of_its_currency() {
-        for (currency, amount, form) in [
-            (Currency::EUR, 2_500, "EUR 25.00"),
-            (Currency::EUR, 5, "EUR 0.05"),
-            (Currency::EUR, 0, "EUR 0.00"),
-            (Currency::JPY, 2_500, "JPY 2500"),
-            (Currency::KWD, 12_345, "KWD 12.345"),
-            (Currency::XAU, 7, "XAU 7"),
-            (Currency::EUR, 999_000_000_000_000, "EUR 9990000000000.00"),
-        ] {
-            assert_eq!(money(currency, amount), form);
-        }
-    }
 
     #[test]
     fn text_of_an_order_cannot_steer_the_terminal() {

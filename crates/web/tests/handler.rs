@@ -4,6 +4,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_sfn::config::interceptors::BeforeSerializationInterceptorContextRef;
+use aws_sdk_sfn::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_sfn::error::BoxError;
 use functions::testing::{answered_by, outages};
 use links::{Claim, Kind};
 use proptest::prelude::*;
@@ -592,6 +595,20 @@ async fn a_view_makes_two_calls_of_aws_and_asks_for_revocations_once_in_a_while(
 }
 
 #[tokio::test]
+async fn the_revocations_of_several_links_are_remembered() {
+    let test = Test::new(placed());
+    let queries = ["ord-1001", "ord-1002", "ord-1003"].map(|id| test.link(Kind::Order, id));
+    for (view, revocations) in [("first", 3), ("second", 0)] {
+        for query in &queries {
+            assert_eq!(test.get("/order", query).await.status_code, 200);
+        }
+        let calls = test.calls().into_iter();
+        let asked = calls.filter(|call| call["TableName"] == "revocations");
+        assert_eq!(asked.count(), revocations, "the {view} view of each");
+    }
+}
+
+#[tokio::test]
 async fn a_get_head_or_options_changes_nothing_and_reads_no_token() {
     let test = Test::new(placed());
     for (kind, id) in [
@@ -749,6 +766,11 @@ async fn each_answer_reaches_the_workflow_as_it_was_given() {
             "order=ord-1001&do=decline&reason=+Oven+",
             json!({ "isAccepted": false, "reason": "Oven" }),
         ),
+        (
+            Kind::Restaurant,
+            "order=ord-1001&do=accept&minutes=1439",
+            json!({ "isAccepted": true, "ready_at": rfc_3339(NOON + 1439 * 60) }),
+        ),
         (Kind::Order, "do=accept&minutes=20&sure=yes", accepted),
         (
             Kind::Customer,
@@ -867,6 +889,81 @@ async fn no_link_answers_what_is_not_its_own() {
         400
     );
     assert_eq!(test.sent(), [json!(null); 0]);
+}
+
+#[tokio::test]
+async fn a_reason_may_have_500_characters_and_a_form_16_kilobytes() {
+    let test = Test::new(placed());
+    let query = test.link(Kind::Restaurant, "rest-7");
+    let reason = "🍕".repeat(500);
+    let longest = form_urlencoded::Serializer::new("order=ord-1001&do=decline".to_owned())
+        .append_pair("reason", &reason)
+        .finish();
+    let response = test.post("/restaurant", &query, &longest).await;
+    assert_eq!(response.status_code, 303, "{}", response.body);
+    let sent = test.sent();
+    let output = sent[0]["output"].as_str().expect("text");
+    assert!(output.contains(&reason), "{output}");
+
+    for (length, status) in [(16 * 1024, 303), (16 * 1024 + 1, 400)] {
+        let mut body = "order=ord-1001&do=accept&minutes=20&more=".to_owned();
+        body.extend(std::iter::repeat_n('x', length - body.len()));
+        let response = test.post("/restaurant", &query, &body).await;
+        assert_eq!(response.status_code, status, "a form of {length} bytes");
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_answered_until_its_row_expires() {
+    for (expires_at, status) in [(NOON + 1, 303), (NOON, 409)] {
+        let mut row = open_row();
+        row["expires_at"]["N"] = json!(expires_at.to_string());
+        let test = Test::new(World {
+            row: Some(row),
+            ..placed()
+        });
+        let query = test.link(Kind::Restaurant, "rest-7");
+        let body = "order=ord-1001&do=accept&minutes=20";
+        let response = test.post("/restaurant", &query, body).await;
+        let left = expires_at - NOON;
+        assert_eq!(response.status_code, status, "{left} s before it expires");
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_listed_until_its_deadline() {
+    for (respond_by, listed) in [
+        ("2026-01-31T12:00:01.000Z", true),
+        ("2026-01-31T12:00:00.500Z", false),
+    ] {
+        let mut order = waiting("ord-1001");
+        order["respond_by"]["S"] = json!(respond_by);
+        let test = Test::new(World {
+            open: vec![order],
+            ..placed()
+        });
+        let query = test.link(Kind::Restaurant, "rest-7");
+        let page = test.get("/restaurant", &query).await.body;
+        assert_eq!(page.contains("ord-1001"), listed, "{respond_by}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_once_more_is_what_was_chosen() {
+    let test = Test::new(placed());
+    let query = test.link(Kind::Order, "ord-1001");
+    let page = test.post("/order", &query, "do=accept&minutes=20").await;
+    let form = page.body.split("<form").nth(1).expect("a form");
+    assert!(page.body.contains("ready in 20 minutes?"), "{form}");
+    let form = presets(form).pop().expect("a button");
+    let response = test
+        .post("/order", &query, &format!("{form}&sure=yes"))
+        .await;
+    assert_eq!(response.status_code, 303, "{form}");
+    let sent = test.sent();
+    let output: Value =
+        serde_json::from_str(sent[0]["output"].as_str().expect("text")).expect("JSON");
+    assert_eq!(output["ready_at"], rfc_3339(NOON + 20 * 60), "{form}");
 }
 
 #[tokio::test]
@@ -1013,6 +1110,134 @@ async fn the_loser_the_late_and_the_second_are_shown_what_was_recorded() {
 }
 
 #[tokio::test]
+async fn times_are_said_relative_to_now() {
+    for (at, said) in [
+        ("2026-01-31T12:20:00Z", "in 20 minutes"),
+        ("2026-01-31T12:00:59Z", "in less than a minute"),
+        ("2026-01-31T12:00:00Z", "less than a minute ago"),
+        ("2026-01-31T11:59:01Z", "less than a minute ago"),
+        ("2026-01-31T11:59:00Z", "1 minute ago"),
+        ("2026-01-31T11:58:00Z", "2 minutes ago"),
+        ("2026-01-31T10:00:01Z", "119 minutes ago"),
+        ("2026-01-31T10:00:00Z", "2 hours ago"),
+    ] {
+        let mut order = stored("ACCEPTED");
+        order["ready_at"] = json!({ "S": at });
+        let test = Test::new(World {
+            order: Some(order),
+            ..World::default()
+        });
+        let query = test.link(Kind::Order, "ord-1001");
+        let page = test.get("/order", &query).await.body;
+        let time = format!(", ready <time datetime=\"{at}\">{said}</time>");
+        assert!(page.contains(&time), "no {time} in {page}");
+    }
+    // The order's deadline is in 8 minutes.
+    let test = Test::new(placed());
+    for (kind, id) in [(Kind::Restaurant, "rest-7"), (Kind::Order, "ord-1001")] {
+        let (path, query) = (format!("/{kind}"), test.link(kind, id));
+        for (now, said) in [(NOON, "8 min"), (NOON + 7 * 60 + 1, "under 1 min")] {
+            let get = request("GET", &path, &query, &[], None);
+            let page = test.site.serve(&get, now).await.body;
+            assert!(page.contains(&format!(">{said}</time> left")), "{page}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_title_and_the_alert_are_for_orders_that_nobody_has_answered() {
+    let test = Test::new(placed());
+    let query = test.link(Kind::Restaurant, "rest-7");
+    for (path, title, alert) in [
+        ("/restaurant", "<title>(1) rest-7</title>", true),
+        (
+            "/restaurant/sent/aord-1001",
+            "<title>(0) rest-7</title>",
+            false,
+        ),
+    ] {
+        let page = test.get(path, &query).await.body;
+        assert!(page.contains(title), "{path}: {page}");
+        assert_eq!(page.contains("data-alert"), alert, "{path}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn only_an_order_that_waits_has_a_form_and_is_looked_at_often() {
+    let ended = || World {
+        order: Some(stored("ACCEPTED")),
+        ..World::default()
+    };
+    for (world, waits, poll) in [(placed(), true, 3_000), (ended(), false, 10_000)] {
+        let test = Test::new(world);
+        for kind in [Kind::Order, Kind::Customer] {
+            let (path, query) = (format!("/{kind}"), test.link(kind, "ord-1001"));
+            let page = test.get(&path, &query).await.body;
+            assert_eq!(page.contains("<form"), waits, "{kind}: {page}");
+            let poll = format!("data-poll=\"{poll}\"");
+            assert!(page.contains(&poll), "{kind}: no {poll} in {page}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn json_says_whether_an_order_can_be_answered_and_whether_an_answer_is_being_recorded() {
+    let ended = || World {
+        order: Some(stored("ACCEPTED")),
+        ..World::default()
+    };
+    for (world, path, can_answer, being_recorded) in [
+        (placed(), "/order", true, false),
+        (placed(), "/order/sent/aord-1001", false, true),
+        (ended(), "/order", false, false),
+        (ended(), "/order/sent/aord-1001", false, false),
+    ] {
+        let test = Test::new(world);
+        let query = test.link(Kind::Order, "ord-1001");
+        let headers = [("accept", "application/json")];
+        let get = request("GET", path, &query, &headers, None);
+        let json: Value =
+            serde_json::from_str(&test.site.serve(&get, NOON).await.body).expect("JSON");
+        assert_eq!(json["can_answer"], can_answer, "{path}: {json}");
+        assert_eq!(json["being_recorded"], being_recorded, "{path}: {json}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_shows_what_was_ordered_for_how_much_and_the_note() {
+    let test = Test::new(placed());
+    for (kind, id) in [
+        (Kind::Restaurant, "rest-7"),
+        (Kind::Order, "ord-1001"),
+        (Kind::Customer, "ord-1001"),
+    ] {
+        let query = test.link(kind, id);
+        let page = test.get(&format!("/{kind}"), &query).await.body;
+        for shown in [
+            "<b>2 ×</b> <bdi>Margherita</bdi>",
+            "EUR 25.00",
+            "<bdi>No basil, please</bdi>",
+        ] {
+            assert!(page.contains(shown), "{kind}: no {shown} in {page}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_restaurant_is_offered_reasons_to_decline() {
+    let test = Test::new(placed());
+    for (kind, id) in [(Kind::Restaurant, "rest-7"), (Kind::Order, "ord-1001")] {
+        let query = test.link(kind, id);
+        let page = test.get(&format!("/{kind}"), &query).await.body;
+        assert!(
+            page.contains("list=\"why\"")
+                && page.contains("<datalist id=\"why\"><option>Too busy now</option>"),
+            "{page}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_valid_link_whose_order_is_not_stored_yet_says_one_moment() {
     let test = Test::new(World::default());
     for kind in [Kind::Order, Kind::Customer] {
@@ -1055,6 +1280,17 @@ async fn it_fails_softly() {
                 !response.body.contains("secret-token")
                     && !response.body.contains("Sent, being recorded")
             );
+            // Nobody knows how far a request came that got no answer in time.
+            let said = match (method, name) {
+                ("GET", _) => "The orders cannot be read at the moment.",
+                (_, "silent") => "It is not known whether your answer arrived.",
+                _ => "Nothing was sent.",
+            };
+            assert!(
+                response.body.contains(said),
+                "{name} {method}: {}",
+                response.body
+            );
             for header in HEADERS {
                 assert!(
                     response.headers.contains_key(header),
@@ -1085,6 +1321,38 @@ async fn it_fails_softly() {
         assert!(response.body.contains(said), "{code}: {}", response.body);
         assert_eq!(test.sent().len(), 1, "{code}: an answer is sent once");
     }
+}
+
+/// Ends each call before a request is made of it.
+#[derive(Debug)]
+struct NoRequest;
+
+impl Intercept for NoRequest {
+    fn name(&self) -> &'static str {
+        "no request"
+    }
+
+    fn read_before_serialization(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        Err("as tested".into())
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_which_no_request_can_be_made_was_not_sent() {
+    let mut test = Test::new(placed());
+    let config = test.site.orders.sfn.config().to_builder();
+    let config = config.interceptor(NoRequest).build();
+    test.site.orders.sfn = aws_sdk_sfn::Client::from_conf(config);
+    let query = test.link(Kind::Restaurant, "rest-7");
+    let body = "order=ord-1001&do=accept&minutes=20";
+    let response = test.post("/restaurant", &query, body).await;
+    assert_says_so_and_tries_again(&response, "Nothing was sent.");
+    assert_eq!(test.sent(), [json!(null); 0]);
 }
 
 /// Each call of AWS fails in turn while those before it succeed.
@@ -1259,6 +1527,26 @@ async fn every_answer_has_the_headers_errors_included() {
             );
         }
         assert!(response.status_code < 500, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn what_needs_no_link_is_the_style_the_script_and_what_an_address_can_do() {
+    let test = Test::new(placed());
+    for (method, path, status, content_type) in [
+        ("GET", "/page.css", 200, "text/css; charset=utf-8"),
+        ("GET", "/page.js", 200, "text/javascript; charset=utf-8"),
+        ("POST", "/page.css", 404, "text/html; charset=utf-8"),
+        ("POST", "/page.js", 404, "text/html; charset=utf-8"),
+        ("OPTIONS", "/restaurant", 204, "text/html; charset=utf-8"),
+        ("BREW", "/restaurant", 405, "text/html; charset=utf-8"),
+    ] {
+        let request = request(method, path, "", &[], None);
+        let response = test.site.serve(&request, NOON).await;
+        assert_eq!(response.status_code, status, "{method} {path}");
+        let content = &response.headers["content-type"];
+        assert_eq!(content, content_type, "{method} {path}");
+        assert_eq!(response.headers["allow"], "GET, HEAD, OPTIONS, POST");
     }
 }
 
