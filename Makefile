@@ -142,12 +142,12 @@ mutants-definition: $(TOOLS) $(NODE_TOOLS) ## Change definition and permissions 
 STACK ?= order-workflow
 .PHONY: verify
 verify: $(TOOLS) ## Check the deployed STACK with your credentials: its contract, and what only AWS can answer
-	$(CARGO_TEST) --no-run --test coverage
+	$(CARGO_TEST) --no-run --test command_line --test coverage
 	target/debug/verify $(STACK)
 
 .PHONY: load
 load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, audit each of them
-	$(CARGO_TEST) --no-run --test end_to_end
+	$(CARGO_TEST) --no-run --test command_line --test end_to_end
 	$(BIN)/python local/stack.py run -- target/debug/load $(ORDERS)
 
 .PHONY: bench

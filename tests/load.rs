@@ -2,6 +2,9 @@
 //! of each order: what it says, what was published of it, what its customer was told, and that the table of open orders
 //! has it closed, without its task token.
 //!
+//! On a stack with pages, a fifth of the orders is answered by links: a restaurant looks at its page and sends the page's
+//! form, or the customer does. Of some of these orders, another answer is sent by the token at the same moment.
+//!
 //! `make load` runs it with 1,000 orders, `make load ORDERS=200` with another number. Exits with 1 on any discrepancy.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this program is a test
 
@@ -18,7 +21,8 @@ use futures_util::{StreamExt, stream};
 use order::{Item, Order, Status};
 use serde_json::{Value, json};
 use support::cases::seconds_from_now;
-use support::{Listener, RestaurantQueue, Stack, poll, unique};
+use support::pages::{Link, link};
+use support::{Listener, RestaurantQueue, Stack, has_pages, poll, seconds, unique};
 
 /// How many orders are placed, read or audited at the same time.
 const AT_ONCE: usize = 32;
@@ -30,7 +34,17 @@ const TO_CLOSE: Duration = Duration::from_mins(10);
 /// How many tasks take events and messages off their queues at the same time.
 const LISTENERS: usize = 4;
 
-/// What a restaurant does with an order.
+/// How long a restaurant that answers by its page waits from one look to the next.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
+/// How many answers of one restaurant are sent by links at the same time.
+const ANSWERS_AT_ONCE: usize = 4;
+/// By a multiple of this, the quicker one of two ways to answer begins later.
+const QUICKER_LATER: Duration = Duration::from_millis(60);
+/// In how many minutes an order is ready that is accepted on a page, and why one is declined there.
+const MINUTES: u32 = 20;
+const REASON: &str = "Out of dough";
+
+/// What a restaurant or a customer does with an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Behaviour {
     Accept,
@@ -43,13 +57,23 @@ enum Behaviour {
     AcceptAndReject,
     AcceptAndCancel,
     Silent,
+    AcceptByPage,
+    DeclineByPage,
+    CancelByPage,
+    /// By the restaurant's page, while somebody declines by the token.
+    AcceptByPageAndReject,
+    /// By the customer's page, while somebody accepts by the token.
+    CancelByPageAndAccept,
+    /// By the restaurant's page and by the customer's.
+    DeclineAndCancelByPages,
 }
 
 impl Behaviour {
-    /// Of twelve orders: two accepted, two accepted for later, two for which an acceptance and a cancellation race, and one
+    /// Of thirty orders, 24 are answered by the token and six by pages, if there are pages. Of twelve that are answered by
+    /// the token: two are accepted, two accepted for later, for two an acceptance and a cancellation race, and there is one
     /// of each of the others.
-    fn of(index: usize) -> Self {
-        [
+    fn of(index: usize, pages: bool) -> Self {
+        let by_token = [
             Self::Accept,
             Self::Reject,
             Self::AcceptForLater,
@@ -62,23 +86,69 @@ impl Behaviour {
             Self::AcceptForLater,
             Self::AcceptAndCancel,
             Self::Silent,
-        ][index % 12]
+        ];
+        let by_page = [
+            Self::AcceptByPage,
+            Self::DeclineByPage,
+            Self::CancelByPage,
+            Self::AcceptByPageAndReject,
+            Self::CancelByPageAndAccept,
+            Self::DeclineAndCancelByPages,
+        ];
+        let of_thirty = index % 30;
+        if pages && of_thirty >= 24 {
+            by_page[of_thirty - 24]
+        } else {
+            by_token[index % 12]
+        }
+    }
+
+    /// The form that is sent from the restaurant's page, without the field that names the order.
+    fn form_of_restaurant(self) -> Option<String> {
+        match self {
+            Self::AcceptByPage | Self::AcceptByPageAndReject => {
+                Some(format!("do=accept&minutes={MINUTES}"))
+            }
+            Self::DeclineByPage | Self::DeclineAndCancelByPages => {
+                Some(format!("do=decline&reason={}", REASON.replace(' ', "+")))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the customer cancels by its page.
+    fn cancels_by_page(self) -> bool {
+        matches!(
+            self,
+            Self::CancelByPage | Self::CancelByPageAndAccept | Self::DeclineAndCancelByPages
+        )
+    }
+
+    /// Whether it is answered by a page.
+    fn is_by_page(self) -> bool {
+        self.form_of_restaurant().is_some() || self.cancels_by_page()
     }
 
     /// The final statuses that an order may have after this.
     fn outcomes(self) -> &'static [Status] {
         match self {
-            Self::Accept | Self::AcceptForLater => &[Status::Accepted],
-            Self::Reject => &[Status::Rejected],
+            Self::Accept | Self::AcceptForLater | Self::AcceptByPage => &[Status::Accepted],
+            Self::Reject | Self::DeclineByPage => &[Status::Rejected],
             Self::Fail | Self::Malformed => &[Status::Failed],
-            Self::Cancel => &[Status::Cancelled],
-            // Whichever answer came first.
-            Self::AcceptAndReject => &[Status::Accepted, Status::Rejected],
-            Self::AcceptAndCancel => &[Status::Accepted, Status::Cancelled],
+            Self::Cancel | Self::CancelByPage => &[Status::Cancelled],
             Self::Silent => &[Status::TimedOut],
+            // Whichever answer came first.
+            Self::AcceptAndReject | Self::AcceptByPageAndReject => {
+                &[Status::Accepted, Status::Rejected]
+            }
+            Self::AcceptAndCancel | Self::CancelByPageAndAccept => {
+                &[Status::Accepted, Status::Cancelled]
+            }
+            Self::DeclineAndCancelByPages => &[Status::Rejected, Status::Cancelled],
         }
     }
 
+    /// Answers by the token.
     async fn answer(self, stack: &Stack, token: &str, ready_at: &str, accept_first: bool) {
         let success = |output| stack.answer(token, output);
         let for_later = json!({ "isAccepted": true, "ready_at": ready_at }).to_string();
@@ -86,9 +156,9 @@ impl Behaviour {
         let cancel = r#"{"isCancelled": true}"#;
         // An answer may be refused, as the second one is; what counts is what the audit finds.
         match self {
-            Self::Accept => drop(success(accept).await),
+            Self::Accept | Self::CancelByPageAndAccept => drop(success(accept).await),
             Self::AcceptForLater => drop(success(&for_later).await),
-            Self::Reject => drop(success(reject).await),
+            Self::Reject | Self::AcceptByPageAndReject => drop(success(reject).await),
             Self::Malformed => drop(success(r#"{"isAccepted": "yes"}"#).await),
             Self::Cancel => drop(success(cancel).await),
             Self::AcceptAndReject => drop(tokio::join!(success(accept), success(reject))),
@@ -105,7 +175,11 @@ impl Behaviour {
                     .error("RestaurantUnavailable");
                 drop(failure.send().await);
             }
-            Self::Silent => {}
+            Self::Silent
+            | Self::AcceptByPage
+            | Self::DeclineByPage
+            | Self::CancelByPage
+            | Self::DeclineAndCancelByPages => {}
         }
     }
 }
@@ -121,11 +195,39 @@ fn hear(heard: &Mutex<Heard>, order_id: &Value, what: String) {
     *of_order.entry(what).or_default() += 1;
 }
 
+/// The links of those who answer by pages: of each restaurant, and of each customer who cancels, by the order's id.
+struct Links {
+    restaurants: Vec<Link>,
+    customers: BTreeMap<String, Link>,
+}
+
+impl Links {
+    /// Makes the links as those do who may, before any order is placed.
+    async fn new(prefix: &str, count: usize) -> Self {
+        let restaurants = (0..RESTAURANTS).map(|number| format!("{prefix}{number}"));
+        let restaurants = restaurants.map(async |id| link(&["restaurant", &id]).await);
+        let customers = (0..count).filter(|index| Behaviour::of(*index, true).cancels_by_page());
+        let customers = stream::iter(customers)
+            .map(async |index| {
+                let order_id = format!("{prefix}{index}");
+                let link = link(&["customer", &order_id]).await;
+                (order_id, link)
+            })
+            .buffer_unordered(ANSWERS_AT_ONCE);
+        Self {
+            restaurants: join_all(restaurants).await,
+            customers: customers.collect().await,
+        }
+    }
+}
+
 /// One run of the load test.
 struct Load {
     stack: Stack,
     listener: Listener,
     restaurants: RestaurantQueue,
+    /// If the stack has pages.
+    links: Option<Links>,
     /// How the ids of its orders begin.
     prefix: String,
     /// When the orders are ready that are accepted for later.
@@ -152,9 +254,15 @@ impl Load {
     async fn new(count: usize) -> Self {
         let stack = Stack::connect();
         let prefix = format!("load-{}-", unique());
+        let links = if has_pages() {
+            Some(Links::new(&prefix, count).await)
+        } else {
+            None
+        };
         Self {
             listener: Listener::to_orders(&stack, &prefix).await,
             restaurants: RestaurantQueue::of(&stack, &prefix).await,
+            links,
             stack,
             prefix,
             ready_at: seconds_from_now(2 * 60 * 60),
@@ -173,18 +281,20 @@ impl Load {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// A restaurant: answers every order whose message it takes off the queue.
+    fn behaviour(&self, index: usize) -> Behaviour {
+        Behaviour::of(index, self.links.is_some())
+    }
+
+    /// A restaurant: answers every order whose message it takes off the queue, but for those that are answered by pages.
     async fn answer(&self) {
         while !self.is_done() {
             let asked = self.restaurants.messages().await;
             join_all(asked.iter().map(async |message| {
-                let index = message
-                    .order_id
-                    .rsplit('-')
-                    .next()
-                    .and_then(|index| index.parse().ok());
-                let index: usize = index.expect("an order of this run");
-                let behaviour = Behaviour::of(index);
+                let index = index_of(&message.order_id);
+                let behaviour = self.behaviour(index);
+                if behaviour.is_by_page() {
+                    return;
+                }
                 let accept_first = (index / 12).is_multiple_of(2);
                 behaviour
                     .answer(
@@ -197,6 +307,70 @@ impl Load {
                 self.answered.fetch_add(1, Ordering::Relaxed);
             }))
             .await;
+        }
+    }
+
+    /// A restaurant that looks at its page: answers every order there that is to be answered by pages.
+    async fn answer_by_page(&self, links: &Links, restaurant: &Link) {
+        let mut answered = BTreeSet::new();
+        while !self.is_done() {
+            let page = restaurant.json().await;
+            let shown = page["open"].as_array().into_iter().flatten();
+            let ids = shown.filter_map(|order| order["order_id"].as_str());
+            let new = ids.filter(|id| self.behaviour(index_of(id)).is_by_page());
+            let new: Vec<_> = new.filter(|id| answered.insert((*id).to_owned())).collect();
+            stream::iter(new)
+                .for_each_concurrent(ANSWERS_AT_ONCE, async |order_id| {
+                    self.answer_shown(links, restaurant, order_id).await;
+                })
+                .await;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
+    /// Answers an order that its restaurant's page shows, in all its ways at once. A page takes longer than a call by the
+    /// token, and the customer's longer than the restaurant's: the quicker way begins later, by a time that differs, so that
+    /// it is not always the first.
+    async fn answer_shown(&self, links: &Links, restaurant: &Link, order_id: &str) {
+        let index = index_of(order_id);
+        let behaviour = self.behaviour(index);
+        let customer = links.customers.get(order_id);
+        let later = |is_quicker: bool| {
+            let steps = if is_quicker { index / 30 % 4 } else { 0 };
+            tokio::time::sleep(QUICKER_LATER * u32::try_from(steps).unwrap_or_default())
+        };
+        let of_restaurant = async {
+            if let Some(form) = behaviour.form_of_restaurant() {
+                later(customer.is_some()).await;
+                restaurant.answer(&format!("order={order_id}&{form}")).await;
+            }
+        };
+        let of_customer = async {
+            if let Some(link) = customer {
+                link.answer("do=cancel&sure=yes").await;
+            }
+        };
+        let by_token = async {
+            later(true).await;
+            let restaurant_id = restaurant_of(&self.prefix, index);
+            let row = self.stack.open_row(&restaurant_id, order_id).await;
+            let row = row.unwrap_or_default();
+            // None if it has its outcome already.
+            if let Some(token) = row["task_token"].as_str() {
+                behaviour
+                    .answer(&self.stack, token, &self.ready_at, true)
+                    .await;
+            }
+        };
+        tokio::join!(of_restaurant, of_customer, by_token);
+        self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All restaurants that look at their pages.
+    async fn answer_by_pages(&self) {
+        if let Some(links) = &self.links {
+            let restaurants = links.restaurants.iter();
+            join_all(restaurants.map(|link| self.answer_by_page(links, link))).await;
         }
     }
 
@@ -245,7 +419,7 @@ impl Load {
         let executions: Vec<_> = stream::iter(0..self.count)
             .map(async |index| {
                 let order = order(&self.prefix, index);
-                let behaviour = Behaviour::of(index);
+                let behaviour = self.behaviour(index);
                 let silent = behaviour == Behaviour::Silent;
                 let machine = if silent {
                     impatient.clone()
@@ -282,7 +456,13 @@ impl Load {
         let items: Vec<_> = stream::iter(orders)
             .map(async |order| {
                 let item = self.stack.item(&order.order_id).await;
-                (item.unwrap_or_default(), order.row(&self.stack).await)
+                let row = order.row(&self.stack).await;
+                let links = self.links.as_ref();
+                let page = match links.and_then(|links| links.customers.get(&order.order_id)) {
+                    Some(link) => Some(link.json().await),
+                    None => None,
+                };
+                (item.unwrap_or_default(), row, page)
             })
             .buffered(AT_ONCE)
             .collect()
@@ -291,14 +471,15 @@ impl Load {
         let messages = self.messages.lock().expect("no thread panicked");
         let mut outcomes: BTreeMap<_, usize> = BTreeMap::new();
         let mut discrepancies = Vec::new();
-        for (order, (item, row)) in orders.iter().zip(&items) {
-            match order.audit(
+        for (order, (item, row, page)) in orders.iter().zip(&items) {
+            let audited = order.audit(
                 item,
                 row,
                 &self.ready_at,
                 events.get(&order.order_id),
                 messages.get(&order.order_id),
-            ) {
+            );
+            match audited.and_then(|status| shown(page.as_ref(), status)) {
                 Ok(status) => {
                     *outcomes
                         .entry((order.behaviour, status.as_str()))
@@ -307,9 +488,9 @@ impl Load {
                 Err(problem) => discrepancies.push(format!("{}: {problem}", order.order_id)),
             }
         }
-        println!("{:<16} {:<10} orders", "the restaurant", "status");
+        println!("{:<23} {:<10} orders", "what was answered", "status");
         for ((behaviour, status), orders) in &outcomes {
-            println!("{:<16} {status:<10} {orders}", format!("{behaviour:?}"));
+            println!("{:<23} {status:<10} {orders}", format!("{behaviour:?}"));
         }
         let repeats = |heard: &Heard| {
             heard
@@ -364,10 +545,24 @@ impl Ended {
         if !self.behaviour.outcomes().contains(&status) {
             return Err(format!("{status} after {:?}", self.behaviour));
         }
+        let (accepted, rejected) = (status == Status::Accepted, status == Status::Rejected);
         let ready_at = match self.behaviour {
             Behaviour::AcceptForLater => json!(ready_at),
+            Behaviour::AcceptByPage | Behaviour::AcceptByPageAndReject if accepted => {
+                in_minutes(item)?
+            }
             _ => Value::Null,
         };
+        let reason = match self.behaviour {
+            Behaviour::DeclineByPage | Behaviour::DeclineAndCancelByPages => json!(REASON),
+            _ => Value::Null,
+        };
+        if rejected && item["status_reason"] != reason {
+            return Err(format!(
+                "rejected for {}, not for {reason}",
+                item["status_reason"]
+            ));
+        }
         if item["ready_at"] != ready_at {
             return Err(format!(
                 "it is ready at {}, not at {ready_at}",
@@ -440,9 +635,15 @@ async fn main() -> ExitCode {
     };
     let load = Load::new(count).await;
     let restaurants = join_all((0..RESTAURANTS).map(|_| load.answer()));
+    let by_pages = load.answer_by_pages();
     let listeners = join_all((0..LISTENERS).map(|_| load.listen()));
-    let ((ended, took), ..) =
-        tokio::join!(load.place(), restaurants, listeners, load.show_progress());
+    let ((ended, took), ..) = tokio::join!(
+        load.place(),
+        restaurants,
+        by_pages,
+        listeners,
+        load.show_progress()
+    );
     println!(
         "\n{count} orders ended within {:.0} s. The audit:",
         took.as_secs_f64()
@@ -454,11 +655,53 @@ async fn main() -> ExitCode {
     }
 }
 
+/// The number of an order of this run.
+fn index_of(order_id: &str) -> usize {
+    let index = order_id
+        .rsplit('-')
+        .next()
+        .and_then(|index| index.parse().ok());
+    index.expect("an order of this run")
+}
+
+fn restaurant_of(run: &str, index: usize) -> String {
+    format!("{run}{}", index % RESTAURANTS)
+}
+
+/// When an order is ready that was accepted on a page, if that is so long after the answer.
+fn in_minutes(item: &Value) -> Result<Value, String> {
+    let time = |name: &str| item[name].as_str().map(seconds);
+    let (Some(placed), Some(updated), Some(ready)) =
+        (time("placed_at"), time("updated_at"), time("ready_at"))
+    else {
+        return Err("it lacks a time".to_owned());
+    };
+    let answered = ready - 60.0 * f64::from(MINUTES);
+    // The page counts from a whole second.
+    if answered < placed - 1.0 || answered > updated {
+        return Err(format!(
+            "it is ready at {}, placed at {}, and updated at {}",
+            item["ready_at"], item["placed_at"], item["updated_at"]
+        ));
+    }
+    Ok(item["ready_at"].clone())
+}
+
+/// The status, if the customer's page shows it, too.
+fn shown(page: Option<&Value>, status: Status) -> Result<Status, String> {
+    match page.map(|page| &page["status"]) {
+        Some(shown) if shown != status.as_str() => {
+            Err(format!("{status}, but {shown} on its customer's page"))
+        }
+        _ => Ok(status),
+    }
+}
+
 fn order(run: &str, index: usize) -> Order {
     Order {
         order_id: format!("{run}{index}"),
         customer_id: format!("{run}{index}"),
-        restaurant_id: format!("{run}{}", index % RESTAURANTS),
+        restaurant_id: restaurant_of(run, index),
         currency: serde_json::from_value(json!("EUR")).expect("a currency"),
         items: vec![Item {
             name: "Margherita".into(),

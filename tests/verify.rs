@@ -301,6 +301,7 @@ async fn find(name: &str) -> Result<(SdkConfig, Target), String> {
     let settle = settle.unwrap_or(if local { 0 } else { 90 });
     let machine = machine.clone();
     use_deployed(Deployed {
+        name: name.to_owned(),
         config: config.clone(),
         outputs,
         prefix: PREFIX,
@@ -334,13 +335,21 @@ fn announce(target: &Target, checks: &Checks, failures: bool) {
     } else {
         ""
     };
+    let (links, hold) = if has_pages() {
+        (
+            "for the web pages, links to these orders and restaurants, and a revocation; ",
+            " Links, which show nothing any more, until they expire within a day.",
+        )
+    } else {
+        ("", "")
+    };
     say(&format!(
         "Verifying the stack {} in {}{}.\n\
          Makes: up to {orders} orders whose ids, restaurants and customers begin with {PREFIX}; for each, two queues, \
-         a rule of the bus and a subscription; a queue or two and one state machine. Removes all of these, and says what it \
-         could not.\n\
-         Stays: executions (90 days), metrics and logs, and messages in queues that hear all orders. An order that a failed \
-         check left waiting is cancelled.\n\
+         a rule of the bus and a subscription; {links}a queue or two and one state machine. Removes all of these but links, \
+         and says what it could not.\n\
+         Stays: executions (90 days), metrics and logs, and messages in queues that hear all orders.{hold} An order that a \
+         failed check left waiting is cancelled.\n\
          Heard by:\n  Whoever subscribes to all events, all restaurants or all customers of the stack.{paged}\n\
          Costs: about ${cost:.2}.",
         target.name,
@@ -424,6 +433,7 @@ fn all_checks(config: &SdkConfig, target: &Target, failures: bool, silence: bool
         checks.skip(name, "it takes ten minutes: TIMEOUT=1 runs it");
     }
     permissions(&mut checks, config, target);
+    pages(&mut checks, config, target);
     of_aws_alone(&mut checks, config, target);
     checks
 }
@@ -624,20 +634,135 @@ fn refusals(checks: &mut Checks, target: &Target) {
     );
 }
 
+/// What docs/web.md promises of the pages, over HTTP, by links that the caller of this program has signed.
+fn pages(checks: &mut Checks, config: &SdkConfig, target: &Target) {
+    if !has_pages() {
+        let why = "this stack has no pages: it was deployed with Web=false";
+        checks.skip("the web pages keep their promises", why);
+        return;
+    }
+    checks.order(
+        "looks at the pages of an order show it and change nothing",
+        target,
+        |stack, order| async move { cases::looked_at(&stack, order, 3).await },
+    );
+    checks.order(
+        "an order accepted on a page is confirmed, and later answers change nothing",
+        target,
+        |stack, order| async move { cases::accepted_by_page(&stack, order).await },
+    );
+    checks.order(
+        "an order declined on its page, after a second question, is rejected",
+        target,
+        |_, order| async move { cases::declined_by_page(order).await },
+    );
+    checks.order(
+        "an order that its customer cancels on a page is cancelled",
+        target,
+        |_, order| async move { cases::cancelled_by_page(order).await },
+    );
+    checks.order(
+        "a form from another site than the pages is refused",
+        target,
+        |stack, order| async move { cases::posted_from_elsewhere(&stack, order).await },
+    );
+    checks.order(
+        "a forged and an expired link are refused",
+        target,
+        |_, order| async move { cases::refused_links(order).await },
+    );
+    checks.order(
+        "a revoked link is refused within a minute, and a new one holds",
+        target,
+        |stack, order| async move { cases::revoked(&stack, order).await },
+    );
+    checks.add("every answer of the pages has the headers", async {
+        for (method, path) in [
+            ("GET", "/"),
+            ("GET", "/page.css"),
+            ("GET", "/page.js"),
+            ("GET", "/restaurant"),
+            ("POST", "/order"),
+            ("DELETE", "/order"),
+        ] {
+            cases::has_the_headers(method, path).await;
+        }
+        Found::Holds(String::new())
+    });
+    for (what, asked) in [
+        ("signs with its own key and no other", "kms:Sign"),
+        (
+            "revokes links of its own kinds and no others",
+            "dynamodb:PutItem",
+        ),
+    ] {
+        for policy in ["RestaurantLinksPolicyArn", "CustomerLinksPolicyArn"] {
+            let (target, iam) = (target.clone(), aws_sdk_iam::Client::new(config));
+            checks.add(format!("who has {policy} {what}"), async move {
+                match of_link_policy(&iam, policy, asked).await {
+                    Ok(wrong) => target.expect(wrong.is_empty(), &wrong.join(", ")),
+                    Err(problem) => Found::NotAnswered(problem),
+                }
+            });
+        }
+    }
+}
+
+/// What a policy of those who make links wrongly allows or denies of an action.
+async fn of_link_policy(
+    iam: &aws_sdk_iam::Client,
+    policy: &str,
+    action: &str,
+) -> Result<Vec<String>, String> {
+    let document = document_of(iam, &output(policy)).await?;
+    let of_restaurants = policy == "RestaurantLinksPolicyArn";
+    let table = arn_of_table("RevocationsTableName");
+    let restaurants = output("RestaurantLinksKeyArn");
+    let customers = output("CustomerLinksKeyArn");
+    let asked = [
+        ("kms:Sign", restaurants, None, of_restaurants),
+        ("kms:Sign", customers, None, !of_restaurants),
+        (
+            "dynamodb:PutItem",
+            table.clone(),
+            Some("restaurant rest-7"),
+            of_restaurants,
+        ),
+        (
+            "dynamodb:PutItem",
+            table.clone(),
+            Some("order ord-1001"),
+            of_restaurants,
+        ),
+        (
+            "dynamodb:PutItem",
+            table.clone(),
+            Some("customer ord-1001"),
+            !of_restaurants,
+        ),
+        ("dynamodb:PutItem", table, None, false),
+    ];
+    let mut wrong = Vec::new();
+    for (_, resource, key, expected) in asked.iter().filter(|asked| asked.0 == action) {
+        let context = key.map(leading_key).into_iter().collect();
+        let decision = simulate_document(iam, &document, action, resource, context).await?;
+        if (decision == PolicyEvaluationDecisionType::Allowed) != *expected {
+            let last = resource.rsplit(':').next().unwrap_or_default();
+            let of = key.map_or_else(String::new, |key| format!(" of {key}"));
+            wrong.push(format!("{action} on {last}{of} is {decision}"));
+        }
+    }
+    Ok(wrong)
+}
+
 /// Checks that each role may make its own call, and not those of the others.
 #[allow(clippy::too_many_lines)] // a list
 fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
     let iam = aws_sdk_iam::Client::new(config);
     let arn = output("StateMachineArn");
     let parts: Vec<_> = arn.splitn(6, ':').collect();
-    let table = format!(
-        "arn:{}:dynamodb:{}:{}:table/{}",
-        parts[1],
-        parts[3],
-        parts[4],
-        output("OrdersTableName")
-    );
-    let open_orders = table.replace(&output("OrdersTableName"), &output("OpenOrdersTableName"));
+    let table = arn_of_table("OrdersTableName");
+    let open_orders = arn_of_table("OpenOrdersTableName");
     let bus = format!(
         "arn:{}:events:{}:{}:event-bus/{}",
         parts[1],
@@ -733,13 +858,24 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
     }
 }
 
+/// The ARN of a table of the stack, from the output that has its name.
+fn arn_of_table(name: &str) -> String {
+    let machine = output("StateMachineArn");
+    let parts: Vec<_> = machine.splitn(6, ':').collect();
+    let (partition, region, account) = (parts[1], parts[3], parts[4]);
+    format!(
+        "arn:{partition}:dynamodb:{region}:{account}:table/{}",
+        output(name)
+    )
+}
+
 /// What the roles of the pages may do, and what no other role may: sign links, publish them, and read which are revoked.
 fn permissions_of_pages(
     workflow: &str,
     orders: &str,
     open_orders: &str,
 ) -> (Vec<(&'static str, Vec<Asked>)>, Vec<Asked>) {
-    let revocations = orders.replace(&output("OrdersTableName"), &output("RevocationsTableName"));
+    let revocations = arn_of_table("RevocationsTableName");
     let (restaurants, customers) = (
         output("RestaurantLinksKeyArn"),
         output("CustomerLinksKeyArn"),
@@ -779,13 +915,6 @@ fn permissions_of_pages(
 /// What the policy of restaurants lets someone read of open orders who has the tag of `rest-7`, or none.
 async fn readable(iam: &aws_sdk_iam::Client, table: &String) -> Result<Vec<String>, String> {
     let document = document_of(iam, &output("RestaurantPolicyArn")).await?;
-    let entry = |name: &str, kind: ContextKeyTypeEnum, value: &str| {
-        ContextEntry::builder()
-            .context_key_name(name)
-            .context_key_values(value)
-            .context_key_type(kind)
-            .build()
-    };
     let index = &format!("{table}/index/open");
     let mut wrong = Vec::new();
     for (action, resource, tag, key, expected) in [
@@ -824,30 +953,52 @@ async fn readable(iam: &aws_sdk_iam::Client, table: &String) -> Result<Vec<Strin
     ] {
         let of_tag = tag.map(|tag| {
             let kind = ContextKeyTypeEnum::String;
-            entry("aws:PrincipalTag/restaurant_id", kind, tag)
+            context_entry("aws:PrincipalTag/restaurant_id", kind, tag)
         });
-        let of_key = key.map(|key| {
-            let kind = ContextKeyTypeEnum::StringList;
-            entry("dynamodb:LeadingKeys", kind, key)
-        });
-        let simulated = iam
-            .simulate_custom_policy()
-            .policy_input_list(&document)
-            .action_names(action)
-            .resource_arns(resource)
-            .set_context_entries(Some([of_tag, of_key].into_iter().flatten().collect()))
-            .send()
-            .await
-            .map_err(|error| refusal(&error))?;
-        let result = simulated.evaluation_results().first();
-        let decision = result.ok_or("no decision came")?.eval_decision();
-        if (*decision == PolicyEvaluationDecisionType::Allowed) != expected {
+        let context = of_tag.into_iter().chain(key.map(leading_key)).collect();
+        let decision = simulate_document(iam, &document, action, resource, context).await?;
+        if (decision == PolicyEvaluationDecisionType::Allowed) != expected {
             wrong.push(format!(
                 "{action} with the tag {tag:?} of the key {key:?} is {decision}"
             ));
         }
     }
     Ok(wrong)
+}
+
+fn context_entry(name: &str, kind: ContextKeyTypeEnum, value: &str) -> ContextEntry {
+    ContextEntry::builder()
+        .context_key_name(name)
+        .context_key_values(value)
+        .context_key_type(kind)
+        .build()
+}
+
+/// Of a call of DynamoDB, the partition key that it reads or writes.
+fn leading_key(key: &str) -> ContextEntry {
+    context_entry("dynamodb:LeadingKeys", ContextKeyTypeEnum::StringList, key)
+}
+
+/// Whether a policy allows a call.
+async fn simulate_document(
+    iam: &aws_sdk_iam::Client,
+    document: &str,
+    action: &str,
+    resource: &str,
+    context: Vec<ContextEntry>,
+) -> Result<PolicyEvaluationDecisionType, String> {
+    let simulated = iam
+        .simulate_custom_policy()
+        .policy_input_list(document)
+        .action_names(action)
+        .resource_arns(resource)
+        .set_context_entries(Some(context))
+        .send()
+        .await
+        .map_err(|error| refusal(&error))?;
+    let result = simulated.evaluation_results().first();
+    let result = result.ok_or("no decision came")?;
+    Ok(result.eval_decision().clone())
 }
 
 /// The policy in JSON, its version in force.
@@ -1248,12 +1399,14 @@ fn write_report(target: &Target, started: &str, lines: &[Line]) -> PathBuf {
     page_path
 }
 
-/// A text without account numbers, task tokens and what orders hold.
+/// A text without account numbers, task tokens, links and what orders hold.
 ///
 /// Of an error, code and message are kept; whatever else is in braces or brackets, or is compared and is more than a
 /// word, may be of an order.
 fn redact(text: &str) -> String {
     let mut kept = Vec::new();
+    // A page has an order on it, and its link. Whatever a message says comes before the page.
+    let text = text.split("<!DOCTYPE").next().unwrap_or_default();
     for line in text.lines() {
         let value = line.trim_start();
         let compared = ["left: ", "right: "]
@@ -1369,6 +1522,13 @@ mod tests {
                 redact(&text)
             );
         }
+    }
+
+    #[test]
+    fn a_report_holds_no_page() {
+        let page = "<!DOCTYPE html><html><a href=\"/order?id=o&amp;i=1&amp;e=2&amp;s=x\">\n<p>Margherita</p>";
+        let text = format!("/order does not say Accepted: {page}, after 180s");
+        assert_eq!(redact(&text), "/order does not say Accepted:");
     }
 
     #[test]

@@ -5,241 +5,25 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
-use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
-use support::{Stack, TestOrder, orderctl_binary, output, poll_until, unique};
-use tokio::process::Command;
+use support::pages::{Link, Waiting, ask, link};
+use support::{PATIENCE, Stack, TestOrder, cases, output, unique};
 use tokio::time::{Instant, sleep};
-
-/// How long what must happen is waited for.
-const PATIENCE: Duration = Duration::from_mins(2);
-
-/// A link, as its path and query.
-#[derive(Clone)]
-struct Link {
-    path: String,
-    query: String,
-}
-
-/// Makes a link, as those do who may.
-async fn link(arguments: &[&str]) -> Link {
-    let made = orderctl(&[&["link"], arguments].concat()).await;
-    let made: Value = serde_json::from_str(&made).expect("JSON");
-    Link::of(made["url"].as_str().expect("a link"))
-}
-
-async fn orderctl(arguments: &[&str]) -> String {
-    let run = Command::new(orderctl_binary())
-        .args(["--output", "json"])
-        .args(arguments)
-        .output()
-        .await
-        .expect("orderctl");
-    let said = String::from_utf8_lossy(&run.stderr);
-    assert!(run.status.success(), "orderctl {arguments:?}: {said}");
-    String::from_utf8(run.stdout).expect("text")
-}
-
-impl Link {
-    fn of(url: &str) -> Self {
-        let rest = url
-            .strip_prefix(&output("WebUrl"))
-            .unwrap_or_else(|| panic!("a link to another site: {url}"));
-        let (path, query) = rest.split_once('?').expect("a query");
-        Self {
-            path: path.into(),
-            query: query.into(),
-        }
-    }
-
-    /// Its address on the site of the pages.
-    fn address(&self) -> String {
-        format!("{}?{}", self.path, self.query)
-    }
-
-    async fn ask(&self, method: &str, headers: &[(&str, &str)], body: &str) -> Response<String> {
-        ask(method, &self.path, &self.query, headers, body).await
-    }
-
-    /// The page, as a browser without a script gets it.
-    async fn page(&self) -> String {
-        let response = self.ask("GET", &[], "").await;
-        assert_eq!(response.status(), 200, "{}", self.path);
-        response.into_body()
-    }
-
-    /// What a program gets.
-    async fn json(&self) -> Value {
-        let response = self.ask("GET", &[("accept", "application/json")], "").await;
-        assert_eq!(response.status(), 200, "{}", self.path);
-        serde_json::from_str(response.body()).expect("JSON")
-    }
-
-    /// Sends a form, and gives the page that it leads to.
-    async fn answer(&self, form: &str) -> Self {
-        let response = self.ask("POST", &[], form).await;
-        assert_eq!(response.status(), 303, "{form}: {}", response.body());
-        let location = response.headers()["location"].to_str().expect("ASCII");
-        Self::of(&format!("{}{location}", output("WebUrl")))
-    }
-
-    /// Looks until the page says something.
-    async fn says(&self, what: &str) -> String {
-        let begun = Instant::now();
-        loop {
-            let page = self.page().await;
-            if page.contains(what) {
-                return page;
-            }
-            assert!(begun.elapsed() < PATIENCE, "never says {what}: {page}");
-            sleep(Duration::from_millis(200)).await;
-        }
-    }
-}
-
-/// Asks the pages. Their name resolves to this machine in browsers and in curl, but not in every resolver: so it is told
-/// in the header alone. A page says with 503 that AWS did not answer in time, as the local AWS does on a busy machine. It is
-/// asked again then: an answer that is sent twice counts once.
-async fn ask(
-    method: &str,
-    path: &str,
-    query: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Response<String> {
-    let site = output("WebUrl");
-    let host = site.split("://").nth(1).expect("a host");
-    let port = host.split(':').nth(1).expect("a port");
-    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    poll_until(async || {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("http://127.0.0.1:{port}{path}?{query}"))
-            .header("host", host);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request
-            .body(Full::from(body.to_owned()))
-            .expect("a request");
-        let response = client.request(request).await.expect("an answer");
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("a body").to_bytes();
-        let body = String::from_utf8(body.to_vec()).expect("text");
-        assert!(!body.contains("task_token"), "{path}: {body}");
-        match parts.status.as_u16() {
-            503 => Err(format!("{path}: {body}")),
-            _ => Ok(Response::from_parts(parts, body)),
-        }
-    })
-    .await
-}
-
-/// An order that waits for its restaurant, with a link of each kind.
-struct Waiting {
-    order: TestOrder,
-    execution: String,
-    restaurant: Link,
-    one: Link,
-    customer: Link,
-}
-
-impl Waiting {
-    async fn new(stack: &Stack) -> Self {
-        let order = TestOrder::new(stack).await;
-        let execution = order.place().await;
-        order.restaurant_message().await;
-        let id = order.order.order_id.as_str();
-        let (restaurant, one, customer) = (
-            link(&["restaurant", &order.order.restaurant_id]).await,
-            link(&["order", id]).await,
-            link(&["customer", id]).await,
-        );
-        restaurant.says(&format!("o-{id}")).await;
-        Self {
-            order,
-            execution,
-            restaurant,
-            one,
-            customer,
-        }
-    }
-
-    fn id(&self) -> &str {
-        &self.order.order.order_id
-    }
-}
 
 #[tokio::test]
 async fn a_restaurant_accepts_by_its_link_and_both_sides_read_when_it_is_ready() {
     let stack = Stack::connect();
-    let waiting = Waiting::new(&stack).await;
-    assert!(
-        waiting
-            .customer
-            .page()
-            .await
-            .contains("The restaurant has not answered yet")
-    );
-    let form = format!("order={}&do=accept&minutes=20", waiting.id());
-    let sent = waiting.restaurant.answer(&form).await;
-    let page = sent.page().await;
-    assert!(!page.contains("<form"), "buttons after an answer: {page}");
-    let page = sent.says("Accepted <time").await;
-    assert!(!page.contains("<form"), "{page}");
-    for link in [&waiting.one, &waiting.customer] {
-        let page = link.says("Accepted <time").await;
-        assert!(page.contains(", ready <time"), "{page}");
-    }
-    stack.end_of(&waiting.execution).await;
-    let item = stack.item(waiting.id()).await.expect("the order");
-    assert_eq!(item["status"], "ACCEPTED");
-    let json = waiting.customer.json().await;
-    assert_eq!(json["ready_at"], item["ready_at"]);
-    assert_eq!(json["can_answer"], false);
+    cases::accepted_by_page(&stack, TestOrder::new(&stack).await).await;
 }
 
 #[tokio::test]
 async fn one_order_is_declined_after_a_second_question_and_the_customer_reads_why() {
-    let stack = Stack::connect();
-    let waiting = Waiting::new(&stack).await;
-    let asked = waiting
-        .one
-        .ask("POST", &[], "do=decline&reason=Out+of+dough")
-        .await;
-    assert_eq!(asked.status(), 200);
-    assert!(asked.body().contains("name=\"sure\""), "{}", asked.body());
-    assert_eq!(waiting.one.json().await["status"], "PLACED");
-    waiting
-        .one
-        .answer("do=decline&reason=Out+of+dough&sure=yes")
-        .await
-        .says("Declined <time")
-        .await;
-    assert!(waiting.customer.page().await.contains("Out of dough"));
+    cases::declined_by_page(TestOrder::new(&Stack::connect()).await).await;
 }
 
 #[tokio::test]
 async fn a_customer_cancels_and_the_restaurant_is_told() {
-    let stack = Stack::connect();
-    let waiting = Waiting::new(&stack).await;
-    waiting
-        .customer
-        .answer("do=cancel&sure=yes")
-        .await
-        .says("Cancelled <time")
-        .await;
-    waiting.restaurant.says("The customer cancelled").await;
-    stack.end_of(&waiting.execution).await;
-    assert_eq!(
-        stack.item(waiting.id()).await.expect("the order")["status"],
-        "CANCELLED"
-    );
+    cases::cancelled_by_page(TestOrder::new(&Stack::connect()).await).await;
 }
 
 #[tokio::test]
@@ -301,85 +85,10 @@ async fn one_outcome_whoever_answers_however_often() {
     }
 }
 
-/// The addresses that a page leads to, as a client finds them that prefetches all it can: of links, scripts, styles and
-/// forms, relative to the page's own.
-fn addresses(page: &str, own: &Link) -> BTreeSet<String> {
-    let value = |name: &'static str| {
-        page.split(&format!(" {name}=\""))
-            .skip(1)
-            .filter_map(|rest| rest.split('"').next())
-            .collect::<Vec<_>>()
-    };
-    let found = ["href", "src", "action", "formaction"].into_iter();
-    found
-        .flat_map(value)
-        .map(|address| match address.replace("&amp;", "&") {
-            // Leads to the page itself, as does a form without an address.
-            empty if empty.is_empty() => own.address(),
-            other => other,
-        })
-        .collect()
-}
-
 #[tokio::test]
 async fn a_get_head_or_options_changes_nothing() {
     let stack = Stack::connect();
-    let waiting = Waiting::new(&stack).await;
-    let state = || async {
-        let restaurant = &waiting.order.order.restaurant_id;
-        (
-            stack.item(waiting.id()).await.expect("the order"),
-            stack.open_row(restaurant, waiting.id()).await,
-            stack.history(&waiting.execution).await.len(),
-        )
-    };
-    let before = state().await;
-    let marked = |link: &Link, letter: char| Link {
-        path: format!("{}/sent/{letter}{}", link.path, waiting.id()),
-        query: link.query.clone(),
-    };
-    // The pages after an answer as well, to which the answer's 303 leads.
-    let links = [
-        (waiting.restaurant.clone(), 100),
-        (waiting.one.clone(), 100),
-        (waiting.customer.clone(), 100),
-        (marked(&waiting.restaurant, 'a'), 1),
-        (marked(&waiting.one, 'd'), 1),
-        (marked(&waiting.customer, 'c'), 1),
-    ];
-    let fetched = links.iter().map(|(link, rounds)| async move {
-        let mut found = BTreeSet::new();
-        // The local AWS answers OPTIONS itself.
-        let status = link.ask("OPTIONS", &[], "").await.status();
-        assert!(status.as_u16() < 500, "OPTIONS {}: {status}", link.path);
-        for round in 0..*rounds {
-            let assert_shown = |response: &Response<String>| {
-                let status = response.status();
-                let path = &link.path;
-                assert!(status.is_success(), "{path} in round {round}: {status}");
-            };
-            let page = link.ask("GET", &[], "").await;
-            assert_shown(&page);
-            found = addresses(page.body(), link);
-            // As a browser does, at once.
-            let head = link.ask("HEAD", &[], "");
-            let rest = found.iter().map(|address| {
-                let (path, query) = address.split_once('?').unwrap_or((address, ""));
-                ask("GET", path, query, &[], "")
-            });
-            let (head, rest) = futures_util::future::join(head, join_all(rest)).await;
-            rest.iter().chain([&head]).for_each(assert_shown);
-        }
-        let itself = link.address();
-        for address in ["/page.css", "/page.js", itself.as_str()] {
-            assert!(found.contains(address), "{} has no {address}", link.path);
-        }
-    });
-    join_all(fetched).await;
-    // Not by `assert_eq`, which would print the row with its task token.
-    assert!(state().await == before, "somebody answered");
-    assert_eq!(before.0["status"], "PLACED");
-    assert!(before.1.is_some(), "the order waits no more");
+    cases::looked_at(&stack, TestOrder::new(&stack).await, 100).await;
 }
 
 #[tokio::test]
@@ -434,23 +143,12 @@ async fn a_list_beyond_a_hundred_orders_has_each_once_page_by_page() {
 #[tokio::test]
 async fn only_a_post_from_our_own_page_or_from_a_program_decides() {
     let stack = Stack::connect();
-    let waiting = Waiting::new(&stack).await;
-    let form = format!("order={}&do=accept&minutes=20", waiting.id());
-    let site = output("WebUrl");
-    for headers in [
-        [("origin", "null")],
-        [("origin", "https://evil.example")],
-        [("sec-fetch-site", "cross-site")],
-        [("sec-fetch-site", "none")],
-    ] {
-        let refused = waiting.restaurant.ask("POST", &headers, &form).await;
-        assert_eq!(refused.status(), 403, "{headers:?}");
-    }
-    assert_eq!(waiting.one.json().await["status"], "PLACED");
-    let headers = [("origin", site.as_str()), ("sec-fetch-site", "same-origin")];
-    let sent = waiting.restaurant.ask("POST", &headers, &form).await;
-    assert_eq!(sent.status(), 303);
-    stack.end_of(&waiting.execution).await;
+    cases::posted_from_elsewhere(&stack, TestOrder::new(&stack).await).await;
+}
+
+#[tokio::test]
+async fn a_forged_and_an_expired_link_are_refused() {
+    cases::refused_links(TestOrder::new(&Stack::connect()).await).await;
 }
 
 #[tokio::test]
@@ -501,23 +199,7 @@ async fn a_refused_link_teaches_nothing() {
 #[tokio::test]
 async fn a_revoked_link_stops_within_a_minute_and_a_new_one_holds() {
     let stack = Stack::connect();
-    let waiting = Waiting::new(&stack).await;
-    let restaurant = waiting.order.order.restaurant_id.as_str();
-    waiting.restaurant.page().await;
-    orderctl(&["link", "--revoke", "restaurant", restaurant]).await;
-    let new = link(&["restaurant", restaurant]).await;
-    let begun = Instant::now();
-    while waiting.restaurant.ask("GET", &[], "").await.status() != 403 {
-        assert!(
-            begun.elapsed() < Duration::from_mins(1),
-            "the link still holds"
-        );
-        sleep(Duration::from_millis(500)).await;
-    }
-    new.page().await;
-    // Other kinds and other ids stay.
-    waiting.one.page().await;
-    waiting.customer.page().await;
+    cases::revoked(&stack, TestOrder::new(&stack).await).await;
 }
 
 #[tokio::test]
@@ -575,24 +257,7 @@ async fn every_answer_has_the_headers() {
         ("GET", "/a%20b%0A%3Fc%23d"),
         ("GET", "/%C3%A9%FF"),
     ] {
-        let response = ask(method, path, "a=b%20c&%FF", &[], "").await;
-        assert!(
-            response.status().as_u16() < 500,
-            "{method} {path}: {}",
-            response.status()
-        );
-        for header in [
-            "content-security-policy",
-            "referrer-policy",
-            "cache-control",
-            "x-content-type-options",
-            "strict-transport-security",
-        ] {
-            assert!(
-                response.headers().contains_key(header),
-                "{method} {path} has no {header}"
-            );
-        }
+        cases::has_the_headers(method, path).await;
     }
 }
 

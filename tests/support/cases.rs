@@ -1,15 +1,21 @@
 //! What may happen to an order and what must come of it: the cases that the end-to-end tests and `make verify` share.
 
-use std::time::SystemTime;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sfn::types::ExecutionStatus;
+use futures_util::future::{join, join_all};
+use http::Response;
 use order::{Decision, RestaurantMessage, Status};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::listener::RestaurantQueue;
-use crate::stack::Stack;
+use crate::made::{Made, made};
+use crate::pages::{Link, Waiting, ask, link, orderctl};
+use crate::stack::{Stack, output};
 use crate::test_order::TestOrder;
 
 /// The restaurant answers.
@@ -186,4 +192,287 @@ pub fn padded(mut answer: Value, bytes: usize) -> String {
     let padding = bytes - answer.to_string().len();
     answer["padding"] = "x".repeat(padding).into();
     answer.to_string()
+}
+
+/// Every page of an order, with all that it leads to, is looked at so many times: each look shows the order, and none
+/// changes anything.
+pub async fn looked_at(stack: &Stack, order: TestOrder, times: usize) {
+    let waiting = Waiting::of(order).await;
+    let state = || async {
+        let restaurant = &waiting.order.order.restaurant_id;
+        (
+            stack.item(waiting.id()).await.expect("the order"),
+            stack.open_row(restaurant, waiting.id()).await,
+            stack.history(&waiting.execution).await.len(),
+        )
+    };
+    let before = state().await;
+    let marked = |link: &Link, letter: char| Link {
+        path: format!("{}/sent/{letter}{}", link.path, waiting.id()),
+        query: link.query.clone(),
+    };
+    // The pages after an answer as well, to which the answer's 303 leads.
+    let links = [
+        (waiting.restaurant.clone(), times),
+        (waiting.one.clone(), times),
+        (waiting.customer.clone(), times),
+        (marked(&waiting.restaurant, 'a'), 1),
+        (marked(&waiting.one, 'd'), 1),
+        (marked(&waiting.customer, 'c'), 1),
+    ];
+    let fetched = links.iter().map(|(link, rounds)| {
+        let id = waiting.id();
+        async move {
+            let mut found = BTreeSet::new();
+            // The local AWS answers OPTIONS itself.
+            let status = link.ask("OPTIONS", &[], "").await.status();
+            assert!(status.as_u16() < 500, "OPTIONS {}: {status}", link.path);
+            for round in 0..*rounds {
+                let assert_shown = |response: &Response<String>| {
+                    let status = response.status();
+                    let path = &link.path;
+                    assert!(status.is_success(), "{path} in round {round}: {status}");
+                };
+                let page = link.ask("GET", &[], "").await;
+                assert_shown(&page);
+                assert!(page.body().contains(id), "{} shows no {id}", link.path);
+                found = addresses(page.body(), link);
+                // As a browser does, at once.
+                let head = link.ask("HEAD", &[], "");
+                let rest = found.iter().map(|address| {
+                    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+                    ask("GET", path, query, &[], "")
+                });
+                let (head, rest) = join(head, join_all(rest)).await;
+                rest.iter().chain([&head]).for_each(assert_shown);
+            }
+            let itself = link.address();
+            for address in ["/page.css", "/page.js", itself.as_str()] {
+                assert!(
+                    found.contains(address),
+                    "a part of {} is missing",
+                    link.path
+                );
+            }
+        }
+    });
+    join_all(fetched).await;
+    // Not by `assert_eq`, which would print the row with its task token.
+    assert!(state().await == before, "somebody answered");
+    assert_eq!(before.0["status"], "PLACED");
+    assert!(before.1.is_some(), "the order waits no more");
+    accepted(&waiting.order, &waiting.execution).await;
+}
+
+/// The addresses that a page leads to, as a client finds them that prefetches all it can: of links, scripts, styles and
+/// forms, relative to the page's own.
+fn addresses(page: &str, own: &Link) -> BTreeSet<String> {
+    let value = |name: &'static str| {
+        page.split(&format!(" {name}=\""))
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect::<Vec<_>>()
+    };
+    let found = ["href", "src", "action", "formaction"].into_iter();
+    found
+        .flat_map(value)
+        .map(|address| match address.replace("&amp;", "&") {
+            // Leads to the page itself, as does a form without an address.
+            empty if empty.is_empty() => own.address(),
+            other => other,
+        })
+        .collect()
+}
+
+/// The restaurant accepts by its page. Who answers after that changes nothing, and reads that it was accepted.
+pub async fn accepted_by_page(stack: &Stack, order: TestOrder) {
+    let waiting = Waiting::of(order).await;
+    let page = waiting.customer.page().await;
+    assert!(page.contains("The restaurant has not answered yet"));
+    let form = format!("order={}&do=accept&minutes=20", waiting.id());
+    let sent = waiting.restaurant.answer(&form).await;
+    let page = sent.page().await;
+    assert!(!page.contains("<form"), "buttons after an answer: {page}");
+    let page = sent.says("Accepted <time").await;
+    assert!(!page.contains("<form"), "{page}");
+    for link in [&waiting.one, &waiting.customer] {
+        let page = link.says("Accepted <time").await;
+        assert!(page.contains(", ready <time"), "{page}");
+    }
+    stack.end_of(&waiting.execution).await;
+    let declined = format!("order={}&do=decline&reason=Busy", waiting.id());
+    for (link, form) in [
+        (&waiting.restaurant, declined.as_str()),
+        (&waiting.one, "do=decline&reason=Busy&sure=yes"),
+        (&waiting.customer, "do=cancel&sure=yes"),
+    ] {
+        let told = link.answer(form).await.json().await;
+        let status = match told["page"].as_str() {
+            Some("restaurant") => &told["closed"][0]["status"],
+            _ => &told["status"],
+        };
+        assert_eq!(status, "ACCEPTED", "{} after a later answer", link.path);
+    }
+    let json = waiting.customer.json().await;
+    assert_eq!(json["can_answer"], false);
+    let ready_at = json["ready_at"].as_str().map(ToOwned::to_owned);
+    assert!(ready_at.is_some(), "the customer does not read when");
+    let decision = Decision {
+        status: Status::Accepted,
+        status_reason: None,
+        ready_at,
+    };
+    let execution = &waiting.execution;
+    let order = &waiting.order;
+    order.assert_decided(execution, execution, &decision).await;
+}
+
+/// The restaurant declines by the page of one order, which asks once more; the customer reads why.
+pub async fn declined_by_page(order: TestOrder) {
+    let waiting = Waiting::of(order).await;
+    let form = "do=decline&reason=Out+of+dough";
+    let asked = waiting.one.ask("POST", &[], form).await;
+    assert_eq!(asked.status(), 200, "the second question");
+    assert!(asked.body().contains("name=\"sure\""), "{}", asked.body());
+    assert_eq!(waiting.one.json().await["status"], "PLACED");
+    let sent = waiting.one.answer(&format!("{form}&sure=yes")).await;
+    sent.says("Declined <time").await;
+    let page = waiting.customer.page().await;
+    assert!(page.contains("Out of dough"), "{page}");
+    let (order, execution) = (&waiting.order, &waiting.execution);
+    order
+        .assert_ended(execution, Status::Rejected, Some("Out of dough"))
+        .await;
+}
+
+/// The customer cancels by its page; the restaurant reads it.
+pub async fn cancelled_by_page(order: TestOrder) {
+    let waiting = Waiting::of(order).await;
+    let sent = waiting.customer.answer("do=cancel&sure=yes").await;
+    sent.says("Cancelled <time").await;
+    waiting.restaurant.says("The customer cancelled").await;
+    let (order, execution) = (&waiting.order, &waiting.execution);
+    order.assert_ended(execution, Status::Cancelled, None).await;
+}
+
+/// A form that a browser sends from another site's page, or from none, answers nothing; one from the page itself does.
+pub async fn posted_from_elsewhere(stack: &Stack, order: TestOrder) {
+    let waiting = Waiting::of(order).await;
+    let form = format!("order={}&do=accept&minutes=20", waiting.id());
+    let site = output("WebUrl");
+    for headers in [
+        [("origin", "null")],
+        [("origin", "https://evil.example")],
+        [("sec-fetch-site", "cross-site")],
+        [("sec-fetch-site", "none")],
+    ] {
+        let refused = waiting.restaurant.ask("POST", &headers, &form).await;
+        assert_eq!(refused.status(), 403, "{headers:?}");
+    }
+    assert_eq!(waiting.one.json().await["status"], "PLACED");
+    let headers = [("origin", site.as_str()), ("sec-fetch-site", "same-origin")];
+    let sent = waiting.restaurant.ask("POST", &headers, &form).await;
+    assert_eq!(sent.status(), 303, "from the page itself");
+    stack.end_of(&waiting.execution).await;
+}
+
+/// A revoked link works no more after a minute. New ones do, and those of other kinds.
+pub async fn revoked(stack: &Stack, order: TestOrder) {
+    let waiting = Waiting::of(order).await;
+    let restaurant = waiting.order.order.restaurant_id.as_str();
+    waiting.restaurant.page().await;
+    made(Made::Revocation(format!("restaurant {restaurant}")));
+    orderctl(&["link", "--revoke", "restaurant", restaurant]).await;
+    let new = link(&["restaurant", restaurant]).await;
+    let begun = Instant::now();
+    while waiting.restaurant.ask("GET", &[], "").await.status() != 403 {
+        assert!(
+            begun.elapsed() < Duration::from_mins(1),
+            "the link still holds"
+        );
+        sleep(Duration::from_millis(500)).await;
+    }
+    let form = format!("order={}&do=accept&minutes=20", waiting.id());
+    let refused = waiting.restaurant.ask("POST", &[], &form).await;
+    assert_eq!(refused.status(), 403, "an answer by the revoked link");
+    // Other kinds stay.
+    waiting.one.page().await;
+    waiting.customer.page().await;
+    new.answer(&form).await;
+    stack.end_of(&waiting.execution).await;
+}
+
+/// A link that nobody signed, or that was signed for something else, is refused, and so is one whose time is over.
+pub async fn refused_links(order: TestOrder) {
+    let waiting = Waiting::of(order).await;
+    let (restaurant, id) = (&waiting.order.order.restaurant_id, waiting.id());
+    let expired = link(&["restaurant", restaurant, "--valid", "1s"]).await;
+    sleep(Duration::from_secs(2)).await;
+    let of = |path: &str, query: String| Link {
+        path: path.into(),
+        query,
+    };
+    let signature = |link: &Link| link.query.rsplit("&s=").next().map(ToOwned::to_owned);
+    let one = &waiting.one.query;
+    let another = signature(&waiting.customer).expect("a signature");
+    let its_own = signature(&waiting.one).expect("a signature");
+    for (what, link) in [
+        ("an expired link", expired),
+        (
+            "a link without a signature",
+            of("/order", one.replace(&its_own, "")),
+        ),
+        (
+            "a link with another's signature",
+            of("/order", one.replace(&its_own, &another)),
+        ),
+        (
+            "a link to another order",
+            of("/order", one.replace(id, "verify-another")),
+        ),
+        (
+            "a customer's link on the restaurant's page",
+            of("/order", waiting.customer.query.clone()),
+        ),
+        (
+            "one order's link on the page of all",
+            of("/restaurant", one.clone()),
+        ),
+    ] {
+        let form = "do=decline&reason=Busy&sure=yes";
+        let form = match link.path.as_str() {
+            "/restaurant" => format!("order={id}&{form}"),
+            _ => form.to_owned(),
+        };
+        for (method, body) in [("GET", ""), ("POST", form.as_str())] {
+            let refused = link.ask(method, &[], body).await;
+            assert_eq!(refused.status(), 403, "{method} with {what}");
+            assert!(!refused.body().contains(id), "{what} shows the order");
+        }
+    }
+    accepted(&waiting.order, &waiting.execution).await;
+}
+
+/// Whatever is asked, the answer has the headers that keep browsers from doing harm.
+pub async fn has_the_headers(method: &str, path: &str) {
+    let response = ask(method, path, "a=b%20c&%FF", &[], "").await;
+    let status = response.status();
+    assert!(status.as_u16() < 500, "{method} {path}: {status}");
+    for (name, value) in [
+        (
+            "content-security-policy",
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        ),
+        ("referrer-policy", "same-origin"),
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+        (
+            "strict-transport-security",
+            "max-age=63072000; includeSubDomains",
+        ),
+    ] {
+        let found = response.headers().get(name);
+        let found = found.and_then(|found| found.to_str().ok());
+        assert_eq!(found, Some(value), "{name} of {method} {path}");
+    }
 }

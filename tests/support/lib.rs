@@ -9,6 +9,7 @@ mod definition;
 mod executions;
 mod listener;
 mod made;
+pub mod pages;
 mod proxy;
 mod queues;
 mod roles;

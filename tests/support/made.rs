@@ -24,6 +24,8 @@ pub(crate) enum Made {
         name: String,
     },
     StateMachine(String),
+    /// Of links to the pages, by its key.
+    Revocation(String),
 }
 
 static MADE: Mutex<Vec<Made>> = Mutex::new(Vec::new());
@@ -54,8 +56,8 @@ pub(crate) async fn make<T: Send + 'static>(
 }
 
 impl Stack {
-    /// Removes the orders, queues, subscriptions, rules and state machines that this process made; gives what could not be
-    /// removed, and why.
+    /// Removes the orders, queues, subscriptions, rules, state machines and revocations that this process made; gives what
+    /// could not be removed, and why.
     pub async fn remove_all_made(&self) -> Vec<String> {
         let _nothing_is_made = MAKING.write().await;
         let all = std::mem::take(&mut *MADE.lock().expect("the list of what was made"));
@@ -83,6 +85,13 @@ impl Stack {
                     let machine = self.sfn.delete_state_machine().state_machine_arn(arn);
                     let removed = machine.send().await;
                     (arn, removed.map(drop).map_err(|error| refusal(&error)))
+                }
+                Made::Revocation(of) => {
+                    let table = output("RevocationsTableName");
+                    let delete = self.dynamodb.delete_item().table_name(table);
+                    let removed = delete.key("link", AttributeValue::S(of.clone())).send();
+                    let removed = removed.await;
+                    (of, removed.map(drop).map_err(|error| refusal(&error)))
                 }
             };
             if let Err(why) = removed {

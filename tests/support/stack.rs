@@ -13,7 +13,7 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, Connector};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
 use tokio::sync::OnceCell;
 
 use crate::proxy::Faults;
@@ -35,6 +35,8 @@ pub struct Stack {
 
 /// A stack that the program found by its name, instead of one that the environment names.
 pub struct Deployed {
+    /// Its name.
+    pub name: String,
     /// How to reach it.
     pub config: SdkConfig,
     /// Its outputs.
@@ -56,16 +58,19 @@ pub fn use_deployed(stack: Deployed) {
 /// messages. This one keeps to its caller's time limits, and uses the proxies that the environment names.
 #[must_use]
 pub fn http_client() -> SharedHttpClient {
-    Builder::new().build_with_connector_fn(|settings, components| {
-        let mut connector = Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .proxy_config(ProxyConfig::from_env());
-        connector.set_connector_settings(settings.cloned());
-        if let Some(components) = components {
-            connector.set_sleep_impl(components.sleep_impl());
-        }
-        connector.build()
-    })
+    Builder::new().build_with_connector_fn(|settings, _| connector(settings.cloned(), true))
+}
+
+/// What the client makes its connections with. Idle ones are kept for the next call, or not.
+pub(crate) fn connector(settings: Option<HttpConnectorSettings>, keep_idle: bool) -> Connector {
+    let mut connector = Connector::builder()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .proxy_config(ProxyConfig::from_env());
+    connector.set_connector_settings(settings);
+    if !keep_idle {
+        connector.set_pool_max_idle_per_host(Some(0));
+    }
+    connector.build()
 }
 
 /// A name that nothing else has. Its prefix tells who made the thing.

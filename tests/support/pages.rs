@@ -1,0 +1,211 @@
+//! The web pages over HTTP, as a restaurant's and a customer's browser and programs use them.
+//!
+//! No message of a failure has a link in it: whoever reads it could use the link.
+
+use aws_smithy_http_client::Connector;
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use http::Response;
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::stack::{DEPLOYED, Stack, connector, output};
+use crate::terminal::orderctl_binary;
+use crate::test_order::TestOrder;
+use crate::wait::poll_until;
+
+/// A link, as its path and query.
+#[derive(Clone)]
+pub struct Link {
+    /// Which page.
+    pub path: String,
+    /// What the link says, and its signature.
+    pub query: String,
+}
+
+/// Makes a link, as those do who may.
+pub async fn link(arguments: &[&str]) -> Link {
+    let made = orderctl(&[&["link"], arguments].concat()).await;
+    let made: Value = serde_json::from_str(&made).expect("JSON");
+    Link::of(made["url"].as_str().expect("a link"))
+}
+
+/// Runs `orderctl` on the stack under test, with the caller's credentials; gives what it printed, as JSON.
+pub async fn orderctl(arguments: &[&str]) -> String {
+    let mut command = Command::new(orderctl_binary());
+    command.args(["--output", "json"]).args(arguments);
+    if let Some(deployed) = DEPLOYED.get() {
+        command.env("ORDERCTL_STACK", &deployed.name);
+    }
+    let run = command.output().await.expect("orderctl");
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(
+        run.status.success(),
+        "orderctl {}: {said}",
+        arguments.join(" ")
+    );
+    String::from_utf8(run.stdout).expect("text")
+}
+
+impl Link {
+    /// A link to the pages of the stack under test.
+    #[must_use]
+    pub fn of(url: &str) -> Self {
+        let rest = url.strip_prefix(&output("WebUrl"));
+        let (path, query) = rest
+            .expect("a link to the pages of this stack")
+            .split_once('?')
+            .expect("a query");
+        Self {
+            path: path.into(),
+            query: query.into(),
+        }
+    }
+
+    /// Its address on the site of the pages.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}?{}", self.path, self.query)
+    }
+
+    /// Opens the link, or sends a form to it.
+    pub async fn ask(
+        &self,
+        method: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response<String> {
+        ask(method, &self.path, &self.query, headers, body).await
+    }
+
+    /// The page, as a browser without a script gets it.
+    pub async fn page(&self) -> String {
+        let response = self.ask("GET", &[], "").await;
+        assert_eq!(response.status(), 200, "{}", self.path);
+        response.into_body()
+    }
+
+    /// What a program gets.
+    pub async fn json(&self) -> Value {
+        let response = self.ask("GET", &[("accept", "application/json")], "").await;
+        assert_eq!(response.status(), 200, "{}", self.path);
+        serde_json::from_str(response.body()).expect("JSON")
+    }
+
+    /// Sends a form, and gives the page that it leads to.
+    pub async fn answer(&self, form: &str) -> Self {
+        let response = self.ask("POST", &[], form).await;
+        assert_eq!(response.status(), 303, "{form}: {}", response.body());
+        let location = response.headers()["location"].to_str().expect("ASCII");
+        Self::of(&format!("{}{location}", output("WebUrl")))
+    }
+
+    /// Looks until the page says something; gives the page.
+    pub async fn says(&self, what: &str) -> String {
+        poll_until(|| async {
+            let page = self.page().await;
+            if page.contains(what) {
+                return Ok(page);
+            }
+            Err(format!("{} does not say {what}: {page}", self.path))
+        })
+        .await
+    }
+}
+
+thread_local! {
+    /// One a thread: it is slow to make, and a connection ends with the runtime of the test that opened it.
+    static CONNECTOR: Connector = connector(None, false);
+}
+
+/// Asks the pages. 503 says that AWS did not answer in time, and 429 that the pages have too much to do, as happens on a busy
+/// machine. They are asked again then: an answer that is sent twice counts once.
+pub async fn ask(
+    method: &str,
+    path: &str,
+    query: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Response<String> {
+    let site = output("WebUrl");
+    let (scheme, host) = site.split_once("://").expect("the address of the pages");
+    // The local AWS's name resolves to this machine in browsers and in curl, but not in every resolver: so it is told in the
+    // header alone.
+    let port = host.split_once(".localhost:").map(|(_, port)| port);
+    let reached = port.map_or_else(|| host.to_owned(), |port| format!("127.0.0.1:{port}"));
+    poll_until(async || {
+        let mut request = HttpRequest::new(body.into());
+        request.set_method(method).expect("a method");
+        request
+            .set_uri(format!("{scheme}://{reached}{path}?{query}"))
+            .expect("an address");
+        if port.is_some() {
+            request.headers_mut().insert("host", host.to_owned());
+        }
+        for (name, value) in headers {
+            let (name, value) = ((*name).to_owned(), (*value).to_owned());
+            request.headers_mut().insert(name, value);
+        }
+        let answering = CONNECTOR.with(|connector| connector.call(request));
+        let answer = answering
+            .await
+            .unwrap_or_else(|error| panic!("{path} gave no answer: {error:?}"));
+        let (parts, body) = answer.try_into_http1x().expect("an answer").into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        let body = String::from_utf8(body.to_vec()).expect("text");
+        assert!(!body.contains("task_token"), "{path} shows a task token");
+        match parts.status.as_u16() {
+            429 | 503 => Err(format!("{path}: {} {body}", parts.status)),
+            _ => Ok(Response::from_parts(parts, body)),
+        }
+    })
+    .await
+}
+
+/// An order that waits for its restaurant, with a link of each kind.
+pub struct Waiting {
+    /// The order.
+    pub order: TestOrder,
+    /// What placed it.
+    pub execution: String,
+    /// To its restaurant's orders.
+    pub restaurant: Link,
+    /// To this one order, for its restaurant.
+    pub one: Link,
+    /// To this order, for its customer.
+    pub customer: Link,
+}
+
+impl Waiting {
+    /// An order that no other test has.
+    pub async fn new(stack: &Stack) -> Self {
+        Self::of(TestOrder::new(stack).await).await
+    }
+
+    /// Places an order, and waits until its restaurant's page shows it.
+    pub async fn of(order: TestOrder) -> Self {
+        let execution = order.place().await;
+        order.restaurant_message().await;
+        let id = order.order.order_id.as_str();
+        let (restaurant, one, customer) = (
+            link(&["restaurant", &order.order.restaurant_id]).await,
+            link(&["order", id]).await,
+            link(&["customer", id]).await,
+        );
+        restaurant.says(&format!("o-{id}")).await;
+        Self {
+            order,
+            execution,
+            restaurant,
+            one,
+            customer,
+        }
+    }
+
+    /// The order's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.order.order.order_id
+    }
+}
