@@ -335,23 +335,21 @@ fn announce(target: &Target, checks: &Checks, failures: bool) {
     } else {
         ""
     };
-    let (links, hold) = if has_pages() {
-        (
-            "for the web pages, links to these orders and restaurants, and a revocation; ",
-            " Links, which show nothing any more, until they expire within a day.",
-        )
+    let of_web = if has_pages() {
+        "Of the web pages: makes links to these orders and restaurants, which hold for a day at most and show nothing once \
+         the orders are gone, and a revocation, which it removes. Whoever subscribes to all links hears of the orders, too.\n"
     } else {
-        ("", "")
+        ""
     };
     say(&format!(
         "Verifying the stack {} in {}{}.\n\
          Makes: up to {orders} orders whose ids, restaurants and customers begin with {PREFIX}; for each, two queues, \
-         a rule of the bus and a subscription; {links}a queue or two and one state machine. Removes all of these but links, \
-         and says what it could not.\n\
-         Stays: executions (90 days), metrics and logs, and messages in queues that hear all orders.{hold} An order that a \
-         failed check left waiting is cancelled.\n\
+         a rule of the bus and a subscription; a queue or two and one state machine. Removes all of these, and says what it \
+         could not.\n\
+         Stays: executions (90 days), metrics and logs, and messages in queues that hear all orders. An order that a failed \
+         check left waiting is cancelled.\n\
          Heard by:\n  Whoever subscribes to all events, all restaurants or all customers of the stack.{paged}\n\
-         Costs: about ${cost:.2}.",
+         {of_web}Costs: about ${cost:.2}.",
         target.name,
         target.region,
         if target.local { ", on a local AWS" } else { "" },
@@ -660,6 +658,11 @@ fn pages(checks: &mut Checks, config: &SdkConfig, target: &Target) {
         "an order that its customer cancels on a page is cancelled",
         target,
         |_, order| async move { cases::cancelled_by_page(order).await },
+    );
+    checks.order(
+        "a restaurant is sent a link to its order, and accepts by it",
+        target,
+        |stack, order| async move { cases::link_published(&stack, order).await },
     );
     checks.order(
         "a form from another site than the pages is refused",

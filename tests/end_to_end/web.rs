@@ -205,38 +205,7 @@ async fn a_revoked_link_stops_within_a_minute_and_a_new_one_holds() {
 #[tokio::test]
 async fn a_link_for_each_order_is_published_for_its_restaurant() {
     let stack = Stack::connect();
-    let order = TestOrder::new(&stack).await;
-    let restaurant = order.order.restaurant_id.as_str();
-    let (queue, arn) = stack.queue(&format!("links-{}", unique())).await;
-    let filter = serde_json::json!({ "restaurant_id": [restaurant] });
-    let topic = output("LinksTopicArn");
-    stack
-        .subscribe(&topic, &arn, "MessageAttributes", filter)
-        .await;
-    order.place().await;
-    let begun = Instant::now();
-    let text = loop {
-        let received = stack
-            .sqs
-            .receive_message()
-            .queue_url(&queue)
-            .wait_time_seconds(5)
-            .send()
-            .await;
-        let messages = received.expect("an answer").messages.unwrap_or_default();
-        if let Some(text) = messages.into_iter().next().and_then(|message| message.body) {
-            break text;
-        }
-        assert!(begun.elapsed() < PATIENCE, "no link was published");
-    };
-    let url = text.split_whitespace().last().expect("a link");
-    let link = Link::of(url);
-    assert_eq!(link.path, "/order");
-    assert_eq!(link.json().await["order_id"], order.order.order_id.as_str());
-    link.answer("do=accept&minutes=20&sure=yes")
-        .await
-        .says("Accepted <time")
-        .await;
+    cases::link_published(&stack, TestOrder::new(&stack).await).await;
 }
 
 #[tokio::test]

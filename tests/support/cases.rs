@@ -355,6 +355,21 @@ pub async fn cancelled_by_page(order: TestOrder) {
     order.assert_ended(execution, Status::Cancelled, None).await;
 }
 
+/// A restaurant is sent a link to its order, and accepts by it.
+pub async fn link_published(stack: &Stack, order: TestOrder) {
+    let queue = stack.links_queue(&order.order.restaurant_id).await;
+    let execution = order.place().await;
+    let text = stack.one_text(&queue).await;
+    let url = text.split_whitespace().last().expect("a link");
+    let link = Link::of(url);
+    assert_eq!(link.path, "/order", "what the link leads to");
+    let id = order.order.order_id.as_str();
+    assert_eq!(link.json().await["order_id"], id, "what the link shows");
+    let sent = link.answer("do=accept&minutes=20&sure=yes").await;
+    sent.says("Accepted <time").await;
+    stack.end_of(&execution).await;
+}
+
 /// A form that a browser sends from another site's page, or from none, answers nothing; one from the page itself does.
 pub async fn posted_from_elsewhere(stack: &Stack, order: TestOrder) {
     let waiting = Waiting::of(order).await;

@@ -82,7 +82,7 @@ impl Listener {
 }
 
 /// Waits until a new rule or subscription works.
-async fn settle() {
+pub(crate) async fn settle() {
     if let Some(deployed) = DEPLOYED.get() {
         sleep(deployed.settle).await;
     }

@@ -2,6 +2,8 @@
 //!
 //! No message of a failure has a link in it: whoever reads it could use the link.
 
+use std::time::Duration;
+
 use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
@@ -13,7 +15,10 @@ use tokio::process::Command;
 use crate::stack::{DEPLOYED, Stack, connector, output};
 use crate::terminal::orderctl_binary;
 use crate::test_order::TestOrder;
-use crate::wait::poll_until;
+use crate::wait::{PATIENCE, poll, poll_until};
+
+/// How long from one request to the next where the pages are asked again.
+const BETWEEN: Duration = Duration::from_millis(500);
 
 /// A link, as its path and query.
 #[derive(Clone)]
@@ -119,8 +124,8 @@ thread_local! {
     static CONNECTOR: Connector = connector(None, false);
 }
 
-/// Asks the pages. 503 says that AWS did not answer in time, and 429 that the pages have too much to do, as happens on a busy
-/// machine. They are asked again then: an answer that is sent twice counts once.
+/// Asks the pages. 429 says that they have too much to do, 503 that AWS did not answer them in time, and 502 that they did not
+/// answer in time themselves, as happens on a busy machine. They are asked again then: an answer that is sent twice counts once.
 pub async fn ask(
     method: &str,
     path: &str,
@@ -134,7 +139,7 @@ pub async fn ask(
     // header alone.
     let port = host.split_once(".localhost:").map(|(_, port)| port);
     let reached = port.map_or_else(|| host.to_owned(), |port| format!("127.0.0.1:{port}"));
-    poll_until(async || {
+    let answer = poll(BETWEEN, PATIENCE, async || {
         let mut request = HttpRequest::new(body.into());
         request.set_method(method).expect("a method");
         request
@@ -156,11 +161,12 @@ pub async fn ask(
         let body = String::from_utf8(body.to_vec()).expect("text");
         assert!(!body.contains("task_token"), "{path} shows a task token");
         match parts.status.as_u16() {
-            429 | 503 => Err(format!("{path}: {} {body}", parts.status)),
+            429 | 502 | 503 => Err(format!("{path}: {} {body}", parts.status)),
             _ => Ok(Response::from_parts(parts, body)),
         }
     })
-    .await
+    .await;
+    answer.unwrap_or_else(|missed| panic!("{missed}, after {PATIENCE:?}"))
 }
 
 /// An order that waits for its restaurant, with a link of each kind.

@@ -6,6 +6,7 @@ use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttribute
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::listener::settle;
 use crate::made::{Made, make};
 use crate::stack::{Stack, named, output};
 use crate::wait::poll_until;
@@ -129,10 +130,24 @@ impl Stack {
         url
     }
 
-    /// The one message of a queue, once it came.
-    pub async fn one_message(&self, queue_url: &str) -> Value {
+    /// A queue that receives the links to the orders of a restaurant.
+    pub(crate) async fn links_queue(&self, restaurant_id: &str) -> String {
+        let (url, arn) = self.queue(&named("links")).await;
+        let filter = json!({ "restaurant_id": [restaurant_id] });
+        self.subscribe(&output("LinksTopicArn"), &arn, "MessageAttributes", filter)
+            .await;
+        settle().await;
+        url
+    }
+
+    /// The text of the first message of a queue, once it came.
+    pub(crate) async fn one_text(&self, queue_url: &str) -> String {
         let messages = self.receive(queue_url, 1, "messages").await;
-        serde_json::from_str(messages[0].body().unwrap_or_default())
-            .expect("a message that is JSON")
+        messages[0].body().unwrap_or_default().to_owned()
+    }
+
+    /// The first message of a queue, once it came, as JSON.
+    pub async fn one_message(&self, queue_url: &str) -> Value {
+        serde_json::from_str(&self.one_text(queue_url).await).expect("a message that is JSON")
     }
 }
