@@ -430,10 +430,10 @@ def is_orphan(name):
 
 
 @contextmanager
-def temporary_stack(extra=None, built=False):
+def temporary_stack(extra=None, built=False, quick=False):
     """A deployed stack on a free port; gives the port, and stops the local AWS in the end whatever happens."""
     if not built:
-        build()
+        build(quick)
     # Interrupts and terminations must still stop what was started.
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
