@@ -259,6 +259,13 @@ fn placed() -> World {
     }
 }
 
+/// A link of each kind to the order of [`placed`].
+const LINKS: [(Kind, &str); 3] = [
+    (Kind::Restaurant, "rest-7"),
+    (Kind::Order, "ord-1001"),
+    (Kind::Customer, "ord-1001"),
+];
+
 const HEADERS: [&str; 5] = [
     "content-security-policy",
     "referrer-policy",
@@ -611,11 +618,7 @@ async fn the_revocations_of_several_links_are_remembered() {
 #[tokio::test]
 async fn a_get_head_or_options_changes_nothing_and_reads_no_token() {
     let test = Test::new(placed());
-    for (kind, id) in [
-        (Kind::Restaurant, "rest-7"),
-        (Kind::Order, "ord-1001"),
-        (Kind::Customer, "ord-1001"),
-    ] {
+    for (kind, id) in LINKS {
         let query = test.link(kind, id);
         for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"] {
             for path in [format!("/{kind}"), format!("/{kind}/sent/aord-1001")] {
@@ -693,11 +696,7 @@ async fn only_a_post_from_our_own_page_or_from_a_program_decides() {
 #[tokio::test]
 async fn a_scanner_that_submits_forms_blindly_decides_nothing() {
     let test = Test::new(placed());
-    for (kind, id) in [
-        (Kind::Restaurant, "rest-7"),
-        (Kind::Order, "ord-1001"),
-        (Kind::Customer, "ord-1001"),
-    ] {
+    for (kind, id) in LINKS {
         let query = test.link(kind, id);
         let path = format!("/{kind}");
         let page = test.get(&path, &query).await.body;
@@ -1206,11 +1205,7 @@ async fn json_says_whether_an_order_can_be_answered_and_whether_an_answer_is_bei
 #[tokio::test]
 async fn a_page_shows_what_was_ordered_for_how_much_and_the_note() {
     let test = Test::new(placed());
-    for (kind, id) in [
-        (Kind::Restaurant, "rest-7"),
-        (Kind::Order, "ord-1001"),
-        (Kind::Customer, "ord-1001"),
-    ] {
+    for (kind, id) in LINKS {
         let query = test.link(kind, id);
         let page = test.get(&format!("/{kind}"), &query).await.body;
         for shown in [
@@ -1556,11 +1551,7 @@ async fn no_task_token_and_no_customer_leaves_by_a_page() {
         closed: vec![closed("ord-1", "ACCEPTED")],
         ..placed()
     });
-    for (kind, id) in [
-        (Kind::Restaurant, "rest-7"),
-        (Kind::Order, "ord-1001"),
-        (Kind::Customer, "ord-1001"),
-    ] {
+    for (kind, id) in LINKS {
         for accept in ["text/html", "application/json"] {
             let request = request(
                 "GET",
