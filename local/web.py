@@ -9,6 +9,7 @@ import random
 import sys
 import time
 import urllib.parse
+from contextlib import closing
 from http.client import HTTPConnection
 
 from orders import Orders, example
@@ -44,6 +45,12 @@ def look(connection, link, etag=None):
     connection.request("GET", f"{address.path}?{address.query}", headers=headers)
     response = connection.getresponse()
     return response, response.read()
+
+
+def status(link):
+    """How the pages answer a look."""
+    with closing(connect(link, 30)) as connection:
+        return look(connection, link)[0].status
 
 
 def main():

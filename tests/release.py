@@ -16,7 +16,7 @@ here, so an order in flight needs the replaced role to end.
 import json
 import shutil
 import sys
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
@@ -113,8 +113,7 @@ def expect(changes, old, new):
 
 def expect_pages(link, expected, when):
     """Looks at a link, and checks how it is answered."""
-    with closing(web.connect(link, 20)) as connection:
-        status = web.look(connection, link)[0].status
+    status = web.status(link)
     say(f"A link {when} is answered {status}")
     if status != expected:
         raise StackError(f"A link {when} should be answered {expected}")

@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
@@ -129,7 +128,7 @@ class Runbook:
                 links = (("restaurant", "rest-7"), ("order", "ord-linked"), ("customer", "ord-linked"))
                 self.links = {kind: self.link(kind, name) for kind, name in links}
                 for kind, link in self.links.items():
-                    if (status := self.status(link)) != 200:
+                    if (status := web.status(link)) != 200:
                         raise StackError(f"A {kind} link that nobody revoked is answered {status}")
             case "Dead letters of links":
                 pages = self.physical_id("WebPages")
@@ -166,9 +165,9 @@ class Runbook:
 
         if revoked := re.match("orderctl link --revoke ([a-z]+) (.*)", command):
             kind = revoked[1]
-            until(lambda: self.status(self.links[kind]) == 403, f"refusal of the revoked {kind} link", 90)
+            until(lambda: web.status(self.links[kind]) == 403, f"refusal of the revoked {kind} link", 90)
             name = "rest-7" if kind == "restaurant" else self.environment["ORDER"]
-            require(self.status(self.link(kind, name)) == 200, f"a new {kind} link is refused")
+            require(web.status(self.link(kind, name)) == 200, f"a new {kind} link is refused")
 
     # Scenarios.
 
@@ -192,11 +191,6 @@ class Runbook:
         if made.returncode != 0:
             raise StackError(f"orderctl made no link: {made.stderr}")
         return json.loads(made.stdout)["url"]
-
-    def status(self, link):
-        """How the pages answer a GET."""
-        with closing(web.connect(link, 30)) as connection:
-            return web.look(connection, link)[0].status
 
     def logged_error(self, function="open-orders"):
         group = f"/aws/lambda/{STACK_NAME}/{function}"
