@@ -66,7 +66,8 @@ orderctl: ## Build orderctl into .local/bin (minutes the first time)
 
 .PHONY: test
 test: ## Run every check and test, on a local AWS of their own (RELEASE=1: of the functions as AWS gets them)
-	@$(MAKE) --no-print-directory --jobs=3 lint-template code operation
+	@$(MAKE) --no-print-directory --jobs=2 lint-template functions
+	@$(MAKE) --no-print-directory --jobs=2 operated-stack code
 	@$(MAKE) --no-print-directory tested-stack
 
 # Beside the stack that is operated, which mostly waits. What runs on it goes first: `nice` compiles with what it leaves.
@@ -74,10 +75,6 @@ test: ## Run every check and test, on a local AWS of their own (RELEASE=1: of th
 code:
 	@nice $(MAKE) --no-print-directory lint-code
 	@nice $(MAKE) --no-print-directory unit
-
-.PHONY: operation
-operation: functions $(NODE_TOOLS)
-	@$(MAKE) --no-print-directory operated-stack
 
 .PHONY: lint
 lint: lint-code lint-template ## Check formatting, code, template, its security, definition and README
