@@ -82,8 +82,10 @@ lint: lint-code lint-template ## Check formatting, code, template, its security,
 .PHONY: lint-code
 lint-code:
 	cargo fmt --all --check
+	@# orderctl first: what runs on the stack meanwhile waits for it.
+	$(CARGO_TEST) --no-run --test command_line
 	$(CARGO_TEST) --no-run
-	$(CARGO_TEST) --no-run --test command_line --test coverage --test end_to_end
+	$(CARGO_TEST) --no-run --test coverage --test end_to_end
 
 .PHONY: lint-template
 lint-template: $(TOOLS) $(NODE_TOOLS) $(CHECKOV)
@@ -128,8 +130,8 @@ on-stack:
 .PHONY: in-operation
 in-operation: $(NODE_TOOLS)
 	$(BIN)/python tests/release.py
-	$(BIN)/python tests/runbook.py
 	$(CARGO_TEST) --no-run --test command_line
+	$(BIN)/python tests/runbook.py
 	$(BIN)/python tests/browser.py
 
 .PHONY: webkit

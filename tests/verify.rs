@@ -34,7 +34,8 @@ use order::{MALFORMED_ANSWER, Status};
 use serde_json::{Value, json};
 use support::cases::{self, padded, seconds_from_now};
 use support::{
-    Deployed, Stack, TestOrder, has_pages, output, physical_ids, refusal, unique, use_deployed,
+    Deployed, Stack, TestOrder, arn, arn_of_role, has_pages, output, physical_ids, refusal, unique,
+    use_deployed,
 };
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
@@ -762,17 +763,10 @@ async fn of_link_policy(
 #[allow(clippy::too_many_lines)] // a list
 fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
     let iam = aws_sdk_iam::Client::new(config);
-    let arn = output("StateMachineArn");
-    let parts: Vec<_> = arn.splitn(6, ':').collect();
+    let machine = output("StateMachineArn");
     let table = arn_of_table("OrdersTableName");
     let open_orders = arn_of_table("OpenOrdersTableName");
-    let bus = format!(
-        "arn:{}:events:{}:{}:event-bus/{}",
-        parts[1],
-        parts[3],
-        parts[4],
-        output("EventBusName")
-    );
+    let bus = arn("events", &format!("event-bus/{}", output("EventBusName")));
     let (restaurants, customers) = (output("RestaurantTopicArn"), output("UserTopicArn"));
     let definition: Value =
         serde_json::from_str(&target.definition).expect("a definition that is JSON");
@@ -828,14 +822,14 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
         ("sns:Publish", customers),
         ("sns:Publish", restaurants),
         ("events:PutEvents", bus),
-        ("states:StartExecution", arn.clone()),
+        ("states:StartExecution", machine.clone()),
     ];
     if has_pages() {
-        let (pages, of_pages) = permissions_of_pages(&arn, &table, &open_orders);
+        let (pages, of_pages) = permissions_of_pages(&machine, &table, &open_orders);
         calls.extend(pages);
         others.extend(of_pages);
     }
-    let roles = format!("arn:{}:iam::{}:role/", parts[1], parts[4]);
+    let roles = arn_of_role("");
     let resources = Arc::new(OnceCell::new());
     for (role, allowed) in calls {
         let (target, others) = (target.clone(), others.clone());
@@ -863,13 +857,7 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
 
 /// The ARN of a table of the stack, from the output that has its name.
 fn arn_of_table(name: &str) -> String {
-    let machine = output("StateMachineArn");
-    let parts: Vec<_> = machine.splitn(6, ':').collect();
-    let (partition, region, account) = (parts[1], parts[3], parts[4]);
-    format!(
-        "arn:{partition}:dynamodb:{region}:{account}:table/{}",
-        output(name)
-    )
+    arn("dynamodb", &format!("table/{}", output(name)))
 }
 
 /// What the roles of the pages may do, and what no other role may: sign links, publish them, and read which are revoked.

@@ -6,14 +6,12 @@ use std::fmt::Debug;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use functions::aws::{config_from, http_client};
-use support::{Session, assume, output, physical_id, somebody_with};
+use support::{Session, arn_of_role, assume, output, physical_id, somebody_with};
 
 /// A session with the role of a function.
 async fn session(function: &str) -> Session {
-    let machine = output("StateMachineArn");
-    let account = machine.split(':').nth(4).expect("an account");
     let role = physical_id(&format!("{function}Role")).await;
-    assume(&format!("arn:aws:iam::{account}:role/{role}")).await
+    assume(&arn_of_role(&role)).await
 }
 
 /// The calls that IAM did not refuse, even if they failed for another reason.

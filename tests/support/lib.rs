@@ -27,8 +27,8 @@ pub use listener::{Listener, RestaurantQueue};
 pub use proxy::{Call, Fault, Faults};
 pub use roles::{assume, somebody_with};
 pub use stack::{
-    Deployed, Stack, has_pages, http_client, output, physical_id, physical_ids, refusal, unique,
-    use_deployed,
+    Deployed, Stack, account, arn, arn_of_role, has_pages, http_client, output, physical_id,
+    physical_ids, refusal, unique, use_deployed,
 };
 pub use terminal::{Session, Terminal, orderctl_binary};
 pub use test_order::TestOrder;

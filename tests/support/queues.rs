@@ -8,16 +8,14 @@ use serde_json::{Value, json};
 
 use crate::listener::settle;
 use crate::made::{Made, make};
-use crate::stack::{Stack, named, output};
+use crate::stack::{Stack, arn, named, output};
 use crate::wait::poll_until;
 
 impl Stack {
     /// Makes a queue to which SNS and `EventBridge` may send; gives its URL and ARN.
     pub async fn queue(&self, name: &str) -> (String, String) {
         // In the account and region of the stack, so that its ARN is known before the queue is made.
-        let machine = Self::state_machine();
-        let parts: Vec<_> = machine.splitn(6, ':').collect();
-        let arn = format!("arn:{}:sqs:{}:{}:{name}", parts[1], parts[3], parts[4]);
+        let arn = arn("sqs", name);
         let policy = json!({
             "Version": "2012-10-17",
             "Statement": [{

@@ -102,6 +102,33 @@ pub fn output(name: &str) -> String {
     })
 }
 
+/// The account of the stack under test.
+#[must_use]
+pub fn account() -> String {
+    place()[4].clone()
+}
+
+/// The ARN of something in the account and region of the stack under test.
+#[must_use]
+pub fn arn(service: &str, resource: &str) -> String {
+    let place = place();
+    let (partition, region, account) = (&place[1], &place[3], &place[4]);
+    format!("arn:{partition}:{service}:{region}:{account}:{resource}")
+}
+
+/// The ARN of a role in the account of the stack under test.
+#[must_use]
+pub fn arn_of_role(name: &str) -> String {
+    let place = place();
+    format!("arn:{}:iam::{}:role/{name}", place[1], place[4])
+}
+
+/// The parts of an ARN of the stack.
+fn place() -> Vec<String> {
+    let machine = output("StateMachineArn");
+    machine.splitn(6, ':').map(ToOwned::to_owned).collect()
+}
+
 /// How to reach the stack under test.
 pub(crate) fn config() -> SdkConfig {
     if let Some(deployed) = DEPLOYED.get() {

@@ -73,6 +73,32 @@ fn the_state_machine_may_do_what_its_definition_does_and_nothing_else() {
     );
 }
 
+/// What Step Functions needs of the role to deliver logs and traces. The local AWS delivers them without.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html>
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html>
+#[test]
+fn the_state_machine_may_deliver_its_logs_and_traces() {
+    let template = template();
+    let machine = &template["Resources"]["OrderStateMachine"]["Properties"];
+    let role = role_statements(&template, &logical_id(&machine["Role"]));
+    for action in [
+        "logs:CreateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:DescribeLogGroups",
+        "logs:DescribeResourcePolicies",
+        "logs:GetLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:UpdateLogDelivery",
+        "xray:GetSamplingRules",
+        "xray:GetSamplingTargets",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    ] {
+        assert!(call(action, "*").is_allowed_by(&role), "{action}");
+    }
+}
+
 #[test]
 fn each_function_may_write_its_own_logs_and_traces() {
     let template = template();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use order::Status;
 use serde_json::{Value, json};
-use support::{Session, Stack, TestOrder, output, physical_id, somebody_with};
+use support::{Session, Stack, TestOrder, account, output, physical_id, somebody_with};
 use tokio::sync::OnceCell;
 
 use super::{orderctl, orderctl_with_input};
@@ -43,11 +43,6 @@ pub(super) async fn restaurant() -> Session {
 
 /// Somebody with the policy that `docs/orderctl.md` gives for a group of commands.
 pub(super) async fn documented(group: &str) -> Session {
-    let account = output("StateMachineArn")
-        .split(':')
-        .nth(4)
-        .expect("an account")
-        .to_owned();
     let key = physical_id("EncryptionKey").await;
     let page = include_str!("../../../docs/orderctl.md");
     let (_, after) = page
@@ -60,7 +55,7 @@ pub(super) async fn documented(group: &str) -> Session {
         .trim_start_matches("json");
     let policy = policy
         .replace("${Region}", &std::env::var("AWS_REGION").expect("a region"))
-        .replace("${Account}", &account)
+        .replace("${Account}", &account())
         .replace(
             "${StateMachineName}",
             output("StateMachineArn")
