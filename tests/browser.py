@@ -217,8 +217,8 @@ def orderctl(*arguments):
     return json.loads(done.stdout)
 
 
-def link(kind, name):
-    return orderctl("link", kind, name)["url"]
+def link(kind, name, *options):
+    return orderctl("link", kind, name, *options)["url"]
 
 
 def in_chromium_alone(test):
@@ -310,11 +310,73 @@ def test_a_refresh_never_takes_away_what_somebody_is_typing(address):
     until(lambda: browser.run(f"return !!document.getElementById('o-{second}')"), "second order")
     kept = browser.run(f"return [document.querySelector('#o-{first} [name=reason]').value, document.activeElement.name]")
     assert kept == ["We have no", "reason"], kept
+    # Another minute has passed, as the server writes it. That is no change of the order.
+    browser.run("""
+        const real = fetch;
+        window.looks = 0;
+        window.fetch = async (...asked) => {
+            const answer = await real(...asked), text = await answer.text();
+            looks++;
+            return new Response(text.replace(/\\d+ min</g, "3 min<") || null, answer);
+        };""")
+    until(lambda: browser.run("return looks > 1"), "two looks", 20)
+    assert "changed while you were writing" not in browser.text()
     # Somebody else answers it: what was typed stays, with a sign.
     offer = {"restaurant_id": "rest-typing", "order_id": first}
     ORDERS.answer(ORDERS.token(offer), {"isAccepted": True})
     browser.says("This order waits no more", 30)
     assert browser.run(f"return document.querySelector('#o-{first} [name=reason]').value") == "We have no"
+    browser.close()
+
+
+def test_what_the_pages_did_not_answer_never_makes_a_page_fresh(address):
+    place("rest-proxy")
+    browser = BROWSER(address)
+    browser.open(link("restaurant", "rest-proxy"))
+    browser.says("Margherita")
+    # As a proxy that wants to be paid, or the API once the pages are gone.
+    browser.run("window.fetch = async () => new Response('<main><h1>Welcome to our network</h1></main>')")
+    browser.says("Not connected since", 30)
+    assert "Margherita" in browser.source(), "something else's answer is shown"
+    browser.close()
+
+
+def test_a_page_whose_link_has_ended_asks_no_more(address):
+    browser = BROWSER(address)
+    browser.open(link("restaurant", "rest-ended", "--valid", "6s"))
+    browser.run("const real = fetch; window.looks = 0; window.fetch = (...asked) => { looks++; return real(...asked); }")
+    browser.says("This link does not work", 30)
+    looks = browser.run("return looks")
+    time.sleep(20)
+    assert browser.run("return looks") == looks, "it asks again"
+    assert "Not connected" not in browser.text()
+    browser.close()
+
+
+def test_an_answer_is_sent_though_its_page_cannot_be_shown(address):
+    order = place("rest-sent")
+    browser = BROWSER(address)
+    browser.open(link("restaurant", "rest-sent"))
+    browser.says("Margherita")
+    browser.run("""
+        // Older browsers do not know which button sent a form.
+        const Data = FormData;
+        window.FormData = function (form) { return new Data(form); };
+        const real = fetch;
+        window.fetch = async (...asked) => {
+            const {url, redirected} = await real(...asked);
+            if (!redirected) return real(...asked);
+            window.fetch = real;
+            const failed = new Response("<main><h1>The orders cannot be read at the moment.</h1></main>", {status: 503});
+            return Object.defineProperties(failed, {url: {value: url}, redirected: {value: true}});
+        };""")
+    browser.run(f"document.querySelector('#o-{order} select').value = '20'")
+    browser.click(f"#o-{order} .yes")
+    browser.says("What became of it shows here", 10)
+    assert browser.run(f"return document.querySelector('#o-{order} .yes').disabled"), "it can be answered again"
+    assert "/sent/" in browser.run("return location.pathname")
+    browser.says("Accepted at", 30)
+    assert status(order) == "ACCEPTED"
     browser.close()
 
 

@@ -208,7 +208,8 @@ pub async fn looked_at(stack: &Stack, order: TestOrder, times: usize) {
     };
     let before = state().await;
     let marked = |link: &Link, letter: char| Link {
-        path: format!("{}/sent/{letter}{}", link.path, waiting.id()),
+        // As the answer to an order with a deadline that never comes.
+        path: format!("{}/sent/{letter}9999999999~{}", link.path, waiting.id()),
         query: link.query.clone(),
     };
     // The pages after an answer as well, to which the answer's 303 leads.

@@ -240,12 +240,12 @@ impl Site {
                 None => return notice(Notice::NotOpen),
                 Some(order) if order.status == Status::Placed => order.restaurant_id,
                 Some(_) => {
-                    address.marks.add(Mark::new(order_id, choice, false));
+                    address.marks.add(Mark::new(order_id, choice, false, 0));
                     return Ok(Response::see_other(address.written(request)));
                 }
             },
         };
-        let sent = self
+        let (sent, deadline) = self
             .orders
             .answer(&restaurant_id, order_id, &answer, now)
             .await?;
@@ -261,7 +261,8 @@ impl Site {
             Sent::Unheard => notice(Notice::PerhapsSent),
             Sent::Taken | Sent::Refused => {
                 let taken = sent == Sent::Taken;
-                address.marks.add(Mark::new(order_id, choice, taken));
+                let mark = Mark::new(order_id, choice, taken, deadline);
+                address.marks.add(mark);
                 Ok(Response::see_other(address.written(request)))
             }
         }

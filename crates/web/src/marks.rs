@@ -28,14 +28,18 @@ pub struct Mark {
     pub choice: Choice,
     /// Whether it was taken. Otherwise the order was answered before, or its time was over.
     pub taken: bool,
+    /// Until when the order could be answered (seconds since 1970). If it is asked again, it has a later deadline, and is to
+    /// be answered again.
+    pub deadline: u64,
 }
 
 impl Mark {
-    pub fn new(order_id: &str, choice: Choice, taken: bool) -> Self {
+    pub fn new(order_id: &str, choice: Choice, taken: bool, deadline: u64) -> Self {
         Self {
             order_id: order_id.into(),
             choice,
             taken,
+            deadline,
         }
     }
 
@@ -54,8 +58,8 @@ impl Mark {
     }
 
     fn read(text: &str) -> Option<Self> {
-        let mut letters = text.chars();
-        let letter = letters.next()?;
+        let (deadline, order_id) = text.get(1..)?.split_once('~')?;
+        let letter = text.chars().next()?;
         let choice = match letter.to_ascii_lowercase() {
             'a' => Choice::Accept,
             'd' => Choice::Decline,
@@ -63,8 +67,9 @@ impl Mark {
             'c' => Choice::Cancel,
             _ => return None,
         };
-        let order_id = letters.as_str();
-        is_order_id(order_id).then(|| Self::new(order_id, choice, letter.is_ascii_lowercase()))
+        let deadline = deadline.parse().ok()?;
+        let taken = letter.is_ascii_lowercase();
+        is_order_id(order_id).then(|| Self::new(order_id, choice, taken, deadline))
     }
 }
 
@@ -73,7 +78,7 @@ impl Mark {
 pub struct Marks(Vec<Mark>);
 
 impl Marks {
-    /// As [`Marks::written`]: each a letter and the order's id, separated by dots, which no id has.
+    /// As [`Marks::written`]: each a letter, the deadline, `~` and the order's id, separated by dots, which no id has.
     pub fn read(text: &str) -> Option<Self> {
         let marks: Vec<_> = text.split('.').map(Mark::read).collect::<Option<_>>()?;
         (marks.len() <= REMEMBERED).then_some(Self(marks))
@@ -84,7 +89,7 @@ impl Marks {
         let marks: Vec<_> = self
             .0
             .iter()
-            .map(|mark| format!("{}{}", mark.letter(), mark.order_id))
+            .map(|mark| format!("{}{}~{}", mark.letter(), mark.deadline, mark.order_id))
             .collect();
         marks.join(".")
     }
@@ -102,6 +107,11 @@ impl Marks {
     pub fn of(&self, order_id: &str) -> Option<&Mark> {
         self.0.iter().find(|mark| mark.order_id == order_id)
     }
+
+    /// The answer that was given to an order with this deadline, and not to an earlier offer of it.
+    pub fn of_offer(&self, order_id: &str, deadline: u64) -> Option<&Mark> {
+        self.of(order_id).filter(|mark| mark.deadline >= deadline)
+    }
 }
 
 #[cfg(test)]
@@ -116,15 +126,26 @@ mod tests {
                 &format!("ord-{number}"),
                 Choice::Accept,
                 number % 2 == 0,
+                1_700_000_000 + number,
             ));
         }
-        marks.add(Mark::new("ord-24", Choice::Decline, false));
+        marks.add(Mark::new("ord-24", Choice::Decline, false, 7));
         assert_eq!(Marks::read(&marks.written()), Some(marks.clone()));
         assert_eq!(marks.of("ord-4"), None, "the oldest are forgotten");
         assert_eq!(marks.of("ord-24").map(|mark| mark.taken), Some(false));
-        for bad in ["", "a", "ord-1", "aord-1.", "aord-1..aord-2", "a<script>"] {
+        for bad in [
+            "",
+            "a",
+            "a7~",
+            "aord-1",
+            "é7~ord-1",
+            "x7~ord-1",
+            "a7~ord-1.",
+            "a7~ord-1..a7~ord-2",
+            "a7~<script>",
+        ] {
             assert_eq!(Marks::read(bad), None, "{bad:?}");
         }
-        assert_eq!(Marks::read(&["aord"; 21].join(".")), None, "too many");
+        assert_eq!(Marks::read(&["a7~ord"; 21].join(".")), None, "too many");
     }
 }

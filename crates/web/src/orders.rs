@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// How many orders a list shows.
-const PAGE: usize = 100;
+pub const PAGE: u8 = 100;
 
 /// What a restaurant's page shows of an order that waits. The task token is not read.
 #[derive(Deserialize)]
@@ -189,7 +189,7 @@ impl Orders {
             .expression_attribute_values(":r", AttributeValue::S(restaurant_id.into()))
             .expression_attribute_values(":t", AttributeValue::S(due))
             .set_exclusive_start_key(after)
-            .limit(101)
+            .limit(i32::from(PAGE) + 1)
             .send();
         let closed = self
             .dynamodb
@@ -202,15 +202,15 @@ impl Orders {
             .expression_attribute_values(":r", AttributeValue::S(restaurant_id.into()))
             .expression_attribute_values(":t", AttributeValue::S(ended))
             .scan_index_forward(false)
-            .limit(100)
+            .limit(PAGE.into())
             .send();
         let (open, closed) = try_join(open, closed).await.map_err(|error| {
             aws::failure("reading the open orders", &error, Error::StoreUnavailable)
         })?;
         let cut = open.last_evaluated_key.is_some();
         let mut open = open.items.unwrap_or_default();
-        let more = cut || open.len() > PAGE;
-        open.truncate(PAGE);
+        let more = cut || open.len() > PAGE.into();
+        open.truncate(PAGE.into());
         let last = open.last().filter(|_| more).cloned();
         Ok(Lists {
             more_after: last.and_then(|last| serde_dynamo::from_item(last).ok()),
@@ -219,14 +219,14 @@ impl Orders {
         })
     }
 
-    /// Answers an order of a restaurant: the first answer counts, whoever gives it.
+    /// Answers an order of a restaurant: the first answer counts, whoever gives it. Gives the deadline of the order as well.
     pub async fn answer(
         &self,
         restaurant_id: &str,
         order_id: &str,
         answer: &Answer,
         now: u64,
-    ) -> Result<Sent, Error> {
+    ) -> Result<(Sent, u64), Error> {
         let read = self
             .dynamodb
             .get_item()
@@ -243,15 +243,16 @@ impl Orders {
         let row = read
             .item
             .and_then(|item| serde_dynamo::from_item(item).ok());
-        match row.filter(|row: &Row| row.expires_at > now) {
-            None => Ok(Sent::NotOpen),
-            Some(Row {
-                task_token: None, ..
-            }) => Ok(Sent::Refused),
-            Some(Row {
-                task_token: Some(token),
-                ..
-            }) => self.send(&token, answer).await,
+        let Some(row) = row.filter(|row: &Row| row.expires_at > now) else {
+            return Ok((Sent::NotOpen, 0));
+        };
+        match row.task_token {
+            // It has ended, so it is not asked again.
+            None => Ok((Sent::Refused, row.expires_at)),
+            Some(token) => Ok((
+                self.send(&token, answer).await?,
+                row.expires_at.saturating_sub(order::KEPT),
+            )),
         }
     }
 

@@ -4,8 +4,8 @@
 (() => {
   const LOST_AFTER = 15000;
   const main = () => document.querySelector("main");
-  const source = new WeakMap(); // how the server rendered what is shown
-  let etag, timer, audio, looks = 0;
+  const source = new WeakMap(); // the shape of what is shown, as the server rendered it
+  let etag, timer, audio, looks = 0, refused = false;
   let heard = ticks(), heardAt = new Date();
   let server = Number(document.body.dataset.now || 0) * 1000, at = ticks();
 
@@ -18,14 +18,21 @@
   const now = () => server + since(at);
 
   const parts = (box) => [...box.children];
+  // Without what its times say: that changes each minute, and the script counts by itself.
+  function shape(part) {
+    const copy = part.cloneNode(true);
+    for (const each of copy.querySelectorAll("time")) each.textContent = "";
+    return copy.outerHTML;
+  }
   function remember(part) {
     if (part.dataset && "list" in part.dataset) parts(part).forEach(remember);
-    else source.set(part, part.outerHTML);
+    else source.set(part, shape(part));
   }
 
   function inUse(part) {
+    if (part.contains(document.activeElement)) return true;
     const fields = [...part.querySelectorAll("input:not([type=hidden]),select,textarea")];
-    return fields.some((f) => f === document.activeElement || (f.type === "checkbox" ? f.checked : f.value));
+    return fields.some((f) => f.type === "checkbox" ? f.checked : f.value);
   }
 
   function say(part, text, dismiss) {
@@ -56,12 +63,11 @@
       if (old && "list" in part.dataset) {
         bring(old, part, force);
         put = old;
-      } else if (old && old !== force && source.get(old) === part.outerHTML) {
+      } else if (old && old !== force && source.get(old) === shape(part)) {
         put = old;
       } else if (old && old !== force && inUse(old)) {
-        const html = part.outerHTML;
-        if (old.dataset.next !== html) {
-          old.dataset.next = html;
+        if (old.dataset.next !== shape(part)) {
+          old.dataset.next = shape(part);
           say(old, "This order changed while you were writing.", () => { remember(part); old.replaceWith(part); tick(); });
         }
         put = old;
@@ -96,10 +102,12 @@
         else delete old.dataset[name];
       }
       bring(old, next, force);
-    } else if (force || !inUse(old) || old.outerHTML === next.outerHTML) {
-      remember(next);
-      const same = source.get(old) === source.get(next);
-      if (force || !same) { old.replaceWith(next); parts(next).forEach(remember); }
+    } else if (force || source.get(old) === shape(next) || !inUse(old)) {
+      if (force || source.get(old) !== shape(next)) {
+        remember(next);
+        parts(next).forEach(remember);
+        old.replaceWith(next);
+      }
     } else {
       bring(old, next, force);
     }
@@ -117,6 +125,9 @@
     if (clock) clock.dateTime = new Date(server).toISOString();
   }
 
+  // The API, or something on the way, answers without this header.
+  const isOurs = (response) => response.headers.has("x-now");
+
   async function look() {
     clearTimeout(timer);
     const mine = ++looks;
@@ -127,8 +138,12 @@
       const response = await fetch(location.href, { headers, signal: stop.signal, cache: "no-store" });
       const text = await response.text();
       if (mine !== looks) return;
-      if (response.status < 500 && response.status !== 429) {
+      if (isOurs(response) && response.status < 500) {
+        // The first page was a notice, which has neither clock nor sound.
+        if (!server && response.status === 200) { location.reload(); return; }
         success(response);
+        // Its time is over, or it was revoked: it will not work again.
+        refused = response.status === 403;
         if (response.status !== 304 && !("hold" in main().dataset)) {
           etag = response.headers.get("etag");
           show(text);
@@ -140,6 +155,7 @@
   }
   function plan() {
     clearTimeout(timer);
+    if (refused) return;
     timer = setTimeout(look, Number(main().dataset.poll) || 10000);
   }
 
@@ -157,7 +173,7 @@
         each.textContent = "at " + day + time(moment);
       }
     }
-    if (since(heard) > LOST_AFTER && !document.getElementById("lost")) {
+    if (since(heard) > LOST_AFTER && !refused && !document.getElementById("lost")) {
       const lost = document.createElement("div");
       lost.id = "lost";
       lost.setAttribute("role", "alert");
@@ -172,21 +188,31 @@
   }
 
   document.addEventListener("submit", async (event) => {
+    const { target: form, submitter } = event;
+    if (!submitter) return;
     event.preventDefault();
-    const form = event.target;
     const card = form.closest("main > *, [data-list] > *");
-    const body = new URLSearchParams(new FormData(form, event.submitter));
+    const body = new URLSearchParams(new FormData(form));
+    if (submitter.name) body.append(submitter.name, submitter.value);
     const buttons = [...card.querySelectorAll("button")];
     buttons.forEach((button) => { button.disabled = true; });
+    clearTimeout(timer);
     looks++;
+    let sent = false;
     try {
       const response = await fetch(location.href, { method: "POST", body });
       const text = await response.text();
-      if (response.ok) {
+      // Nothing that was asked before the answer is shown after it.
+      looks++;
+      // The answer was sent. Its page remembers that, even if the page cannot be shown now.
+      sent = response.redirected;
+      if (sent) { history.replaceState(null, "", response.url); etag = null; }
+      if (isOurs(response) && response.ok) {
         success(response);
-        if (response.url !== location.href) history.replaceState(null, "", response.url);
-        etag = null;
         show(text, card);
+      } else if (sent) {
+        say(card, "Sent. What became of it shows here in a moment.");
+        form.reset();
       } else {
         const said = new DOMParser().parseFromString(text, "text/html").querySelector("main");
         say(card, said ? [...said.querySelectorAll("h1,#then")].map((part) => part.textContent).join(" ") : "Nothing was sent. Try again.");
@@ -194,7 +220,7 @@
     } catch {
       say(card, "Not connected: it is not known whether this arrived. Look at the order before you answer again.");
     }
-    buttons.forEach((button) => { button.disabled = false; });
+    buttons.forEach((button) => { button.disabled = sent; });
     plan();
   });
 

@@ -5,13 +5,13 @@
 use iso_currency::Currency;
 use links::Claim;
 use maud::{DOCTYPE, Markup, html};
-use order::{Item, Status, StoredOrder, money};
+use order::{Item, MAX_REASON, Status, StoredOrder, money};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::http::{Request, Response};
 use crate::marks::{Choice, Mark, Marks};
-use crate::orders::{Answer, Closed, Lists, Waiting, rfc_3339, seconds};
+use crate::orders::{Answer, Closed, Lists, PAGE, Waiting, rfc_3339, seconds};
 
 /// How often the script looks while an order waits, and otherwise, in milliseconds.
 const SOON: u32 = 3_000;
@@ -279,8 +279,9 @@ impl View {
         now: u64,
     ) -> Self {
         let open = |order: Waiting| {
-            let mark = marks.of(&order.order_id).cloned();
-            (seconds(&order.respond_by)? > now).then_some(OpenOrder {
+            let deadline = seconds(&order.respond_by)?;
+            let mark = marks.of_offer(&order.order_id, deadline).cloned();
+            (deadline > now).then_some(OpenOrder {
                 order_id: order.order_id,
                 items: order.items,
                 currency: order.currency,
@@ -477,6 +478,7 @@ fn restaurant(view: &RestaurantView, now: u64) -> Markup {
             section id="closed" {
                 @if !view.closed.is_empty() {
                     h2 { "The last hour" }
+                    @if view.closed.len() >= PAGE.into() { p { "Only the latest " (PAGE) " are listed." } }
                     ul {
                         @for order in &view.closed {
                             li {
@@ -534,7 +536,7 @@ fn customer(view: &OrderView, now: u64) -> Markup {
                     details {
                         summary { "Cancel the order" }
                         form method="post" {
-                            label { "Why, if you like to say it" input name="reason" maxlength="500"; }
+                            label { "Why, if you like to say it" input name="reason" maxlength=(MAX_REASON); }
                             button name="do" value="cancel" { "Cancel …" }
                         }
                     }
@@ -622,7 +624,7 @@ fn answers(order_id: Option<&str>) -> Markup {
             summary { "Decline, or report a problem" }
             form method="post" {
                 (which)
-                label { "Why" input name="reason" list="why" maxlength="500" required; }
+                label { "Why" input name="reason" list="why" maxlength=(MAX_REASON) required; }
                 button name="do" value="decline" { "Decline" }
                 button name="do" value="problem" { "Report problem" }
             }
@@ -672,7 +674,7 @@ fn outcome(
         Status::TimedOut => ("✗", "Not answered in time: it expired", None),
         Status::Failed => ("!", "Could not be processed", Some(Choice::Problem)),
     };
-    let lost = mark.is_some_and(|mark| Some(mark.choice) != choice);
+    let lost = mark.is_some_and(|mark| !mark.taken && Some(mark.choice) != choice);
     html! {
         span aria-hidden="true" { (sign) " " }
         @match status {

@@ -246,7 +246,7 @@ fn closed(order_id: &str, status: &str) -> Value {
 }
 
 fn open_row() -> Value {
-    json!({ "task_token": { "S": "secret-token" }, "expires_at": { "N": (NOON + 600).to_string() } })
+    json!({ "task_token": { "S": "secret-token" }, "expires_at": { "N": (NOON + 8 * 60 + 3600).to_string() } })
 }
 
 /// An order that waits.
@@ -621,7 +621,10 @@ async fn a_get_head_or_options_changes_nothing_and_reads_no_token() {
     for (kind, id) in LINKS {
         let query = test.link(kind, id);
         for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"] {
-            for path in [format!("/{kind}"), format!("/{kind}/sent/aord-1001")] {
+            for path in [
+                format!("/{kind}"),
+                format!("/{kind}/sent/a1769861280~ord-1001"),
+            ] {
                 let body = Some("do=accept&minutes=5&sure=yes&order=ord-1001");
                 let response = test
                     .site
@@ -1004,8 +1007,14 @@ async fn after_an_answer_there_are_no_buttons_until_the_outcome_is_there() {
         .post("/restaurant", &query, "order=ord-1001&do=accept&minutes=20")
         .await;
     let location = response.headers["location"].clone();
-    assert_eq!(location, format!("/restaurant/sent/aord-1001?{query}"));
-    let page = test.get("/restaurant/sent/aord-1001", &query).await.body;
+    assert_eq!(
+        location,
+        format!("/restaurant/sent/a1769861280~ord-1001?{query}")
+    );
+    let page = test
+        .get("/restaurant/sent/a1769861280~ord-1001", &query)
+        .await
+        .body;
     assert!(
         page.contains("Sent, being recorded") && !page.contains("<form"),
         "{page}"
@@ -1013,19 +1022,19 @@ async fn after_an_answer_there_are_no_buttons_until_the_outcome_is_there() {
     // A second answer on that page keeps the first one in mind.
     let second = test
         .post(
-            "/restaurant/sent/aord-1001",
+            "/restaurant/sent/a1769861280~ord-1001",
             &query,
             "order=ord-1002&do=decline&reason=Oven",
         )
         .await;
     assert_eq!(
         second.headers["location"],
-        format!("/restaurant/sent/aord-1001.dord-1002?{query}")
+        format!("/restaurant/sent/a1769861280~ord-1001.d1769861280~ord-1002?{query}")
     );
     for (kind, letter) in [(Kind::Order, 'a'), (Kind::Customer, 'c')] {
         let query = test.link(kind, "ord-1001");
         let page = test
-            .get(&format!("/{kind}/sent/{letter}ord-1001"), &query)
+            .get(&format!("/{kind}/sent/{letter}1769861280~ord-1001"), &query)
             .await
             .body;
         assert!(
@@ -1033,6 +1042,26 @@ async fn after_an_answer_there_are_no_buttons_until_the_outcome_is_there() {
             "{page}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_order_that_is_asked_again_is_answered_on_the_page_of_the_earlier_answer() {
+    let test = Test::new(placed());
+    let query = test.link(Kind::Restaurant, "rest-7");
+    // The deadline of the first time was a minute before that of `placed`.
+    let path = "/restaurant/sent/a1769861220~ord-1001";
+    let page = test.get(path, &query).await.body;
+    assert!(
+        page.contains("<form") && page.contains("(1) rest-7") && page.contains("data-alert"),
+        "{page}"
+    );
+    let again = test
+        .post(path, &query, "order=ord-1001&do=accept&minutes=20")
+        .await;
+    assert_eq!(
+        again.headers["location"],
+        format!("/restaurant/sent/a1769861280~ord-1001?{query}")
+    );
 }
 
 #[tokio::test]
@@ -1049,14 +1078,14 @@ async fn the_loser_the_late_and_the_second_are_shown_what_was_recorded() {
             .await;
         assert_eq!(
             response.headers["location"],
-            format!("/restaurant/sent/Aord-1001?{query}"),
+            format!("/restaurant/sent/A1769861280~ord-1001?{query}"),
             "{code}"
         );
     }
     let test = Test::new(placed());
     let page = test
         .get(
-            "/restaurant/sent/Aord-1001",
+            "/restaurant/sent/A1769861280~ord-1001",
             &test.link(Kind::Restaurant, "rest-7"),
         )
         .await
@@ -1065,12 +1094,13 @@ async fn the_loser_the_late_and_the_second_are_shown_what_was_recorded() {
     for (status, mark, said) in [
         ("ACCEPTED", "a", "Accepted <time"),
         ("ACCEPTED", "A", "Accepted <time"),
-        ("ACCEPTED", "d", "Already accepted by someone else"),
+        ("ACCEPTED", "D", "Already accepted by someone else"),
         ("REJECTED", "A", "Already declined by someone else"),
         ("REJECTED", "D", "Declined <time"),
         ("CANCELLED", "A", "The customer cancelled <time"),
         ("TIMED_OUT", "A", "Not answered in time: it expired <time"),
-        ("FAILED", "a", "Already given up by someone else"),
+        ("FAILED", "a", "Could not be processed <time"),
+        ("FAILED", "A", "Already given up by someone else"),
         ("FAILED", "p", "Could not be processed <time"),
     ] {
         let test = Test::new(World {
@@ -1079,7 +1109,7 @@ async fn the_loser_the_late_and_the_second_are_shown_what_was_recorded() {
             ..World::default()
         });
         for (kind, id) in [(Kind::Restaurant, "rest-7"), (Kind::Order, "ord-1001")] {
-            let path = format!("/{kind}/sent/{mark}ord-1001");
+            let path = format!("/{kind}/sent/{mark}1769861280~ord-1001");
             let page = test.get(&path, &test.link(kind, id)).await.body;
             assert!(
                 page.contains(said) && !page.contains("<form"),
@@ -1100,10 +1130,10 @@ async fn the_loser_the_late_and_the_second_are_shown_what_was_recorded() {
         let response = test.post("/customer", &query, "do=cancel&sure=yes").await;
         assert_eq!(
             response.headers["location"],
-            format!("/customer/sent/Cord-1001?{query}")
+            format!("/customer/sent/C0~ord-1001?{query}")
         );
         assert_eq!(test.sent(), [json!(null); 0]);
-        let page = test.get("/customer/sent/Cord-1001", &query).await.body;
+        let page = test.get("/customer/sent/C0~ord-1001", &query).await.body;
         assert!(page.contains(said), "{page}");
     }
 }
@@ -1150,7 +1180,7 @@ async fn the_title_and_the_alert_are_for_orders_that_nobody_has_answered() {
     for (path, title, alert) in [
         ("/restaurant", "<title>(1) rest-7</title>", true),
         (
-            "/restaurant/sent/aord-1001",
+            "/restaurant/sent/a1769861280~ord-1001",
             "<title>(0) rest-7</title>",
             false,
         ),
@@ -1187,9 +1217,9 @@ async fn json_says_whether_an_order_can_be_answered_and_whether_an_answer_is_bei
     };
     for (world, path, can_answer, being_recorded) in [
         (placed(), "/order", true, false),
-        (placed(), "/order/sent/aord-1001", false, true),
+        (placed(), "/order/sent/a1769861280~ord-1001", false, true),
         (ended(), "/order", false, false),
-        (ended(), "/order/sent/aord-1001", false, false),
+        (ended(), "/order/sent/a1769861280~ord-1001", false, false),
     ] {
         let test = Test::new(world);
         let query = test.link(Kind::Order, "ord-1001");
@@ -1507,7 +1537,11 @@ async fn every_answer_has_the_headers_errors_included() {
         ("GET", "/restaurant?id=x", ""),
         ("GET", "/ \u{0}é#%", "a b\u{0}é#%"),
         ("GET", "/restaurant/sent/", query.as_str()),
-        ("GET", "/restaurant/sent/aord-1/x", query.as_str()),
+        (
+            "GET",
+            "/restaurant/sent/a1769861280~ord-1/x",
+            query.as_str(),
+        ),
         ("GET", "/page.css", ""),
         ("GET", "/page.js", ""),
     ] {
@@ -1623,10 +1657,13 @@ async fn a_page_of_twenty_orders_is_twenty_kilobytes_at_most() {
 async fn a_list_has_a_hundred_orders_and_leads_to_the_later_ones() {
     let test = Test::new(many_waiting(101));
     let query = test.link(Kind::Restaurant, "rest-7");
-    let page = test.get("/restaurant/sent/aord-1", &query).await.body;
+    let page = test
+        .get("/restaurant/sent/a1769861280~ord-1", &query)
+        .await
+        .body;
     assert_eq!(page.matches("class=\"card\"").count(), 100);
     let place = "2026-01-31T12:08:00.000Z.ord-1099";
-    let next = format!("/restaurant/later/{place}/sent/aord-1");
+    let next = format!("/restaurant/later/{place}/sent/a1769861280~ord-1");
     let address = format!("{next}?{query}").replace('&', "&amp;");
     assert!(
         page.contains("More wait")
@@ -1663,7 +1700,7 @@ async fn a_list_has_a_hundred_orders_and_leads_to_the_later_ones() {
     let sent = test.post(&next, &query, body).await;
     assert_eq!(
         sent.headers["location"],
-        format!("/restaurant/later/{place}/sent/aord-1.aord-1001?{query}")
+        format!("/restaurant/later/{place}/sent/a1769861280~ord-1.a1769861280~ord-1001?{query}")
     );
     // Once the time of the last one is over, all that wait are after it: DynamoDB refuses a start outside of the query.
     test.calls();
