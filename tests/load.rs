@@ -530,8 +530,7 @@ impl Ended {
     }
 
     /// Checks that one final status, which the answer allows, is in both tables, the output, one event after the first, and
-    /// one message. All but the table of open orders have `ready_at` if the order was accepted for later, and only then. No
-    /// token is left.
+    /// one message. All have `ready_at` if the order was accepted for later, and only then. No token is left.
     fn audit(
         &self,
         item: &Value,
@@ -577,14 +576,21 @@ impl Ended {
                 row["status"]
             ));
         }
-        let closed = [
+        if row["ready_at"] != ready_at {
+            return Err(format!(
+                "in the table of open orders it is ready at {}, not at {ready_at}",
+                row["ready_at"]
+            ));
+        }
+        let mut closed = BTreeSet::from([
             "closed_at",
             "expires_at",
             "order_id",
             "restaurant_id",
             "status",
-        ];
-        if fields != closed.into() {
+        ]);
+        closed.extend(ready_at.is_string().then_some("ready_at"));
+        if fields != closed {
             return Err(format!(
                 "the table of open orders keeps more of it: {fields:?}"
             ));

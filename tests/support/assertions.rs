@@ -94,12 +94,11 @@ impl TestOrder {
             self.assert_event(event, placed_by, decision, &placed_at);
         }
         self.assert_customer_message(decision).await;
-        self.assert_closed(decision.status, &events[1]["time"])
-            .await;
+        self.assert_closed(decision, &events[1]["time"]).await;
     }
 
-    /// Fails unless the table of open orders says how the order ended and when, and nothing more.
-    async fn assert_closed(&self, status: Status, closed_at: &Value) {
+    /// Fails unless the table of open orders says how the order ended, when, and for when it was accepted, and nothing more.
+    async fn assert_closed(&self, decision: &Decision, closed_at: &Value) {
         let order = &self.order;
         let mut row = self
             .stack
@@ -108,17 +107,17 @@ impl TestOrder {
         // Before any message that would show it.
         let token = row.as_object_mut().and_then(|row| row.remove("task_token"));
         assert!(token.is_none(), "a closed order has its task token still");
-        assert_eq!(
-            row,
-            json!({
-                "restaurant_id": order.restaurant_id,
-                "order_id": order.order_id,
-                "status": status,
-                "closed_at": closed_at,
-                "expires_at": row_expires_at(closed_at.as_str().unwrap_or_default()),
-            }),
-            "row of the closed order"
-        );
+        let mut expected = json!({
+            "restaurant_id": order.restaurant_id,
+            "order_id": order.order_id,
+            "status": decision.status,
+            "closed_at": closed_at,
+            "expires_at": row_expires_at(closed_at.as_str().unwrap_or_default()),
+        });
+        if let Some(ready_at) = &decision.ready_at {
+            expected["ready_at"] = json!(ready_at);
+        }
+        assert_eq!(row, expected, "row of the closed order");
     }
 
     fn assert_output(&self, execution: &DescribeExecutionOutput, decision: &Decision) {

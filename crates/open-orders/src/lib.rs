@@ -31,6 +31,7 @@ struct Ended {
     restaurant_id: String,
     order_id: String,
     status: Status,
+    ready_at: Option<String>,
 }
 
 /// What a message changes in the table.
@@ -56,6 +57,7 @@ impl Change {
                 restaurant_id: detail.restaurant_id,
                 order_id: detail.order_id,
                 status: detail.status,
+                ready_at: detail.ready_at,
                 expires_at: seconds(&time)? + KEPT,
                 closed_at: time,
             }));

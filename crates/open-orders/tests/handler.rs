@@ -108,6 +108,20 @@ async fn a_final_event_replaces_whatever_is_there_by_the_outcome_alone() {
 }
 
 #[tokio::test]
+async fn the_outcome_has_for_when_the_order_was_accepted() {
+    let aws = FakeAws::answering(&[(200, "{}")]);
+    let client = Client::new(&aws.config());
+    let mut accepted = event("ACCEPTED");
+    accepted["detail"]["ready_at"] = json!("2026-01-31T12:20:00Z");
+    assert_eq!(keep_at_noon(&client, &[accepted]).await, [""; 0]);
+    let sent: Value = serde_json::from_str(&aws.requests()[0]).expect("JSON");
+    assert_eq!(
+        sent["Item"]["ready_at"],
+        json!({ "S": "2026-01-31T12:20:00Z" })
+    );
+}
+
+#[tokio::test]
 async fn an_offer_past_its_deadline_is_dropped() {
     for respond_by in ["2026-01-31T12:00:00.000Z", "2026-01-31T11:59:59.999Z"] {
         let aws = FakeAws::answering(&[]);

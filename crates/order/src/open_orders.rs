@@ -39,6 +39,9 @@ pub struct ClosedOrder {
     pub status: Status,
     /// When the final event was published (RFC 3339, UTC).
     pub closed_at: String,
+    /// When an accepted order is ready (RFC 3339), where the restaurant said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready_at: Option<String>,
     /// The time from which readers ignore the row (seconds since 1970): an hour after `closed_at`.
     pub expires_at: u64,
 }

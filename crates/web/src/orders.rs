@@ -42,6 +42,8 @@ pub struct Closed {
     pub status: Status,
     /// When (RFC 3339, UTC).
     pub closed_at: String,
+    /// When an accepted order is ready (RFC 3339), where the restaurant said it.
+    pub ready_at: Option<String>,
 }
 
 /// The place of an order in the list of those that wait. It is in the address of the page that lists those after it, and
@@ -197,7 +199,7 @@ impl Orders {
             .table_name(&self.open_orders)
             .index_name(indexes::CLOSED)
             .key_condition_expression("restaurant_id = :r AND closed_at > :t")
-            .projection_expression("order_id, #status, closed_at")
+            .projection_expression("order_id, #status, closed_at, ready_at")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":r", AttributeValue::S(restaurant_id.into()))
             .expression_attribute_values(":t", AttributeValue::S(ended))

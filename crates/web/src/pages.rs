@@ -175,6 +175,9 @@ pub struct ClosedOrder {
     status: Status,
     /// When (RFC 3339, UTC).
     closed_at: String,
+    /// When an accepted order is ready (RFC 3339), where the restaurant said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ready_at: Option<String>,
     #[serde(skip)]
     mark: Option<Mark>,
 }
@@ -297,6 +300,7 @@ impl View {
             order_id: order.order_id,
             status: order.status,
             closed_at: order.closed_at,
+            ready_at: order.ready_at,
         };
         Self::Restaurant(RestaurantView {
             restaurant_id: restaurant_id.into(),
@@ -483,7 +487,7 @@ fn restaurant(view: &RestaurantView, now: u64) -> Markup {
                         @for order in &view.closed {
                             li {
                                 b { (order.order_id) } " "
-                                (outcome(order.status, order.mark.as_ref(), &order.closed_at, None, now))
+                                (outcome(order.status, order.mark.as_ref(), &order.closed_at, order.ready_at.as_deref(), now))
                             }
                         }
                     }

@@ -1139,6 +1139,36 @@ async fn the_loser_the_late_and_the_second_are_shown_what_was_recorded() {
 }
 
 #[tokio::test]
+async fn the_list_of_ended_orders_says_for_when_they_were_accepted() {
+    let mut accepted = closed("ord-1001", "ACCEPTED");
+    accepted["ready_at"] = json!({ "S": "2026-01-31T12:20:00Z" });
+    let test = Test::new(World {
+        closed: vec![accepted],
+        ..World::default()
+    });
+    let query = test.link(Kind::Restaurant, "rest-7");
+    let page = test.get("/restaurant", &query).await.body;
+    let ready = "ago</time>, ready <time datetime=\"2026-01-31T12:20:00Z\">in 20 minutes</time>";
+    assert!(page.contains(ready), "{page}");
+}
+
+#[tokio::test]
+async fn a_list_of_ended_orders_that_is_cut_says_so() {
+    for (count, said) in [(99, false), (100, true)] {
+        let test = Test::new(World {
+            closed: (0..count)
+                .map(|number| closed(&format!("ord-{number}"), "ACCEPTED"))
+                .collect(),
+            ..World::default()
+        });
+        let query = test.link(Kind::Restaurant, "rest-7");
+        let page = test.get("/restaurant", &query).await.body;
+        let cut = page.contains("Only the latest 100 are listed.");
+        assert_eq!(cut, said, "{count} orders ended");
+    }
+}
+
+#[tokio::test]
 async fn times_are_said_relative_to_now() {
     for (at, said) in [
         ("2026-01-31T12:20:00Z", "in 20 minutes"),
