@@ -36,7 +36,7 @@ pub async fn link(arguments: &[&str]) -> Link {
     Link::of(made["url"].as_str().expect("a link"))
 }
 
-/// Runs `orderctl` on the stack under test, with the caller's credentials; gives what it printed, as JSON.
+/// Runs `orderctl` on the stack under test, with the caller's credentials; gives the JSON that it printed, as text.
 pub async fn orderctl(arguments: &[&str]) -> String {
     let mut command = Command::new(orderctl_binary());
     command.args(["--output", "json"]).args(arguments);
