@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
-use support::pages::{Link, Waiting, ask, link};
+use support::pages::{Link, Waiting, ask, link, orderctl};
 use support::{Stack, TestOrder, cases, output, poll_until, unique};
 
 #[tokio::test]
@@ -206,6 +207,25 @@ async fn a_refused_link_teaches_nothing() {
 async fn a_revoked_link_stops_within_a_minute_and_a_new_one_holds() {
     let stack = Stack::connect();
     cases::revoked(&stack, TestOrder::new(&stack).await).await;
+}
+
+#[tokio::test]
+async fn a_revocation_replaces_no_later_one() {
+    let stack = Stack::connect();
+    let table = output("RevocationsTableName");
+    let id = unique();
+    let key = AttributeValue::S(format!("customer {id}"));
+    let in_2100 = AttributeValue::N("4102444800".into());
+    let put = stack.dynamodb.put_item().table_name(&table);
+    let put = put
+        .item("link", key.clone())
+        .item("revoked_until", in_2100.clone());
+    put.send().await.expect("a later revocation");
+    orderctl(&["link", "--revoke", "customer", &id]).await;
+    let get = stack.dynamodb.get_item().table_name(&table);
+    let row = get.key("link", key).consistent_read(true).send().await;
+    let row = row.expect("a read").item.expect("the revocation");
+    assert_eq!(row["revoked_until"], in_2100);
 }
 
 #[tokio::test]
