@@ -4,11 +4,10 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use std::time::Duration;
 
 use order::Order;
 use serde_json::json;
-use support::{Session, Stack, Terminal};
+use support::{Session, Stack, Terminal, poll_until};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -41,10 +40,8 @@ async fn main() {
         if let Some(note) = note {
             order["note"] = note.into();
         }
-        Order::from_json(&order.to_string()).expect("a valid order");
-        stack
-            .start(&Stack::state_machine(), number, &order.to_string())
-            .await;
+        let order = Order::from_json(&order.to_string()).expect("a valid order");
+        stack.place(&Stack::state_machine(), &order).await;
         desk.wait_for(number).await;
     }
     desk.wait_for("3 orders wait").await;
@@ -87,9 +84,11 @@ async fn recording(stack: &Stack) -> String {
             .await;
         frames.push((shell.svg(), seconds));
         // An order is listed a moment after it is placed.
-        while stack.open_row("rest-7", "ord-2001").await.is_none() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        poll_until(|| async {
+            let row = stack.open_row("rest-7", "ord-2001").await;
+            row.ok_or_else(|| "ord-2001 is not listed".to_owned())
+        })
+        .await;
     }
     shell.press("exit\r");
     shell.end().await;

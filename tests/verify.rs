@@ -109,12 +109,16 @@ impl Target {
     /// The same for a call that was refused.
     fn refused(&self, error: &impl ProvideErrorMetadata) -> Found {
         let said = refusal(error);
-        // A refused question shows nothing about the stack.
-        if error
-            .code()
-            .is_some_and(|code| code.contains("AccessDenied"))
-        {
+        let has = |words: &[&str]| {
+            let code = error.code().unwrap_or_default();
+            words.iter().any(|word| code.contains(word))
+        };
+        // A question that may not be asked, or that AWS did not answer, shows nothing about the stack.
+        if has(&["AccessDenied", "Authorization"]) {
             return Found::NotAnswered(format!("these credentials may not ask: {said}"));
+        }
+        if error.code().is_none() || has(&["Throttl", "TooManyRequests"]) {
+            return Found::NotAnswered(format!("AWS did not answer: {said}"));
         }
         self.expect(false, &said)
     }
@@ -1170,11 +1174,13 @@ fn of_aws_alone(checks: &mut Checks, config: &SdkConfig, target: &Target) {
             .message("verify")
             .send()
             .await;
-        let code = published
-            .err()
-            .and_then(|error| error.code().map(ToOwned::to_owned));
-        let code = code.unwrap_or_else(|| "no error".to_owned());
-        direct.expect(code.starts_with("NotFound"), &code)
+        match published {
+            Ok(_) => direct.expect(false, "no error"),
+            Err(error) => match error.code() {
+                Some(code) if code.starts_with("NotFound") => Found::Holds(code.to_owned()),
+                _ => direct.refused(&error),
+            },
+        }
     });
     let probe = target.clone();
     checks.add("respond_by is evaluated anew on a retry", async move {

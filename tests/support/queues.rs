@@ -125,6 +125,7 @@ impl Stack {
         let filter = json!({ "order": [execution] });
         self.subscribe(&output("OperationsTopicArn"), &arn, "MessageBody", filter)
             .await;
+        settle().await;
         url
     }
 

@@ -61,7 +61,7 @@ pub fn http_client() -> SharedHttpClient {
     Builder::new().build_with_connector_fn(|settings, _| connector(settings.cloned(), true))
 }
 
-/// What the client makes its connections with. Idle ones are kept for the next call, or not.
+/// Opens the client's connections; `keep_idle` says whether an idle one is kept for the next call.
 pub(crate) fn connector(settings: Option<HttpConnectorSettings>, keep_idle: bool) -> Connector {
     let mut connector = Connector::builder()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))

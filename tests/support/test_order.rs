@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::assertions::{assert_schema, row_expires_at};
 use crate::listener::Listener;
 use crate::made::{Made, made};
+use crate::pages::keep_secret;
 use crate::stack::{Stack, named};
 
 /// One order of a test, with queues that receive its events and its customer's messages.
@@ -87,7 +88,10 @@ impl TestOrder {
             "expires_at of the open order, whose respond_by is {respond_by}"
         );
         assert_schema("restaurant-message", &row);
-        serde_json::from_value(row).expect("the message to the restaurant, and nothing else")
+        let message: RestaurantMessage =
+            serde_json::from_value(row).expect("the message to the restaurant, and nothing else");
+        keep_secret(&message.task_token);
+        message
     }
 
     /// Accepts for the restaurant.

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-/// How long at the longest.
+/// The longest that a test waits for something.
 pub const PATIENCE: Duration = Duration::from_mins(3);
-/// How long from one look to the next.
+/// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Looks again and again until a look finds something, and gives that. Fails with what the last look missed, after

@@ -1,15 +1,15 @@
 //! The web pages' template: what they may do, and what is said of a request.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_norway::Value;
+use support::root;
 
 use crate::iam::{Call, call};
 use crate::{one_or_many, resources, role_statements, statements, template};
 
-fn web() -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/template.yaml");
+pub fn web() -> Value {
+    let path = root().join("web/template.yaml");
     let text = std::fs::read_to_string(path).expect("the pages' template");
     serde_norway::from_str(&text).expect("a template that is YAML")
 }
@@ -136,6 +136,54 @@ fn who_makes_links_of_one_kind_revokes_links_of_that_kind_alone() {
             assert!(!allows(&put().of(&[link])), "{name} may revoke {link}");
         }
         assert!(!allows(&put()), "{name} may write without a key");
+    }
+}
+
+/// `orderctl link order` reads the order's restaurant, and then its deadline.
+#[test]
+fn who_answers_or_makes_links_may_read_of_an_order_what_orderctl_reads_and_no_more() {
+    let source = root().join("crates/orderctl/src/aws/orders.rs");
+    let source = std::fs::read_to_string(source).expect("how orderctl reads an order");
+    let projection = source.split("const ENTRY: &str = \"").nth(1);
+    let projection = projection.and_then(|rest| rest.split('"').next());
+    let projection = projection.expect("the attributes that orderctl reads");
+    let entry = projection.replace('#', "");
+    let entry: Vec<_> = entry.split(", ").collect();
+    let (template, web) = (template(), web());
+    for (template, name, orders, more) in [
+        (&template, "RestaurantPolicy", "OrdersTable", None),
+        (
+            &web,
+            "RestaurantLinksPolicy",
+            "OrdersTableArn",
+            Some("respond_by"),
+        ),
+    ] {
+        let policy = statements(&template["Resources"][name]["Properties"], "PolicyDocument");
+        let read = |table: &str, attributes: &[&str]| {
+            call("dynamodb:GetItem", table).saying("dynamodb:Attributes", attributes)
+        };
+        assert!(
+            read(orders, &entry).is_allowed_by(policy),
+            "{name} may not read {entry:?}"
+        );
+        assert!(
+            !call("dynamodb:GetItem", orders).is_allowed_by(policy),
+            "{name} may read all of an order"
+        );
+        let limits = policy.iter().filter_map(|statement| {
+            statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"].as_sequence()
+        });
+        let listed: BTreeSet<_> = limits.flatten().filter_map(Value::as_str).collect();
+        let expected: BTreeSet<_> = entry.iter().copied().chain(more).collect();
+        assert_eq!(listed, expected, "what {name} may read of an order");
+        if let Some(deadline) = more {
+            let row = ["restaurant_id", "order_id", deadline];
+            assert!(
+                read("OpenOrdersTableArn", &row).is_allowed_by(policy),
+                "{name} may not read an order's deadline"
+            );
+        }
     }
 }
 

@@ -19,10 +19,10 @@ pub enum Error {
     /// The order already has another final status, or belongs to another execution. Never retried.
     #[error("{0}")]
     StatusConflict(String),
-    /// `DynamoDB` is throttling, slow, failing or out of reach. Retried.
+    /// `DynamoDB` is throttling, slow, failing or out of reach; for the pages, KMS or Step Functions, too. Retried.
     #[error("{0}")]
     StoreUnavailable(String),
-    /// SNS is throttling, slow, failing or out of reach. Retried.
+    /// SNS is throttling, slow, failing or out of reach; where links are published, KMS, too. Retried.
     #[error("{0}")]
     NotificationUnavailable(String),
     /// The deployment is wrong: access denied, no such table or topic, a request that the function does not

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 use functions::queue::{Batch, Failures, handle_each};
-use functions::{Error, aws};
+use functions::{Error, aws, seconds};
 use order::{ClosedOrder, KEPT, OpenOrder, RestaurantMessage, Status};
 use serde::{Deserialize, Serialize};
 
@@ -82,12 +82,6 @@ impl Change {
             Self::Nothing { order_id } => order_id,
         }
     }
-}
-
-/// The whole seconds since 1970 of a time in RFC 3339.
-fn seconds(time: &str) -> Option<u64> {
-    let time = DateTime::from_str(time, DateTimeFormat::DateTime).ok()?;
-    time.secs().try_into().ok()
 }
 
 /// Brings each message of a batch into the table, and logs what came of it.

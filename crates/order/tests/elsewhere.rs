@@ -77,12 +77,13 @@ fn pages_help_and_the_definition_have_the_other_limits_and_names() {
                 format!("up to {MAX_REASON} characters"),
             ),
             (
-                "crates/orderctl/src/cmd/mod.rs",
-                format!("1 to {MAX_ID} characters"),
+                "SECURITY.md",
+                format!("one line of {MAX_REASON} characters"),
             ),
             ("docs/reference.md", format!("source `{EVENT_SOURCE}`")),
             ("docs/events.md", format!("`{EVENT_SOURCE}`")),
             ("docs/events.md", format!("source: [{EVENT_SOURCE}]")),
+            ("docs/runbook.md", format!("Source: '{EVENT_SOURCE}'")),
             ("template.yaml", format!("source: [{EVENT_SOURCE}]")),
             (
                 "statemachine/order.asl.json",

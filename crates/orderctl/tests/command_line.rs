@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use order::MAX_REASON;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "place",
     "watch",
     "show",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 12] = [
     "reject",
     "fail",
     "cancel",
+    "link",
     "events",
     "retry",
     "desk",
@@ -251,10 +252,41 @@ fn the_help_of_every_command_has_an_example() {
         assert!(said.contains("Example"), "{said}");
     }
     let said = text(&orderctl(&["--help"], "").stdout);
-    assert!(
-        said.contains("Examples:") && said.contains("Exit codes:"),
-        "{said}"
-    );
+    assert!(said.contains("Examples:"), "{said}");
+    let (_, commands) = said.split_once("Commands:\n").expect("the commands");
+    // A description that is too long goes on below itself.
+    let names = commands
+        .lines()
+        .map_while(|line| line.strip_prefix("  "))
+        .filter(|line| !line.starts_with(' '))
+        .filter_map(|line| line.split_whitespace().next());
+    let names: Vec<_> = names.filter(|name| *name != "help").collect();
+    assert_eq!(names, COMMANDS, "the commands that orderctl has");
+}
+
+#[test]
+fn the_help_and_the_docs_have_every_exit_code() {
+    let source = include_str!("../src/failure.rs");
+    let kinds = source.split_once("pub enum Kind {");
+    let kinds = kinds.and_then(|(_, rest)| rest.split_once('}'));
+    let (kinds, _) = kinds.expect("the kinds of failures");
+    let codes: Vec<_> = kinds
+        .lines()
+        .filter_map(|line| line.strip_suffix(',')?.rsplit_once(" = "))
+        .map(|(_, code)| code)
+        .collect();
+    assert!(codes.contains(&"0") && codes.contains(&"1"), "{codes:?}");
+
+    let help = text(&orderctl(&["--help"], "").stdout);
+    let (_, listed) = help.split_once("Exit codes:").expect("the exit codes");
+    // Each after a comma, on whichever line.
+    let listed: Vec<_> = listed.split_whitespace().collect();
+    let listed = format!(", {}", listed.join(" "));
+    let docs = include_str!("../../../docs/orderctl.md");
+    for code in codes {
+        assert!(listed.contains(&format!(", {code} ")), "the help: {code}");
+        assert!(docs.contains(&format!("\n| {code} | ")), "the docs: {code}");
+    }
 }
 
 #[test]

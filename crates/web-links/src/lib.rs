@@ -6,10 +6,9 @@ use std::time::SystemTime;
 
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
-use aws_sdk_sns::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sns::types::MessageAttributeValue;
 use functions::queue::{Batch, Failures, handle_each};
-use functions::{Error, aws};
+use functions::{Error, aws, seconds};
 use links::{Claim, Kind, SHOWN_AFTER_DEADLINE};
 use serde::Deserialize;
 
@@ -110,10 +109,6 @@ impl Links {
 
 /// Now, and a deadline in RFC 3339: both in seconds since 1970.
 fn times(now: SystemTime, respond_by: &str) -> Option<(u64, u64)> {
-    let deadline = DateTime::from_str(respond_by, DateTimeFormat::DateTime).ok()?;
-    let now = DateTime::from(now);
-    Some((
-        now.secs().try_into().ok()?,
-        deadline.secs().try_into().ok()?,
-    ))
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some((now.as_secs(), seconds(respond_by)?))
 }

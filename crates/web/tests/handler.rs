@@ -294,14 +294,13 @@ async fn a_link_does_nothing_beyond_its_kind_its_id_and_its_time() {
             bad.push((format!("/{other}"), good.clone()));
             bad.push((path.clone(), test.link(other, id)));
         }
-        let key = if kind == Kind::Customer {
-            &test.restaurants
-        } else {
-            &test.customers
+        let (own, others) = match kind {
+            Kind::Customer => (&test.customers, &test.restaurants),
+            _ => (&test.restaurants, &test.customers),
         };
-        bad.push((path.clone(), sign(key, &claim(kind, id), "1")));
+        bad.push((path.clone(), sign(others, &claim(kind, id), "1")));
         // Another epoch, another id, other times.
-        bad.push((path.clone(), sign(&test.restaurants, &claim(kind, id), "2")));
+        bad.push((path.clone(), sign(own, &claim(kind, id), "2")));
         let changed = |change: fn(&mut Claim)| {
             let mut changed = claim(kind, id);
             change(&mut changed);

@@ -107,16 +107,8 @@ pub struct Execution {
 impl Execution {
     /// Reads an execution with its whole history.
     pub async fn read(stack: &Stack, arn: &str) -> Result<Option<Self>, Failure> {
-        let described = match stack
-            .sfn
-            .describe_execution()
-            .execution_arn(arn)
-            .send()
-            .await
-        {
-            Ok(described) => described,
-            Err(error) if error.code() == Some("ExecutionDoesNotExist") => return Ok(None),
-            Err(error) => return Err(aws("reading the execution")(error)),
+        let Some(described) = describe(stack, arn).await? else {
+            return Ok(None);
         };
         let history = stack.history(arn).await?;
         let part = |text: Option<&str>| text.map(clean).filter(|text| !text.is_empty());

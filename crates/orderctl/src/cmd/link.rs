@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
@@ -51,11 +52,16 @@ impl Link {
         let stack = Stack::find(stack).await?;
         let (kind, id) = (self.kind, self.id.as_str());
         if self.revoke {
-            revoke(&stack, kind, id).await?;
+            let more = match revoke(&stack, kind, id).await? {
+                Revoked::Now => "",
+                Revoked::UntilLater => {
+                    "; an earlier revocation has a later time, and voids new links until then, too"
+                }
+            };
             return output.line(
                 || {
                     format!(
-                        "{kind} {id}  links that were made before now hold for a minute at most"
+                        "{kind} {id}  links that were made before now hold for a minute at most{more}"
                     )
                 },
                 || json!({ "kind": kind.as_str(), "id": id, "revoked": true }),
@@ -169,11 +175,18 @@ async fn deadline(stack: &Stack, order_id: &str) -> Result<u64, Failure> {
         })
 }
 
+/// Until when links are void after a revocation.
+enum Revoked {
+    Now,
+    /// Until a later time, which was stored before.
+    UntilLater,
+}
+
 /// Voids the links of a kind and an id that were made before now.
-async fn revoke(stack: &Stack, kind: Kind, id: &str) -> Result<(), Failure> {
+async fn revoke(stack: &Stack, kind: Kind, id: &str) -> Result<Revoked, Failure> {
     let web = stack.web()?;
     let until = now();
-    stack
+    let put = stack
         .dynamodb
         .put_item()
         .table_name(&web.revocations)
@@ -184,14 +197,23 @@ async fn revoke(stack: &Stack, kind: Kind, id: &str) -> Result<(), Failure> {
             "expires_at",
             AttributeValue::N((until + kind.longest_validity() + 60).to_string()),
         )
+        // A later time may be there, by a clock that is ahead. If it were replaced, void links would hold again.
+        .condition_expression("attribute_not_exists(revoked_until) OR revoked_until <= :until")
+        .expression_attribute_values(":until", AttributeValue::N(until.to_string()))
         .send()
-        .await
-        .map_err(aws("revoking the links"))?;
+        .await;
+    let revoked = match put {
+        Ok(_) => Revoked::Now,
+        Err(error) if error.code() == Some("ConditionalCheckFailedException") => {
+            Revoked::UntilLater
+        }
+        Err(error) => return Err(aws("revoking the links")(error)),
+    };
     // A link is void that was made in this second: one that is made from now on is not.
     while now() <= until {
         sleep(Duration::from_millis(50)).await;
     }
-    Ok(())
+    Ok(revoked)
 }
 
 fn now() -> u64 {

@@ -14,7 +14,7 @@ pub mod watch;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
-use order::MAX_REASON;
+use order::{MAX_ID, MAX_REASON};
 use tokio::time::sleep;
 
 use crate::aws::open_orders::Whose;
@@ -50,7 +50,7 @@ impl From<WhoseArgs> for Whose {
 fn order_id(text: &str) -> Result<String, String> {
     order::is_order_id(text)
         .then(|| text.to_owned())
-        .ok_or_else(|| "an order_id is 1 to 80 characters out of A-Z a-z 0-9 - _".into())
+        .ok_or_else(|| format!("an order_id is 1 to {MAX_ID} characters out of A-Z a-z 0-9 - _"))
 }
 
 /// Text that is not empty, of so many characters.
