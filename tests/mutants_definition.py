@@ -263,14 +263,13 @@ def put_scalar(text, tag="tag:yaml.org,2002:str"):
 
 
 def cargo_test(*arguments):
-    """`cargo test` as the Makefile runs it."""
-    return subprocess.run(
-        ["bash", "-c", f'{os.environ["CARGO_TEST"]} "$@"', "-", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    """The command that runs `cargo test` as the Makefile does."""
+    return ["bash", "-c", f'{os.environ["CARGO_TEST"]} "$@"', "-", *arguments]
 
 
 def executables(*tests):
-    done = cargo_test("--no-run", "--message-format=json", *(flag for test in tests for flag in ("--test", test)))
+    argv = cargo_test("--no-run", "--message-format=json", *(flag for test in tests for flag in ("--test", test)))
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise StackError(done.stderr)
     found = {}
@@ -409,12 +408,20 @@ def deployed_and_tested():
         deploy(port_in_use())
     except StackError:
         return "the deployment"
-    # A name that ends no test's name runs all of them.
-    done = cargo_test("--test", "end_to_end", "--", "--test-threads", "16", *os.environ.get("TESTS", "").split())
-    failed = re.findall(r"^test (\S+) \.\.\. FAILED", done.stdout, re.M)
-    if done.returncode != 0 and not failed:
-        raise StackError(f"The tests did not run:\n{done.stderr[-3000:]}")
-    return ", ".join(failed) or None
+    argv = cargo_test("--test", "end_to_end", "--", "--test-threads", "16", *os.environ.get("TESTS", "").split())
+    said = []
+    with subprocess.Popen(
+        argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as tests:
+        for line in tests.stdout:
+            said.append(line)
+            if failed := re.match(r"test (\S+) \.\.\. FAILED", line):
+                # The other tests might wait for minutes for what cannot come.
+                os.killpg(tests.pid, signal.SIGTERM)
+                return failed[1]
+    if tests.returncode != 0:
+        raise StackError(f"The tests did not run:\n{''.join(said)[-3000:]}")
+    return None
 
 
 def main():

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::config::http::HttpResponse;
 use aws_sdk_sfn::config::retry::RetryConfig;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
+pub use functions::seconds;
 use functions::{Error, aws};
 use futures_util::future::try_join;
 use order::{Item, RestaurantAnswer, Status, StoredOrder, indexes, is_order_id};
@@ -331,11 +332,4 @@ pub fn rfc_3339(seconds: u64) -> String {
     DateTime::from_secs(seconds)
         .fmt(DateTimeFormat::DateTime)
         .unwrap_or_default()
-}
-
-/// A time of RFC 3339, with any offset, as seconds since 1970.
-#[must_use]
-pub fn seconds(text: &str) -> Option<u64> {
-    let time = DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).ok()?;
-    time.secs().try_into().ok()
 }
