@@ -256,9 +256,9 @@ def build(quick=False):
         environment |= {"SAM_BUILD_MODE": "debug", "CARGO_PROFILE_DEV_DEBUG": "false", "CARGO_PROFILE_DEV_STRIP": "symbols"}
     flags = [*([] if quick else ["--release"]), *(["--arm64"] if architecture() == "arm64" else [])]
     binaries = [flag for name in FUNCTIONS + WEB_FUNCTIONS for flag in ("--bin", name)]
-    how = "without optimization (a minute" if quick else "(minutes"
+    how = " without optimization" if quick else ""
     run_step(
-        f"Building the functions {how} the first time, seconds when little changed)",
+        f"Building the functions{how} (minutes the first time, seconds when little changed)",
         ["cargo", "lambda", "build", *flags, *binaries],
         environment,
     )
