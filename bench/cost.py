@@ -443,6 +443,16 @@ def main():
     page = ROOT / "docs" / "cost.md"
     page.write_text(document(Prices(), functions, templates, *measure(CLOSED)))
     say(f"Wrote {page.relative_to(ROOT)}")
+    check_what_is_typed(page.read_text())
+
+
+def check_what_is_typed(page):
+    """README and docs/design.md name the rounded sum, and people typed it there."""
+    total, share = re.search(r"accepted orders cost \$([\d,.]+): \S+ \((\d+)%\)", page).groups()
+    total = f"${float(total.replace(',', '')):,.0f}"
+    for name, typed in {"README.md": f"about {total}, of which {share} %", "docs/design.md": f"of {total}"}.items():
+        if typed not in " ".join((ROOT / name).read_text().split()):
+            raise StackError(f"{name} does not say “{typed}”, which is what orders cost now: write it there")
 
 
 if __name__ == "__main__":
