@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(TOOLS) ## Run five orders to their five outcomes on a local AWS of their own
@@ -70,7 +70,7 @@ test: ## Run every check and test, on a local AWS of their own (RELEASE=1: of th
 	@$(MAKE) --no-print-directory --jobs=2 operated-stack code
 	@$(MAKE) --no-print-directory tested-stack
 
-# Beside the stack that is operated, which mostly waits. What runs on it goes first: `nice` compiles with what it leaves.
+# Runs beside the tests of operation, which mostly wait; `nice` lets them have the processor first.
 .PHONY: code
 code:
 	@nice $(MAKE) --no-print-directory lint-code
@@ -202,9 +202,11 @@ package: $(TOOLS) ## Package functions and template for each of ARCHITECTURES, a
 	@cd .local/release && sha256sum * >SHA256SUMS && cat SHA256SUMS
 
 .PHONY: deny
-deny: ## Check the dependencies' licences and sources, and with ADVISORIES=1 known vulnerabilities, which needs the network
+deny: ## Check the dependencies' licences and sources, and that each is used; with ADVISORIES=1 known vulnerabilities, which needs the network
 	@test -x .local/bin/cargo-deny || cargo install --quiet --locked --root .local cargo-deny@0.20.2
+	@test -x .local/bin/cargo-machete || cargo install --quiet --locked --root .local cargo-machete@0.9.2
 	.local/bin/cargo-deny --workspace check bans licenses sources $(if $(ADVISORIES),advisories)
+	.local/bin/cargo-machete
 
 .PHONY: fuzz
 fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) long; needs a nightly toolchain

@@ -185,10 +185,14 @@ def fixed_costs(prices, template):
     ]
 
 
-def fixed_costs_of_pages(prices, template):
+def fixed_costs_of_pages(prices, outer, template):
     keys = count_of(template, "AWS::KMS::Key")
+    # Metrics that an alarm of the outer template looks at only where there are pages.
+    alarms = [r["Properties"] for r in outer["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    more = sum("Fn::If" in query for alarm in alarms for query in alarm.get("Metrics", []))
     return [
         alarm_costs(prices, template),
+        (f"{more} more metrics in the other alarms", prices.usd("alarm_metric", more)),
         (f"{keys} keys that sign links", prices.usd("key", keys)),
         (f"about {PAGES_KEY_REQUESTS:,} more requests to the stack's key", prices.usd("key_request", PAGES_KEY_REQUESTS)),
         (
@@ -376,7 +380,7 @@ def document(prices, functions, templates, usages, item_bytes, row_bytes, look):
         later_still=LATER_STILL,
         later_still_affordable=pages.affordable_wait(later=LATER_STILL),
         pages_functions=pages.functions(),
-        pages_fixed=bill_table("each month", fixed_costs_of_pages(prices, web_template)),
+        pages_fixed=bill_table("each month", fixed_costs_of_pages(prices, template, web_template)),
         pages_cold=f"{PAGES_COLD_SHARE:.1%}",
         pages_log=pages.access_log_bytes,
         restaurants=f"{RESTAURANTS:,}",
@@ -439,6 +443,16 @@ def main():
     page = ROOT / "docs" / "cost.md"
     page.write_text(document(Prices(), functions, templates, *measure(CLOSED)))
     say(f"Wrote {page.relative_to(ROOT)}")
+    check_what_is_typed(page.read_text())
+
+
+def check_what_is_typed(page):
+    """README and docs/design.md name the rounded sum, and people typed it there."""
+    total, share = re.search(r"accepted orders cost \$([\d,.]+): \S+ \((\d+)%\)", page).groups()
+    total = f"${float(total.replace(',', '')):,.0f}"
+    for name, typed in {"README.md": f"about {total}, of which {share} %", "docs/design.md": f"of {total}"}.items():
+        if typed not in " ".join((ROOT / name).read_text().split()):
+            raise StackError(f"{name} does not say “{typed}”, which is what orders cost now: write it there")
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ from pathlib import Path
 import boto3
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
+from orders import Orders, example
 from stack import ROOT, StackError, aws, outputs, port_in_use, say
 
 ORDERCTL = ROOT / "target" / "debug" / "orderctl"
-ORDER = json.loads((ROOT / "events" / "accepted.json").read_text())
 LOOKS = 15
 OPEN, OTHERS, CLOSED = 10, 10_000, 1_000
 DESKS = 50
@@ -38,17 +38,17 @@ LATE_SECONDS = 60
 def main():
     found = outputs(port_in_use())
     aws("stepfunctions")  # The client is made before the threads that share it.
-    table, machine = boto3.resource("dynamodb").Table(found["OpenOrdersTableName"]), found["StateMachineArn"]
+    table, orders = boto3.resource("dynamodb").Table(found["OpenOrdersTableName"]), Orders(found)
     # One after the other: each needs the machine for itself.
-    looks(table, machine)
-    desks(machine)
-    rates(machine)
+    looks(table, orders)
+    desks(orders)
+    rates(orders)
 
 
 # What a look takes.
 
 
-def looks(table, machine):
+def looks(table, orders):
     say(f"Writing rows: {OPEN} open orders of each of two restaurants, {CLOSED:,} closed ones of one of them")
     fill(table, "few", OPEN)
     fill(table, "closed", OPEN)
@@ -62,7 +62,7 @@ def looks(table, machine):
         fill(table, f"other-{number}", OTHERS // 100)
     took[f"with {OTHERS:,} open orders of others"] = [look("few") for _ in range(LOOKS)]
     took["beside 10 new orders a second"] = []
-    with placing(machine, 10, "busy"):
+    with placing(orders, 10, "busy"):
         time.sleep(3)
         for _ in range(LOOKS):
             took["beside 10 new orders a second"].append(look("few"))
@@ -74,14 +74,14 @@ def looks(table, machine):
 def fill(table, restaurant, count, closed=False):
     """Writes rows as `open-orders` does."""
     now = datetime.now(timezone.utc)
-    later = now + timedelta(seconds=600)
+    later, order = now + timedelta(seconds=600), example()
     with table.batch_writer() as batch:
         for number in range(count):
             key = {"restaurant_id": restaurant, "order_id": f"{'closed' if closed else 'open'}-{number}"}
             if closed:
                 rest = {"status": "ACCEPTED", "closed_at": rfc3339(now), "expires_at": int(now.timestamp()) + 3600}
             else:
-                rest = {name: ORDER[name] for name in ("items", "currency")}
+                rest = {name: order[name] for name in ("items", "currency")}
                 rest |= {"total_amount": 2500, "respond_by": rfc3339(later), "task_token": "t" * 1024}
                 rest["expires_at"] = int(later.timestamp()) + 3600
             batch.put_item(Item=key | rest)
@@ -122,11 +122,11 @@ class Desk:
         self.reader.join()
 
 
-def desks(machine):
+def desks(orders):
     say(f"{DESKS} desks watch one restaurant, 5 orders a second for {SECONDS} s")
     watching = [Desk("watched") for _ in range(DESKS)]
     try:
-        with placing(machine, 5, "watched", SECONDS) as placed:
+        with placing(orders, 5, "watched", SECONDS) as placed:
             pass
         wait_for(watching, placed)
     finally:
@@ -139,13 +139,13 @@ def desks(machine):
     show("Many desks at once", ["desks", "orders", "missed", "shown twice", "p50, s", "p95, s", "longest, s"], [row])
 
 
-def rates(machine):
+def rates(orders):
     rows = []
     for rate in RATES:
         say(f"One desk, {rate} orders a second for {SECONDS} s")
         desk = Desk(f"rate-{rate}")
         try:
-            with placing(machine, rate, f"rate-{rate}", SECONDS) as placed:
+            with placing(orders, rate, f"rate-{rate}", SECONDS) as placed:
                 pass
             wait_for([desk], placed)
         finally:
@@ -165,14 +165,14 @@ def wait_for(watching, placed):
 
 
 @contextmanager
-def placing(machine, rate, restaurant, duration=None):
+def placing(orders, rate, restaurant, duration=None):
     """Places orders at a rate: for some seconds, or for as long as the block runs. Gives when each was placed."""
     placed, ended = {}, threading.Event()
 
     def place(order_id):
-        order = ORDER | {"order_id": order_id, "restaurant_id": restaurant}
+        order = example(order_id=order_id, restaurant_id=restaurant)
         placed[order_id] = time.time()
-        aws("stepfunctions").start_execution(stateMachineArn=machine, name=order_id, input=json.dumps(order))
+        orders.place(order)
 
     def go_on():
         begun = time.monotonic()

@@ -26,7 +26,7 @@ from desks import show
 from web_cost import pauses
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
-from orders import Orders, example
+from orders import Orders, example, queue
 from stack import ROOT, StackError, aws, outputs, port_in_use, say
 import web
 
@@ -125,8 +125,7 @@ class Traffic:
         self.orders, self.table = Orders(found), found["OpenOrdersTableName"]
         self.placed, self.asked, self.answered, self.closed = {}, {}, {}, {}
         self.pool, self.ended = ThreadPoolExecutor(16), threading.Event()
-        self.queue = aws("sqs").create_queue(QueueName="pages")["QueueUrl"]
-        arn = aws("sqs").get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        self.queue, arn = queue("pages")
         aws("sns").subscribe(
             TopicArn=found["RestaurantTopicArn"],
             Protocol="sqs",

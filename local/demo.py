@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from orders import SHORT_TIMEOUT, Orders, example
+from orders import EVENT_SOURCE, SHORT_TIMEOUT, Orders, example
 from stack import StackError, aws_cli, outputs, say, temporary_stack, until
 
 # A value longer than this is shown as the shell variable that would hold it.
@@ -146,7 +146,7 @@ def subscribed_queues(shell, outputs):
         )
     subscribe = ["sns", "subscribe", "--topic-arn", outputs["LinksTopicArn"], "--protocol", "sqs"]
     shell.aws(*subscribe, "--notification-endpoint", arns["links"])
-    pattern = json.dumps({"source": ["order-processing"]})
+    pattern = json.dumps({"source": [EVENT_SOURCE]})
     rule = ["--event-bus-name", outputs["EventBusName"]]
     shell.aws("events", "put-rule", "--name", "demo-events", *rule, "--event-pattern", pattern)
     shell.aws("events", "put-targets", "--rule", "demo-events", *rule, "--targets", f"Id=queue,Arn={arns['events']}")

@@ -1,9 +1,11 @@
-"""An order from its placing to its end, as the demo, the tests in Python and the costs need it."""
+"""An order from its placing to its end, as the demo, the tests in Python, the benchmarks and the costs need it."""
 
 import json
 
 from stack import ROOT, StackError, aws, until
 
+# The source of the workflow's events.
+EVENT_SOURCE = "order-processing"
 # How many seconds the copied state machine waits for the restaurant.
 SHORT_TIMEOUT = 5
 
@@ -11,6 +13,17 @@ SHORT_TIMEOUT = 5
 def example(name="accepted", **changes):
     """An order of the folder `events`, with other values for some of its fields."""
     return json.loads((ROOT / "events" / f"{name}.json").read_text()) | changes
+
+
+def queue(name):
+    """Makes a queue to which SNS and EventBridge may send; gives its URL and ARN."""
+    url = aws("sqs").create_queue(QueueName=name)["QueueUrl"]
+    arn = aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    senders = {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}
+    allowed = {"Effect": "Allow", "Principal": senders, "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    aws("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    return url, arn
 
 
 def call(service, operation, **arguments):

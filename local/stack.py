@@ -2,7 +2,7 @@
 """The workflow's stack on a local AWS: start, deploy, use, stop.
 
 The local AWS is MiniStack. The definition and the functions' binaries are those that AWS gets, and so is the template but
-for what `take_out_what_is_lacking` lists; only the endpoint differs. Nothing leaves this machine, and nothing listens
+for what `take_out_what_the_local_aws_lacks` lists; only the endpoint differs. Nothing leaves this machine, and nothing listens
 beyond its loopback interface.
 """
 
@@ -256,9 +256,9 @@ def build(quick=False):
         environment |= {"SAM_BUILD_MODE": "debug", "CARGO_PROFILE_DEV_DEBUG": "false", "CARGO_PROFILE_DEV_STRIP": "symbols"}
     flags = [*([] if quick else ["--release"]), *(["--arm64"] if architecture() == "arm64" else [])]
     binaries = [flag for name in FUNCTIONS + WEB_FUNCTIONS for flag in ("--bin", name)]
-    how = "without optimization (a minute" if quick else "(minutes"
+    how = " without optimization" if quick else ""
     run_step(
-        f"Building the functions {how} the first time, seconds when little changed)",
+        f"Building the functions{how} (minutes the first time, seconds when little changed)",
         ["cargo", "lambda", "build", *flags, *binaries],
         environment,
     )
@@ -285,7 +285,7 @@ def write_template(path, template):
     path.write_text(yaml_dump(template))
 
 
-def take_out_what_is_lacking(resources):
+def take_out_what_the_local_aws_lacks(resources):
     """Removes from the template's resources what the local AWS cannot do. All else is what AWS gets."""
     for name, resource in list(resources.items()):
         properties = resource["Properties"]
@@ -313,7 +313,7 @@ def take_out_what_is_lacking(resources):
 def adapt(folder, name, nested=False):
     """Writes a built template and those nested in it as the local AWS needs them; gives the path of the outer one."""
     template = read_template(folder / "template.yaml")
-    take_out_what_is_lacking(template["Resources"])
+    take_out_what_the_local_aws_lacks(template["Resources"])
     if nested:
         template = transform(template)
     for resource in template["Resources"].values():
@@ -465,7 +465,7 @@ def mocks():
 
 
 def run(argv, auth, built=False):
-    """Runs a command with a stack of its own, named by its environment. The local AWS enforces IAM if it is to."""
+    """Runs a command with a stack of its own, named by its environment. With `auth`, the local AWS enforces IAM."""
     # Like an account of AWS, the local AWS refuses more functions at once than this, and the workflow then tries again.
     # Without the limit, a thousand orders at once would start a thousand processes.
     extra = {"LAMBDA_ACCOUNT_CONCURRENCY": "32"}

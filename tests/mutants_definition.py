@@ -7,7 +7,9 @@ missing or too wide. A change that nothing notices is a survivor: it needs a tes
 The checks that need no stack come first, each change in a copy of the files. What passes them is deployed from this working
 copy to a local AWS that enforces IAM, and all end-to-end tests run on it; the file is put back after each change.
 
-Run it by `make mutants-definition`; MUTANTS limits it to the changes whose name contains this text.
+Run it by `make mutants-definition`. The variable MUTANTS limits it to the changes whose name contains this text, TESTS to the
+end-to-end tests whose names contain one of these words. With `--list` it only names the changes, with `--cheap` it stops after
+the checks that need no stack.
 """
 
 import copy

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 import web
-from orders import Orders, example
+from orders import EVENT_SOURCE, Orders, example, queue
 from stack import ROOT, STACK_NAME, StackError, aws, outputs, port_in_use, say, until
 
 PAGE = ROOT / "docs" / "runbook.md"
@@ -236,19 +236,9 @@ class Runbook:
 
     def subscribe(self):
         """Queues with the events of rejected orders, and with what their customers are told."""
-        queues = []
-        for name in ("runbook-events", "runbook-customer"):
-            url = aws("sqs").create_queue(QueueName=name)["QueueUrl"]
-            found = aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-            arn = found["Attributes"]["QueueArn"]
-            senders = {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}
-            allowed = {"Effect": "Allow", "Principal": senders, "Action": "sqs:SendMessage", "Resource": arn}
-            policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-            aws("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-            queues.append((url, arn))
-        (events, events_arn), (customer, customer_arn) = queues
+        (events, events_arn), (customer, customer_arn) = queue("runbook-events"), queue("runbook-customer")
         bus = self.outputs["EventBusName"]
-        pattern = json.dumps({"source": ["order-processing"], "detail-type": ["ORDER_REJECTED"]})
+        pattern = json.dumps({"source": [EVENT_SOURCE], "detail-type": ["ORDER_REJECTED"]})
         aws("events").put_rule(Name="runbook", EventBusName=bus, EventPattern=pattern)
         aws("events").put_targets(Rule="runbook", EventBusName=bus, Targets=[{"Id": "runbook", "Arn": events_arn}])
         aws("sns").subscribe(TopicArn=self.outputs["UserTopicArn"], Protocol="sqs", Endpoint=customer_arn)

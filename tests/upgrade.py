@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
-from orders import Orders, example
+from orders import EVENT_SOURCE, Orders, example, queue
 from stack import (
     ROOT,
     STATE,
@@ -77,35 +77,26 @@ class Observer:
     """Receives what the restaurants, the customers and other services receive."""
 
     def __init__(self, found):
-        self.queues = {name: self.queue(name) for name in ("restaurant", "customer", "events")}
+        # The URL and the ARN of each queue.
+        self.queues = {name: queue(f"upgrade-{name}") for name in ("restaurant", "customer", "events")}
         for name, topic in (("restaurant", "RestaurantTopicArn"), ("customer", "UserTopicArn")):
             aws("sns").subscribe(
                 TopicArn=found[topic],
                 Protocol="sqs",
-                Endpoint=self.queues[name]["arn"],
+                Endpoint=self.queues[name][1],
                 Attributes={"RawMessageDelivery": "true"},
             )
         bus = found["EventBusName"]
-        pattern = json.dumps({"source": ["order-processing"]})
+        pattern = json.dumps({"source": [EVENT_SOURCE]})
         aws("events").put_rule(Name="upgrade", EventBusName=bus, EventPattern=pattern)
-        targets = [{"Id": "upgrade", "Arn": self.queues["events"]["arn"]}]
+        targets = [{"Id": "upgrade", "Arn": self.queues["events"][1]}]
         aws("events").put_targets(Rule="upgrade", EventBusName=bus, Targets=targets)
         # The messages so far, by queue.
         self.heard = {name: [] for name in self.queues}
 
-    @staticmethod
-    def queue(name):
-        url = aws("sqs").create_queue(QueueName=f"upgrade-{name}")["QueueUrl"]
-        arn = aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        senders = {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}
-        allowed = {"Effect": "Allow", "Principal": senders, "Action": "sqs:SendMessage", "Resource": arn}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-        aws("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-        return {"url": url, "arn": arn}
-
     def messages(self, name, order_id):
         """All messages of a queue that are about an order."""
-        url = self.queues[name]["url"]
+        url, _ = self.queues[name]
         for message in aws("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
             aws("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             self.heard[name].append(json.loads(message["Body"]))
@@ -191,7 +182,7 @@ def upgrade(commit, earlier, port):
 
 def main():
     if len(sys.argv) != 2:
-        raise StackError("From where? Name a tag or commit: make upgrade-test FROM=v1.0.0")
+        raise StackError("From where? Name a tag or commit: make upgrade-test FROM=v0.1.0")
     commit = sys.argv[1]
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
