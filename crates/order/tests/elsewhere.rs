@@ -77,6 +77,10 @@ fn pages_help_and_the_definition_have_the_other_limits_and_names() {
                 format!("up to {MAX_REASON} characters"),
             ),
             (
+                "crates/web/src/pages.rs",
+                format!("{MAX_REASON} characters at most"),
+            ),
+            (
                 "SECURITY.md",
                 format!("one line of {MAX_REASON} characters"),
             ),
@@ -84,6 +88,7 @@ fn pages_help_and_the_definition_have_the_other_limits_and_names() {
             ("docs/events.md", format!("`{EVENT_SOURCE}`")),
             ("docs/events.md", format!("source: [{EVENT_SOURCE}]")),
             ("docs/runbook.md", format!("Source: '{EVENT_SOURCE}'")),
+            ("local/orders.py", format!("\"{EVENT_SOURCE}\"")),
             ("template.yaml", format!("source: [{EVENT_SOURCE}]")),
             (
                 "statemachine/order.asl.json",
