@@ -326,6 +326,13 @@ fn alarms_have_the_thresholds_that_a_person_sets() {
         together.as_str().is_some_and(|sum| sum.starts_with("SUM(")),
         "FunctionConcurrencyAlarm sees {together:?}"
     );
+    let summed = format!("{:?}", property("FunctionConcurrencyAlarm", "Metrics"));
+    for function in ["WebFunction", "WebLinksFunction"] {
+        assert!(
+            summed.contains(&format!("WebPages.Outputs.{function}Name")),
+            "FunctionConcurrencyAlarm leaves out {function}"
+        );
+    }
 }
 
 /// What is counted of the orders of the stack, by the name under which a function counts it.
