@@ -150,6 +150,29 @@ fn a_role_that_uses_an_encrypted_topic_or_queue_may_use_the_key() {
     }
 }
 
+/// What Lambda needs of a role to take messages from a queue for it, and what DynamoDB needs of one that writes to a table
+/// encrypted with a key of the account. The local AWS asks for less. Of the key's actions, those that AWS's CDK grants.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
+/// <https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_dynamodb.Table.html>
+#[test]
+fn open_orders_may_do_all_that_its_queue_and_its_encrypted_table_need() {
+    let template = template();
+    let role = role_statements(&template, "OpenOrdersFunctionRole");
+    for (action, resource) in [
+        ("sqs:ReceiveMessage", "OpenOrdersQueue"),
+        ("sqs:DeleteMessage", "OpenOrdersQueue"),
+        ("sqs:GetQueueAttributes", "OpenOrdersQueue"),
+        ("kms:Decrypt", "EncryptionKey"),
+        ("kms:DescribeKey", "EncryptionKey"),
+        ("kms:Encrypt", "EncryptionKey"),
+        ("kms:GenerateDataKey", "EncryptionKey"),
+        ("kms:ReEncryptFrom", "EncryptionKey"),
+        ("kms:ReEncryptTo", "EncryptionKey"),
+    ] {
+        assert!(call(action, resource).is_allowed_by(&role), "{action}");
+    }
+}
+
 #[test]
 fn only_the_service_that_runs_it_may_take_a_role() {
     let template = template();
