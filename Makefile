@@ -195,7 +195,7 @@ package: $(TOOLS) ## Package functions and template for each of ARCHITECTURES, a
 		cp -r statemachine .local/release/build/; \
 		sed -i 's#: [./]*statemachine/#: statemachine/#' .local/release/build/template.yaml; \
 		tar -C .local/release/build -czf .local/release/order-workflow-$$architecture.tar.gz .; \
-		rm -rf .local/release/build; \
+		rm -rf .local/release/build .local/release/build.toml; \
 	done
 	cargo install --locked --path crates/orderctl --root .local/release --no-track
 	@mv .local/release/bin/orderctl .local/release/orderctl-$$(uname -m)-linux && rmdir .local/release/bin

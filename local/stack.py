@@ -265,7 +265,7 @@ def build(quick=False):
     STATE.mkdir(exist_ok=True)
     run_step(
         "Packaging them with SAM",
-        ["sam", "build", "--parameter-overrides", f"Architecture={architecture()}"],
+        ["sam", "build", "--parallel", "--parameter-overrides", f"Architecture={architecture()}"],
         environment,
         STATE / "sam-build.log",
     )
