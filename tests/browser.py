@@ -266,7 +266,6 @@ def test_a_restaurant_works_with_the_page_as_it_refreshes_itself(address):
             return request.call(this, kind);
         };""")
     browser.says("Sound is off")
-    browser.shoot("web-restaurant")
     browser.click("#sound")
     browser.says("Sound is on")
     told = browser.run("return told")
@@ -416,6 +415,36 @@ def test_a_stale_page_never_looks_fresh(address):
     browser.do("POST", "/refresh", {})
     left = browser.run("return document.querySelector('[data-left]').textContent")
     assert int(left.split(":")[0]) <= 10, left
+    browser.close()
+
+
+def test_a_scanner_that_submits_forms_blindly_decides_nothing(address):
+    order = place("rest-scanner")
+    browser = BROWSER(address)
+    for kind, name in (("restaurant", "rest-scanner"), ("order", order), ("customer", order)):
+        browser.open(link(kind, name))
+        browser.says("Margherita")
+        # Each form as it is, with each of its buttons, and then each form of the page that it leads to.
+        pages = browser.do("POST", "/execute/async", {"args": [], "script": """
+            const [done] = arguments;
+            const submit = async (page, depth) => {
+                const sent = [];
+                for (const form of page.forms) for (const button of form.querySelectorAll("button")) {
+                    const body = new URLSearchParams(new FormData(form));
+                    if (button.name) body.append(button.name, button.value);
+                    const answer = await fetch(location.href, {method: "POST", body});
+                    const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+                    sent.push(answer.status, ...depth ? await submit(next, depth - 1) : []);
+                }
+                return sent;
+            };
+            submit(document, 1).then(done, (error) => done([String(error)]));"""})
+        assert pages and set(pages) <= {200, 422}, f"{kind}: {pages}"
+        assert kind != "customer" or 200 in pages, f"{kind} asks no second question: {pages}"
+    # The first answer counts, so this one would not if a form had decided.
+    ORDERS.answer(ORDERS.token({"restaurant_id": "rest-scanner", "order_id": order}), {"isAccepted": False, "reason": "By hand"})
+    until(lambda: status(order) != "PLACED", "answer")
+    assert ORDERS.item(order)["status_reason"]["S"] == "By hand", status(order)
     browser.close()
 
 
