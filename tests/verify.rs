@@ -336,7 +336,8 @@ fn announce(target: &Target, checks: &Checks, failures: bool) {
     #[allow(clippy::cast_precision_loss)] // a few dozen
     let cost = orders as f64 * COST_OF_AN_ORDER;
     let paged = if failures {
-        "\n  Operations: an execution is stopped on purpose (FAILURES=1), for which their topic and the alarm call a person."
+        "\n  Operations: an execution is stopped on purpose and another fails (FAILURES=1), for which their topic and the alarm \
+         call a person."
     } else {
         ""
     };
@@ -411,19 +412,21 @@ fn all_checks(config: &SdkConfig, target: &Target, failures: bool, silence: bool
     let mut checks = Checks::default();
     outcomes(&mut checks, target);
     refusals(&mut checks, target);
-    let name = "operations are told of an execution that was stopped";
+    let [stop, fail] = [
+        "operations are told of an execution that was stopped",
+        "operations are told of an execution that failed, and not of refused orders",
+    ];
     if failures {
-        checks.order(name, target, |stack, order| async move {
-            let told = stack.operations_queue(&order.order.order_id).await;
-            let execution = order.place().await;
-            order.restaurant_message().await;
-            let stop = stack.sfn.stop_execution().execution_arn(&execution);
-            stop.send().await.expect("a stopped execution");
-            let told = stack.one_message(&told).await;
-            assert_eq!(told["status"], "ABORTED", "what operations are told");
+        checks.order(stop, target, |stack, order| async move {
+            cases::told_of_a_stop(&stack, order).await;
+        });
+        checks.order(fail, target, |stack, order| async move {
+            cases::told_of_failures(&stack, order).await;
         });
     } else {
-        checks.skip(name, "it pages operations: FAILURES=1 runs it");
+        for name in [stop, fail] {
+            checks.skip(name, "it pages operations: FAILURES=1 runs it");
+        }
     }
     let name = "an order without an answer expires after ten minutes";
     if silence {

@@ -1,6 +1,5 @@
 //! Inputs that are no valid order: each is refused with all its problems, and leaves no trace.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
 
@@ -55,67 +54,13 @@ async fn an_order_with_five_problems_is_refused_with_all_five_and_leaves_no_trac
 #[tokio::test]
 async fn operations_are_told_of_executions_that_need_them_and_not_of_bad_input() {
     let stack = Stack::connect();
-    let machine = Stack::state_machine();
+    cases::told_of_failures(&stack, TestOrder::new(&stack).await).await;
+}
 
-    let invalid = format!("invalid-{}", unique());
-    let told_of_invalid = stack.operations_queue(&invalid).await;
-    let input = json!({ "order_id": invalid }).to_string();
-    let execution = stack.start(&machine, &invalid, &input).await;
-    let end = stack.end_of(&execution).await;
-    assert_eq!(end.error(), Some("InvalidOrder"), "{:?}", end.cause());
-
-    let mut order = TestOrder::new(&stack).await;
-    order.order.note = Some("Ring at the back door".into());
-    let order_id = order.order.order_id.clone();
-    let told = stack.operations_queue(&order_id).await;
-    let owner = order.place().await;
-    let message = order.restaurant_message().await;
-
-    let duplicate = format!("duplicate-{}", unique());
-    let told_of_duplicate = stack.operations_queue(&duplicate).await;
-    let input = serde_json::to_string(&order.order).expect("an order as JSON");
-    let execution = stack.start(&machine, &duplicate, &input).await;
-    let end = stack.end_of(&execution).await;
-    assert_eq!(end.error(), Some("DuplicateOrder"), "{:?}", end.cause());
-
-    // Somebody deletes the order while it waits for its restaurant.
-    stack
-        .dynamodb
-        .delete_item()
-        .table_name(output("OrdersTableName"))
-        .key("order_id", AttributeValue::S(order_id.clone()))
-        .send()
-        .await
-        .expect("a delete");
-    order.accept(&message).await;
-    let told = stack.one_message(&told).await;
-    assert_eq!(told["order"], order_id.as_str());
-    assert_eq!(told["status"], "FAILED");
-    assert_eq!(told["error"], "OrderNotFound");
-    assert_eq!(told["execution"], owner.as_str());
-    assert!(
-        !told.to_string().contains("back door"),
-        "operations are told what the customer wrote: {told}"
-    );
-
-    // Without an error: somebody who stops an execution need not give one.
-    let stopped = TestOrder::new(&stack).await;
-    let told = stack.operations_queue(&stopped.order.order_id).await;
-    let execution = stopped.place().await;
-    stopped.restaurant_message().await;
-    let stop = stack.sfn.stop_execution().execution_arn(&execution);
-    stop.send().await.expect("a stop");
-    let told = stack.one_message(&told).await;
-    assert_eq!(told["status"], "ABORTED");
-
-    for (queue, what) in [
-        (told_of_invalid, "an invalid order"),
-        (told_of_duplicate, "a duplicate order"),
-    ] {
-        let receive = stack.sqs.receive_message().queue_url(&queue).send().await;
-        let heard = receive.expect("a receive").messages;
-        assert_eq!(heard, None, "operations were told of {what}");
-    }
+#[tokio::test]
+async fn operations_are_told_of_an_execution_that_was_stopped() {
+    let stack = Stack::connect();
+    cases::told_of_a_stop(&stack, TestOrder::new(&stack).await).await;
 }
 
 #[tokio::test]

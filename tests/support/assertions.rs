@@ -1,7 +1,8 @@
 //! What must have come of an order: in tables, events, messages and its execution.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Mutex;
 
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
@@ -11,25 +12,35 @@ use order::{Decision, Status};
 use serde_json::{Value, json};
 
 use crate::test_order::TestOrder;
+use crate::wait::poll_until;
 
 impl TestOrder {
-    /// The events of the order, in the order in which they came; fails unless they are this many.
-    async fn events(&self, expected: usize) -> Vec<Value> {
-        let mut messages = self
-            .stack
-            .receive(&self.listener.events, expected, "events")
-            .await;
-        messages.extend(self.stack.receive_now(&self.listener.events, 0).await);
-        assert_eq!(
-            messages.len(),
-            expected,
-            "more events than expected: {messages:?}"
-        );
-        let event = |message: &Message| serde_json::from_str(message.body().unwrap_or_default());
-        messages
-            .iter()
-            .map(|message| event(message).expect("an event"))
-            .collect()
+    /// The event of the placing, and that of the end; fails if there are others. `EventBridge` may deliver an event more than
+    /// once, with the same id, and a queue in any order.
+    async fn events(&self) -> [Value; 2] {
+        let events = Mutex::new(BTreeMap::new());
+        let hear = |messages: Vec<Message>| {
+            let mut events = events.lock().expect("the events");
+            for message in messages {
+                let event: Value =
+                    serde_json::from_str(message.body().unwrap_or_default()).expect("an event");
+                events.insert(event["id"].to_string(), event);
+            }
+            events.len()
+        };
+        poll_until(|| async {
+            match hear(self.stack.receive_now(&self.listener.events, 1).await) {
+                0 | 1 => Err("two events of the order have not come".to_owned()),
+                _ => Ok(()),
+            }
+        })
+        .await;
+        hear(self.stack.receive_now(&self.listener.events, 0).await);
+        let events = events.into_inner().expect("the events");
+        let mut events: Vec<_> = events.into_values().collect();
+        events.sort_by_key(|event| event["detail-type"] != Status::Placed.event());
+        <[Value; 2]>::try_from(events)
+            .unwrap_or_else(|events| panic!("more than two events: {events:?}"))
     }
 
     /// Fails if anybody has been told anything of the order, or it is stored.
@@ -84,7 +95,7 @@ impl TestOrder {
         let placed = self.stack.end_of(placed_by).await;
         let starts = [&placed, &ended].map(|execution| execution.start_date.as_secs_f64());
         let placed_at = self.assert_item(placed_by, starts, decision).await;
-        let events = self.events(2).await;
+        let events = self.events().await;
         let undecided = Decision {
             status: Status::Placed,
             status_reason: None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -15,7 +16,7 @@ use tokio::time::sleep;
 use crate::listener::RestaurantQueue;
 use crate::made::{Made, made};
 use crate::pages::{Link, Waiting, ask, link, orderctl};
-use crate::stack::{Stack, output};
+use crate::stack::{Stack, named, output};
 use crate::test_order::TestOrder;
 
 /// The restaurant answers.
@@ -161,6 +162,70 @@ pub async fn placed_already(stack: &Stack, order: TestOrder) {
     );
     order.accept(&message).await;
     order.assert_ended(&execution, Status::Accepted, None).await;
+}
+
+/// Operations are told of an execution that fails, without what the customer wrote, and not of orders that are refused.
+pub async fn told_of_failures(stack: &Stack, mut order: TestOrder) {
+    let machine = Stack::state_machine();
+    let invalid = named("invalid");
+    let told_of_invalid = stack.operations_queue(&invalid).await;
+    let input = json!({ "order_id": invalid }).to_string();
+    let execution = stack.start(&machine, &invalid, &input).await;
+    let end = stack.end_of(&execution).await;
+    assert_eq!(end.error(), Some("InvalidOrder"), "{:?}", end.cause());
+
+    order.order.note = Some("Ring at the back door".into());
+    let order_id = order.order.order_id.clone();
+    let told = stack.operations_queue(&order_id).await;
+    let owner = order.place().await;
+    let message = order.restaurant_message().await;
+
+    let duplicate = named("duplicate");
+    let told_of_duplicate = stack.operations_queue(&duplicate).await;
+    let input = serde_json::to_string(&order.order).expect("an order as JSON");
+    let execution = stack.start(&machine, &duplicate, &input).await;
+    let end = stack.end_of(&execution).await;
+    assert_eq!(end.error(), Some("DuplicateOrder"), "{:?}", end.cause());
+
+    // Somebody deletes the order while it waits for its restaurant.
+    let table = output("OrdersTableName");
+    let delete = stack.dynamodb.delete_item().table_name(&table);
+    let delete = delete.key("order_id", AttributeValue::S(order_id.clone()));
+    let deleted = delete.return_values(ReturnValue::AllOld).send().await;
+    let item = deleted.expect("a delete").attributes;
+    order.accept(&message).await;
+    let told = stack.one_message(&told).await;
+    assert_eq!(told["order"], order_id.as_str());
+    assert_eq!(told["status"], "FAILED");
+    assert_eq!(told["error"], "OrderNotFound");
+    assert_eq!(told["execution"], owner.as_str());
+    assert!(
+        !told.to_string().contains("back door"),
+        "operations are told what the customer wrote: {told}"
+    );
+    // It is removed with all that tests made, which begins with its item.
+    let put = stack.dynamodb.put_item().table_name(&table);
+    put.set_item(item).send().await.expect("the item again");
+
+    // They ended before the execution of which operations were told.
+    for (queue, what) in [
+        (told_of_invalid, "an invalid order"),
+        (told_of_duplicate, "a duplicate order"),
+    ] {
+        let heard = stack.receive_now(&queue, 1).await;
+        assert!(heard.is_empty(), "operations were told of {what}");
+    }
+}
+
+/// Operations are told of an execution that somebody stops, who need not give an error.
+pub async fn told_of_a_stop(stack: &Stack, order: TestOrder) {
+    let told = stack.operations_queue(&order.order.order_id).await;
+    let execution = order.place().await;
+    order.restaurant_message().await;
+    let stop = stack.sfn.stop_execution().execution_arn(&execution);
+    stop.send().await.expect("a stopped execution");
+    let told = stack.one_message(&told).await;
+    assert_eq!(told["status"], "ABORTED", "what operations are told");
 }
 
 /// An order with any text in it reaches everybody unchanged.

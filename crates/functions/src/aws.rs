@@ -208,7 +208,15 @@ where
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or("unknown error");
             let status = service.raw().status().as_u16();
-            let detail = service.err().message().unwrap_or("no detail given");
+            // What AWS says of a value that it refuses may quote the value, which may be an order's.
+            let may_quote = ["Invalid", "Validation", "Serialization"]
+                .iter()
+                .any(|begin| code.starts_with(begin));
+            let detail = if may_quote {
+                "AWS's text is left out, since it may quote the order"
+            } else {
+                service.err().message().unwrap_or("no detail given")
+            };
             // Every other status counts as an outage, also a success whose body cannot be read.
             let refused = (400..500).contains(&status)
                 && status != 429

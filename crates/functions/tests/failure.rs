@@ -47,10 +47,14 @@ fn an_error_of_the_service_is_worth_a_retry_unless_it_refuses_the_request() {
         (400, "AccessDeniedException", "Misconfigured"),
         (404, "NotFound", "Misconfigured"),
         (499, "Unheard", "Misconfigured"),
-        // One of the errors that the SDK calls throttling, one that it calls transient, and one that only AWS's pages list.
+        // One of the errors that the SDK calls throttling, one that it calls transient, and those that only AWS's pages list.
         (400, "ThrottlingException", "StoreUnavailable"),
         (400, "RequestTimeout", "StoreUnavailable"),
         (400, "KMSThrottlingException", "StoreUnavailable"),
+        (400, "KMSThrottling", "StoreUnavailable"),
+        (400, "ReplicatedWriteConflictException", "StoreUnavailable"),
+        (400, "Throttled", "StoreUnavailable"),
+        (400, "TransactionConflictException", "StoreUnavailable"),
         (429, "Unheard", "StoreUnavailable"),
         (500, "Unheard", "StoreUnavailable"),
         (200, "Unheard", "StoreUnavailable"),
@@ -64,6 +68,23 @@ fn an_error_of_the_service_is_worth_a_retry_unless_it_refuses_the_request() {
             meaning.to_string(),
             format!("storing the order failed with {code} (HTTP {status}): why")
         );
+    }
+}
+
+#[test]
+fn what_aws_says_of_a_value_that_it_refuses_is_not_told() {
+    for code in [
+        "InvalidParameter",
+        "ValidationException",
+        "SerializationException",
+    ] {
+        let said = "the value Ring at the back door is too long";
+        let error = ErrorMetadata::builder().code(code).message(said).build();
+        let answer = HttpResponse::new(400.try_into().expect("a status"), SdkBody::empty());
+        let meaning = meaning(&SdkError::service_error(error, answer));
+        assert_eq!(meaning.name(), "Misconfigured", "{code}");
+        let told = meaning.to_string();
+        assert!(told.contains(code) && !told.contains("door"), "{told}");
     }
 }
 

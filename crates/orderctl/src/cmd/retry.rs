@@ -170,7 +170,9 @@ async fn retry(stack: &Stack, arguments: &Retry, output: Output) -> Result<(), F
         || tried.json(dry_run),
     )?;
     if !dry_run {
-        output.hint(&format!("Follow it with: orderctl watch {order_id}"));
+        output.hint(&format!(
+            "See what became of it with: orderctl show {order_id}"
+        ));
     }
     Ok(())
 }
