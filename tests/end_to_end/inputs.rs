@@ -3,7 +3,7 @@
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
 
-use support::{Stack, TestOrder, cases, output, unique};
+use support::{Stack, TestOrder, cases, unique};
 
 /// The fields that the failed execution names, for an input that breaks the order's rules.
 async fn problems_of(stack: &Stack, input: &Value) -> String {
