@@ -288,7 +288,7 @@ def test_a_restaurant_works_with_the_page_as_it_refreshes_itself(address):
     # The answer leaves the page where it is, without buttons until it is recorded.
     browser.run("window.same = true")
     browser.run(f"document.querySelector('#o-{order} select').value = '20'")
-    browser.click(f"#o-{order} .yes")
+    browser.click(f"#o-{order} [value=accept]")
     until(lambda: status(order) == "ACCEPTED", "acceptance")
     browser.says("Accepted at", 30)
     assert browser.run("return window.same === true"), "the page was left"
@@ -374,12 +374,104 @@ def test_an_answer_is_sent_though_its_page_cannot_be_shown(address):
             return Object.defineProperties(failed, {url: {value: url}, redirected: {value: true}});
         };""")
     browser.run(f"document.querySelector('#o-{order} select').value = '20'")
-    browser.click(f"#o-{order} .yes")
+    browser.click(f"#o-{order} [value=accept]")
     browser.says("What became of it shows here", 10)
-    assert browser.run(f"return document.querySelector('#o-{order} .yes').disabled"), "it can be answered again"
+    assert browser.run(f"return document.querySelector('#o-{order} [value=accept]').disabled"), "it can be answered again"
     assert "/sent/" in browser.run("return location.pathname")
     browser.says("Accepted at", 30)
     assert status(order) == "ACCEPTED"
+    browser.close()
+
+
+def test_answers_in_quick_succession_are_all_remembered(address):
+    orders = [place("rest-quick"), place("rest-quick")]
+    browser = BROWSER(address)
+    browser.open(link("restaurant", "rest-quick"))
+    until(lambda: browser.run("return document.querySelectorAll('article').length") == 2, "two orders")
+    # The second is pressed while the first is on its way.
+    browser.run("""
+        const real = fetch;
+        window.fetch = async (...asked) => {
+            if (asked[1].method === "POST") await new Promise((done) => setTimeout(done, 1000));
+            return real(...asked);
+        };""")
+    for order in orders:
+        browser.run(f"document.querySelector('#o-{order} select').value = '20'")
+    for order in orders:
+        browser.click(f"#o-{order} [value=accept]")
+    until(lambda: all(f"~{order}" in browser.run("return location.pathname") for order in orders), "memory of both answers", 20)
+    until(lambda: all(status(order) == "ACCEPTED" for order in orders), "two acceptances")
+    browser.close()
+
+
+def test_an_answer_that_hangs_is_given_up_and_the_page_goes_on(address):
+    order = place("rest-hangs")
+    browser = BROWSER(address)
+    browser.open(link("restaurant", "rest-hangs"))
+    browser.says("Margherita")
+    browser.run("""
+        window.real = fetch;
+        window.looks = 0;
+        window.fetch = (url, asked) => {
+            looks++;
+            if (asked.method !== "POST") return real(url, asked);
+            return new Promise((_, failed) => asked.signal.addEventListener("abort", () => failed(new Error("given up"))));
+        };""")
+    browser.run(f"document.querySelector('#o-{order} select').value = '20'")
+    browser.click(f"#o-{order} [value=accept]")
+    browser.says("it is not known whether this arrived", 12)
+    looks = browser.run("return looks")
+    until(lambda: browser.run("return looks") > looks, "look after the answer", 10)
+    browser.run("window.fetch = real")
+    browser.click(f"#o-{order} [value=accept]")
+    until(lambda: status(order) == "ACCEPTED", "acceptance")
+    browser.close()
+
+
+def test_what_a_kitchen_must_notice_sounds(address):
+    browser = BROWSER(address)
+    browser.open(link("restaurant", "rest-silent"))
+    browser.says("No order waits")
+    browser.run("""
+        window.told = { tones: 0, released: 0 };
+        const start = AudioScheduledSourceNode.prototype.start, release = WakeLockSentinel.prototype.release;
+        AudioScheduledSourceNode.prototype.start = function (...when) { told.tones++; return start.apply(this, when); };
+        WakeLockSentinel.prototype.release = function () { told.released++; return release.call(this); };""")
+    # Whoever turns the sound on hears whether the tablet is loud enough, though nothing waits.
+    browser.click("#sound")
+    browser.says("Sound is on")
+    tones = browser.run("return told.tones")
+    assert tones > 0, "the button does not sound while no order waits"
+    browser.run("window.real = fetch; window.fetch = async () => { throw new Error('no network'); }")
+    browser.says("Not connected since", 30)
+    assert browser.run("return told.tones") > tones, "a lost connection does not sound"
+    browser.run("window.fetch = real")
+    until(lambda: not browser.run("return !!document.getElementById('lost')"), "connection", 20)
+    browser.click("#sound")
+    browser.says("Sound is off")
+    if BROWSER is not WebKit:
+        assert browser.run("return told.released") == 1, "the screen is kept on without the sound"
+    browser.close()
+
+
+def test_a_page_from_before_a_deployment_loads_the_new_one(address):
+    browser = BROWSER(address)
+    browser.open(link("restaurant", "rest-deployed"))
+    browser.says("No order waits")
+    browser.click("#sound")
+    browser.says("Sound is on")
+    browser.run("""
+        window.same = true;
+        const real = fetch;
+        window.fetch = async (...asked) => {
+            const answer = await real(...asked), text = await answer.text();
+            return new Response(text.replace(/page\\.js\\?v=\\w+/, "page.js?v=new") || null, answer);
+        };""")
+    # It would be silent then, so somebody has to do it.
+    browser.says("There is a new version of this page", 30)
+    assert browser.run("return window.same === true"), "it was loaded anew though it sounds"
+    browser.click("#sound")
+    until(lambda: not browser.run("return window.same === true"), "new page", 30)
     browser.close()
 
 
@@ -394,26 +486,29 @@ def test_a_stale_page_never_looks_fresh(address):
     browser.cdp("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
     # Nothing is shown as answered that was not.
     browser.run(f"document.querySelector('#o-{order} select').value = '20'")
-    browser.click(f"#o-{order} .yes")
+    browser.click(f"#o-{order} [value=accept]")
     browser.says("it is not known whether this arrived", 10)
     assert "being recorded" not in browser.text()
     browser.says("Not connected since", 30)
-    covered = browser.run("const b = document.querySelector('.yes').getBoundingClientRect();"
+    covered = browser.run("const b = document.querySelector('[value=accept]').getBoundingClientRect();"
                           "return document.elementFromPoint(b.x + 5, b.y + 5).id")
     assert covered == "lost", covered
+    assert browser.run("return document.activeElement.textContent") == "Try again"
+    browser.keys("\ue004")
+    assert not browser.run("return document.querySelector('main').contains(document.activeElement)"), "Tab reaches what is covered"
     browser.shoot("web-not-connected")
     browser.is_for_everybody("no connection")
     browser.cdp("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1)
     until(lambda: not browser.run("return !!document.getElementById('lost')"), "connection", 30)
     assert browser.run("return window.same === true"), "the page was left"
     assert status(order) == "PLACED"
-    browser.click(f"#o-{order} .yes")
+    browser.click(f"#o-{order} [value=accept]")
     until(lambda: status(order) == "ACCEPTED", "acceptance after the connection is back")
     place("rest-stale")
     # The tablet's clock says nothing: it is an hour wrong here.
     browser.before_each_page("const real = Date.now; Date.now = () => real() - 3600000;")
     browser.do("POST", "/refresh", {})
-    left = browser.run("return document.querySelector('[data-left]').textContent")
+    left = browser.run("return document.querySelector('.left time').textContent")
     assert int(left.split(":")[0]) <= 10, left
     browser.close()
 
@@ -429,7 +524,7 @@ def test_a_scanner_that_submits_forms_blindly_decides_nothing(address):
             const [done] = arguments;
             const submit = async (page, depth) => {
                 const sent = [];
-                for (const form of page.forms) for (const button of form.querySelectorAll("button")) {
+                for (const form of page.forms) for (const button of form.querySelectorAll("button:not([hidden])")) {
                     const body = new URLSearchParams(new FormData(form));
                     if (button.name) body.append(button.name, button.value);
                     const answer = await fetch(location.href, {method: "POST", body});
@@ -450,7 +545,7 @@ def test_a_scanner_that_submits_forms_blindly_decides_nothing(address):
 
 def test_hostile_text_is_text(address):
     restaurant = "rest-hostile"
-    order = place(restaurant, note=EVIL, items=[{"name": EVIL, "quantity": 1, "unit_amount": 1}])
+    order = place(restaurant, note=EVIL + "\n" * 200, items=[{"name": EVIL, "quantity": 1, "unit_amount": 1}])
     browser = BROWSER(address, size=(320, 640))
     for kind, name in (("restaurant", restaurant), ("order", order), ("customer", order)):
         browser.open(link(kind, name))
@@ -458,6 +553,8 @@ def test_hostile_text_is_text(address):
         assert browser.run("return document.title") != "hacked"
         assert browser.run("return document.images.length") == 0
         assert browser.cut_off() == [], f"{kind}: long words make the page wider than 320 px"
+        away = browser.run("return document.querySelector('summary').getBoundingClientRect().top + scrollY")
+        assert away < 3 * 640, f"{kind}: a note pushes the buttons {away} px down"
         assert browser.errors() == [], browser.errors()
     # And the policy is on: nothing inline runs.
     browser.run("const s = document.createElement('script'); s.textContent = 'window.inline = 1'; document.body.append(s)")
@@ -471,7 +568,7 @@ def test_without_javascript_all_can_be_done(address):
     browser.open(link("restaurant", "rest-plain"))
     assert "min left" in browser.text() and "Look again" in browser.text(), browser.text()
     browser.click("select option:nth-child(3)")
-    browser.click(".yes")
+    browser.click("[value=accept]")
     until(lambda: status(order) == "ACCEPTED", "acceptance")
     browser.close()
     order = place("rest-plain")
@@ -519,7 +616,7 @@ def test_an_order_is_answered_after_a_second_question_at_200_percent(address):
     browser.is_for_everybody("an order")
     browser.size(**ZOOMED)
     browser.click("select option:nth-child(3)")
-    browser.click(".yes")
+    browser.click("[value=accept]")
     browser.says("Accept this order, ready in 15 minutes?")
     browser.is_for_everybody("the second question")
     # The question stays although the page looks again.

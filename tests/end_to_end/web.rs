@@ -275,6 +275,11 @@ async fn no_link_and_no_task_token_is_logged() {
             Err(format!("{function} logs nothing of {}", waiting.id()))
         })
         .await;
+        // Which of several links to the same was used can be told.
+        let (_, issued) = waiting.restaurant.query.split_once("&i=").expect("a time");
+        let issued = format!("\"issued\":{}", issued.split('&').next().expect("a time"));
+        let answered = |line: &String| line.contains("answer given") && line.contains(&issued);
+        assert!(function != "web" || lines.iter().any(answered), "{lines:?}");
         for line in &lines {
             for secret in [
                 &message.task_token,

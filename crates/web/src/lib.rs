@@ -94,8 +94,11 @@ impl Site {
             "GET" | "HEAD" | "POST" => timeout(PATIENCE, self.respond(request, now))
                 .await
                 .unwrap_or_else(|_| {
-                    tracing::error!(method = request.method(), "page not served in time");
-                    let sent = request.method() == "POST";
+                    let order_id = request.form().and_then(|mut form| form.remove("order"));
+                    let order_id = order_id.filter(|order_id| is_order_id(order_id));
+                    let method = request.method();
+                    tracing::error!(method, order_id, "page not served in time");
+                    let sent = method == "POST";
                     let notice = if sent {
                         Notice::PerhapsSent
                     } else {
@@ -176,7 +179,7 @@ impl Site {
                 };
                 let first = address.after.is_some().then(|| at(None));
                 let next = lists.more_after.clone().map(|last| at(Some(last)));
-                View::restaurant(&claim.id, lists, marks, (first, next), now)
+                View::restaurant(claim, lists, marks, (first, next), now)
             }
             Kind::Order => match self.orders.read(&claim.id).await? {
                 Some(order) => View::order(order, claim.deadline(), marks, now),
@@ -193,7 +196,7 @@ impl Site {
         let page = pages::page(&view, now);
         // The page's script asks every few seconds. If nothing changed, it need not be sent the page again.
         let mut hasher = DefaultHasher::new();
-        page.main.hash(&mut hasher);
+        (&page.main, pages::version()).hash(&mut hasher);
         let tag = format!("\"{:016x}\"", hasher.finish());
         if request.header("if-none-match") == Some(tag.as_str()) {
             return Ok(Response::html(304, String::new()).with("etag", tag));
@@ -222,7 +225,13 @@ impl Site {
             Ok(answer) => answer,
             Err(said) => return notice(said),
         };
+        // Which of several links to the same was used, is told by when it was made.
+        let log = |sent: &str| {
+            let (kind, issued) = (claim.kind.as_str(), claim.issued);
+            tracing::info!(kind, issued, order_id, ?choice, sent, "answer given");
+        };
         if claim.kind == Kind::Order && now >= claim.deadline() {
+            log("TooLate");
             return notice(Notice::TooLate);
         }
         // A scanner may open the links in e-mails and messages, so these ask once more.
@@ -240,6 +249,7 @@ impl Site {
                 None => return notice(Notice::NotOpen),
                 Some(order) if order.status == Status::Placed => order.restaurant_id,
                 Some(_) => {
+                    log("Ended");
                     address.marks.add(Mark::new(order_id, choice, false, 0));
                     return Ok(Response::see_other(address.written(request)));
                 }
@@ -249,13 +259,7 @@ impl Site {
             .orders
             .answer(&restaurant_id, order_id, &answer, now)
             .await?;
-        tracing::info!(
-            kind = claim.kind.as_str(),
-            order_id,
-            ?choice,
-            ?sent,
-            "answer given"
-        );
+        log(&format!("{sent:?}"));
         match sent {
             Sent::NotOpen => notice(Notice::NotOpen),
             Sent::Unheard => notice(Notice::PerhapsSent),

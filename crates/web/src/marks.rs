@@ -5,6 +5,11 @@ use order::is_order_id;
 
 /// How many answers are remembered: as many as anybody gives in the seconds until they are recorded.
 const REMEMBERED: usize = 20;
+/// How long after an order's deadline its answer may take to be recorded, in seconds: nearly always less than the workflow's
+/// retries. Until then an order that has ended is in the list of the last hour, if it could be answered for no longer.
+const RECORDED_WITHIN: u64 = 30 * 60;
+/// The deadline of an order that had ended when it was answered. It is not asked again.
+pub const ENDED: u64 = u64::MAX;
 
 /// What was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,12 @@ impl Mark {
             taken,
             deadline,
         }
+    }
+
+    /// Whether the answer may still wait to be recorded.
+    pub fn may_be_unrecorded(&self, now: u64) -> bool {
+        let until = self.deadline.checked_add(RECORDED_WITHIN);
+        until.is_some_and(|until| now < until)
     }
 
     fn letter(&self) -> char {
@@ -101,6 +112,11 @@ impl Marks {
             self.0.remove(0);
         }
         self.0.push(mark);
+    }
+
+    /// All answers.
+    pub fn iter(&self) -> impl Iterator<Item = &Mark> {
+        self.0.iter()
     }
 
     /// The answer that was given to an order.

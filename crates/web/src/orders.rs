@@ -14,6 +14,8 @@ use order::{Item, RestaurantAnswer, Status, StoredOrder, indexes, is_order_id};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::marks::ENDED;
+
 /// How many orders a list shows.
 pub const PAGE: u8 = 100;
 
@@ -222,7 +224,8 @@ impl Orders {
         })
     }
 
-    /// Answers an order of a restaurant: the first answer counts, whoever gives it. Gives the deadline of the order as well.
+    /// Answers an order of a restaurant: the first answer counts, whoever gives it. Gives the deadline of the order as well,
+    /// which is [`ENDED`] if it had ended.
     pub async fn answer(
         &self,
         restaurant_id: &str,
@@ -250,8 +253,7 @@ impl Orders {
             return Ok((Sent::NotOpen, 0));
         };
         match row.task_token {
-            // It has ended, so it is not asked again.
-            None => Ok((Sent::Refused, row.expires_at)),
+            None => Ok((Sent::Refused, ENDED)),
             Some(token) => Ok((
                 self.send(&token, answer).await?,
                 row.expires_at.saturating_sub(order::KEPT),

@@ -2,12 +2,12 @@
 // The page works without this script. With it, the page refreshes itself, counts down, and sounds for a new order. The
 // script builds no content: it shows what the server rendered.
 (() => {
-  const LOST_AFTER = 15000;
+  const LOST_AFTER = 15000, LOOK_PATIENCE = 5000, SEND_PATIENCE = 8000;
   const main = () => document.querySelector("main");
   const source = new WeakMap(); // the shape of what is shown, as the server rendered it
-  let etag, timer, audio, looks = 0, refused = false;
-  let heard = ticks(), heardAt = new Date();
-  let server = Number(document.body.dataset.now || 0) * 1000, at = ticks();
+  let etag, timer, audio, lock, looks = 0, refused = false, sending = Promise.resolve();
+  let heard = ticks(), heardAt = Number(document.body.dataset.now || 0) * 1000;
+  let server = heardAt, at = heard;
 
   // Two clocks: the first may stop while a tablet sleeps, the second may be set.
   function ticks() { return { run: performance.now(), wall: Date.now() }; }
@@ -88,10 +88,27 @@
     }
   }
 
+  // A deployment may have brought another script or stylesheet. A page that sounds is not loaded anew by itself: the new one
+  // would be silent until somebody touches it.
+  let outdated = false;
+  function renew() {
+    if (!outdated || parts(main()).some(inUse)) return;
+    if (!audio) { location.reload(); return; }
+    if (document.getElementById("renew")) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.id = "renew";
+    button.textContent = "There is a new version of this page: load it";
+    button.addEventListener("click", () => location.reload());
+    document.querySelector("footer")?.prepend(button);
+  }
+
   function show(text, force) {
     const page = new DOMParser().parseFromString(text, "text/html");
     const next = page.querySelector("main");
     if (!next) return;
+    const script = (of) => of.querySelector("script")?.getAttribute("src");
+    outdated = script(page) !== script(document);
     const waiting = new Set([...document.querySelectorAll("#open > *")].map((card) => card.id));
     const old = main();
     const fresh = [...next.querySelectorAll("#open > *")].some((card) => !waiting.has(card.id));
@@ -112,15 +129,15 @@
       bring(old, next, force);
     }
     tick();
-    if (fresh) sound();
+    if (fresh && "alert" in next.dataset) sound();
   }
 
   function success(response) {
     heard = ticks();
-    heardAt = new Date();
     const told = Number(response.headers.get("x-now"));
     if (told) { server = told * 1000; at = heard; }
-    document.getElementById("lost")?.remove();
+    heardAt = now();
+    uncover();
     const clock = document.querySelector("[data-clock]");
     if (clock) clock.dateTime = new Date(server).toISOString();
   }
@@ -128,35 +145,43 @@
   // The API, or something on the way, answers without this header.
   const isOurs = (response) => response.headers.has("x-now");
 
+  async function ask(options, patience) {
+    const stop = new AbortController();
+    const timeout = setTimeout(() => stop.abort(), patience);
+    try {
+      const response = await fetch(location.href, { ...options, signal: stop.signal, cache: "no-store" });
+      return [response, await response.text()];
+    } finally { clearTimeout(timeout); }
+  }
+
   async function look() {
     clearTimeout(timer);
     const mine = ++looks;
-    const stop = new AbortController();
-    const patience = setTimeout(() => stop.abort(), 5000);
+    let failed = true;
     try {
-      const headers = etag ? { "if-none-match": etag } : {};
-      const response = await fetch(location.href, { headers, signal: stop.signal, cache: "no-store" });
-      const text = await response.text();
+      const [response, text] = await ask({ headers: etag ? { "if-none-match": etag } : {} }, LOOK_PATIENCE);
       if (mine !== looks) return;
       if (isOurs(response) && response.status < 500) {
         // The first page was a notice, which has neither clock nor sound.
         if (!server && response.status === 200) { location.reload(); return; }
+        failed = false;
         success(response);
         // Its time is over, or it was revoked: it will not work again.
-        refused = response.status === 403;
+        if (response.status === 403 && !refused) { refused = true; sound(); }
         if (response.status !== 304 && !("hold" in main().dataset)) {
           etag = response.headers.get("etag");
           show(text);
         }
       }
-    } catch { /* tried again */ } finally { clearTimeout(patience); }
-    if (mine === looks) plan();
+    } catch { /* tried again */ }
+    if (mine === looks) { plan(failed); renew(); }
     tick();
   }
-  function plan() {
+  function plan(failed) {
     clearTimeout(timer);
     if (refused) return;
-    timer = setTimeout(look, Number(main().dataset.poll) || 10000);
+    // Soon after a failure, and not all pages at the same moment.
+    timer = setTimeout(look, failed ? 3000 + 1000 * Math.random() : Number(main().dataset.poll) || 10000);
   }
 
   const time = (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
@@ -164,7 +189,7 @@
     for (const each of document.querySelectorAll("time")) {
       const moment = new Date(each.dateTime);
       if (isNaN(moment)) continue;
-      if ("left" in each.dataset) {
+      if (each.matches(".left *")) {
         const left = Math.max(0, Math.floor((moment - now()) / 1000));
         each.textContent = Math.floor(left / 60) + ":" + String(left % 60).padStart(2, "0");
         each.classList.toggle("late", left < 120);
@@ -173,35 +198,52 @@
         each.textContent = "at " + day + time(moment);
       }
     }
-    if (since(heard) > LOST_AFTER && !refused && !document.getElementById("lost")) {
-      const lost = document.createElement("div");
-      lost.id = "lost";
-      lost.setAttribute("role", "alert");
-      lost.textContent = "Not connected since " + time(heardAt) + ".";
-      const again = document.createElement("button");
-      again.type = "button";
-      again.textContent = "Try again";
-      again.addEventListener("click", look);
-      lost.append(again);
-      document.body.append(lost);
-    }
+    if (since(heard) > LOST_AFTER && !refused && !document.getElementById("lost")) cover();
   }
 
-  document.addEventListener("submit", async (event) => {
+  // Nothing of a page that may be out of date can be read as fresh, or pressed.
+  let uncover = () => {};
+  function cover() {
+    const lost = document.createElement("div"), again = document.createElement("button");
+    lost.id = "lost";
+    lost.setAttribute("role", "alert");
+    lost.textContent = "Not connected since " + time(new Date(heardAt)) + ".";
+    again.type = "button";
+    again.textContent = "Try again";
+    again.addEventListener("click", look);
+    lost.append(again);
+    const covered = [...document.body.children], focused = document.activeElement;
+    covered.forEach((each) => { each.inert = true; });
+    document.body.append(lost);
+    again.focus();
+    sound();
+    uncover = () => {
+      uncover = () => {};
+      lost.remove();
+      covered.forEach((each) => { each.inert = false; });
+      focused.focus();
+    };
+  }
+
+  document.addEventListener("submit", (event) => {
     const { target: form, submitter } = event;
     if (!submitter) return;
     event.preventDefault();
     const card = form.closest("main > *, [data-list] > *");
     const body = new URLSearchParams(new FormData(form));
     if (submitter.name) body.append(submitter.name, submitter.value);
-    const buttons = [...card.querySelectorAll("button")];
+    const buttons = [...card.querySelectorAll("button:not([hidden])")];
     buttons.forEach((button) => { button.disabled = true; });
+    // One after the other: the address of the page that follows an answer remembers the answers before.
+    sending = sending.then(() => send(card, form, body, buttons));
+  });
+
+  async function send(card, form, body, buttons) {
     clearTimeout(timer);
     looks++;
     let sent = false;
     try {
-      const response = await fetch(location.href, { method: "POST", body });
-      const text = await response.text();
+      const [response, text] = await ask({ method: "POST", body }, SEND_PATIENCE);
       // Nothing that was asked before the answer is shown after it.
       looks++;
       // The answer was sent. Its page remembers that, even if the page cannot be shown now.
@@ -222,11 +264,11 @@
     }
     buttons.forEach((button) => { button.disabled = sent; });
     plan();
-  });
+  }
 
   // A browser lets a page sound only after somebody touched it.
   function sound() {
-    if (!audio || !("alert" in main().dataset)) return;
+    if (!audio) return;
     for (const [start, pitch] of [[0, 880], [0.25, 1175]]) {
       const tone = audio.createOscillator(), level = audio.createGain();
       tone.frequency.value = pitch;
@@ -237,14 +279,28 @@
       tone.stop(audio.currentTime + start + 0.25);
     }
   }
-  const awake = () => navigator.wakeLock?.request("screen").catch(() => {});
+  // And it may stop sounding, and let the screen go dark, while the page is not seen.
+  function listen() {
+    audio.resume().catch(() => {});
+    navigator.wakeLock?.request("screen").then((given) => { lock = given; }).catch(() => {});
+  }
   if (document.getElementById("open")) {
     const button = document.createElement("button");
     button.type = "button";
     button.id = "sound";
-    const label = () => { button.textContent = audio ? "Sound is on: turn it off" : "Sound is off: turn it on"; };
+    const isOn = () => audio?.state === "running";
+    const label = () => { button.textContent = isOn() ? "Sound is on: turn it off" : "Sound is off: turn it on"; };
     button.addEventListener("click", () => {
-      if (audio) { audio.close(); audio = null; } else { audio = new AudioContext(); awake(); sound(); }
+      if (isOn()) {
+        audio.close();
+        audio = null;
+        lock?.release();
+      } else {
+        audio ??= new AudioContext();
+        audio.onstatechange = label;
+        listen();
+        sound();
+      }
       label();
     });
     label();
@@ -253,9 +309,10 @@
 
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState !== "visible") return;
-    if (audio) awake();
+    if (audio) listen();
     look();
   });
+  addEventListener("online", look);
   remember(main());
   parts(main()).forEach(remember);
   tick();

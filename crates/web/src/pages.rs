@@ -2,6 +2,9 @@
 //!
 //! The server writes times relative to its clock (3 minutes ago). The script turns them into local times (19:12).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
+
 use iso_currency::Currency;
 use links::Claim;
 use maud::{DOCTYPE, Markup, html};
@@ -27,16 +30,33 @@ const REASONS: [&str; 4] = [
     "We do not deliver there",
 ];
 
+/// How long before its end a link says prominently that it ends, in seconds.
+const ENDS_SOON: u64 = 30 * 60;
+/// A note of more lines or characters may be higher than its box (`page.css`), and is scrolled.
+const SHORT_NOTE: (usize, usize) = (6, 120);
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
 /// The stylesheet.
 pub fn style() -> Response {
-    let css = include_str!("page.css");
-    Response::new(200, "text/css; charset=utf-8", css.into())
+    Response::new(200, "text/css; charset=utf-8", STYLE.into())
 }
 
 /// The script.
 pub fn script() -> Response {
-    let js = include_str!("page.js");
-    Response::new(200, "text/javascript; charset=utf-8", js.into())
+    Response::new(200, "text/javascript; charset=utf-8", SCRIPT.into())
+}
+
+/// Of stylesheet and script. It is in their addresses: a page that has been open since before a deployment sees by it that
+/// it is out of date.
+pub fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let mut hasher = DefaultHasher::new();
+        (STYLE, SCRIPT).hash(&mut hasher);
+        format!("{:08x}", hasher.finish() >> 32)
+    });
+    &VERSION
 }
 
 /// Why there is nothing to show, or nothing was done.
@@ -200,6 +220,12 @@ pub struct RestaurantView {
     first: Option<String>,
     /// Those that ended in the last hour, the latest first, up to 100.
     closed: Vec<ClosedOrder>,
+    /// What was answered here and is in neither list: its deadline is over, and how it ended is not recorded yet.
+    #[serde(skip)]
+    unrecorded: Vec<Mark>,
+    /// When the link ends.
+    #[serde(skip)]
+    link_ends: u64,
 }
 
 /// One order, for its restaurant or its customer.
@@ -275,7 +301,7 @@ pub enum View {
 impl View {
     /// `first` and `next` are the addresses of the list's other pages.
     pub(crate) fn restaurant(
-        restaurant_id: &str,
+        claim: &Claim,
         lists: Lists,
         marks: &Marks,
         (first, next): (Option<String>, Option<String>),
@@ -302,13 +328,26 @@ impl View {
             closed_at: order.closed_at,
             ready_at: order.ready_at,
         };
+        let open: Vec<_> = lists.open.into_iter().filter_map(open).collect();
+        let closed: Vec<_> = lists.closed.into_iter().map(closed).collect();
+        // Where the list of the last hour is cut off, it does not tell what is not recorded.
+        let listed = |id: &String| {
+            closed.len() >= PAGE.into()
+                || open.iter().any(|order| order.order_id == *id)
+                || closed.iter().any(|order| order.order_id == *id)
+        };
+        let unrecorded = marks
+            .iter()
+            .filter(|mark| mark.may_be_unrecorded(now) && !listed(&mark.order_id));
         Self::Restaurant(RestaurantView {
-            restaurant_id: restaurant_id.into(),
-            open: lists.open.into_iter().filter_map(open).collect(),
+            restaurant_id: claim.id.clone(),
+            unrecorded: unrecorded.cloned().collect(),
+            open,
             more: next.is_some(),
             next,
             first,
-            closed: lists.closed.into_iter().map(closed).collect(),
+            closed,
+            link_ends: claim.expires,
         })
     }
 
@@ -431,8 +470,8 @@ fn document(title: &str, main: &Markup, now: Option<u64>) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) }
-                link rel="stylesheet" href="/page.css";
-                script src="/page.js" defer {}
+                link rel="stylesheet" href=(format!("/page.css?v={}", version()));
+                script src=(format!("/page.js?v={}", version())) defer {}
             }
             body data-now=[now] {
                 (main)
@@ -451,9 +490,13 @@ fn document(title: &str, main: &Markup, now: Option<u64>) -> Markup {
 
 fn restaurant(view: &RestaurantView, now: u64) -> Markup {
     let waiting = view.open.iter().any(|order| !order.being_recorded);
+    let none = view.open.is_empty() && view.unrecorded.is_empty();
+    let ends_soon = view.link_ends < now + ENDS_SOON;
+    let ends = html! { "This link ends " (when(&rfc_3339(view.link_ends), now)) "." };
     html! {
-        main data-poll=(if view.open.is_empty() { LATER } else { SOON }) data-alert[waiting] {
+        main data-poll=(if none { LATER } else { SOON }) data-alert[waiting] {
             h1 id="whose" { bdi { (view.restaurant_id) } }
+            @if ends_soon { p.said id="ends" role="status" { (ends) " Ask for a new one." } }
             p id="none" role="status" {
                 @match (view.open.len(), view.first.is_some()) {
                     (0, false) => "No order waits.",
@@ -466,7 +509,7 @@ fn restaurant(view: &RestaurantView, now: u64) -> Markup {
             @if let Some(first) = &view.first { p id="first" { a href=(first) { "The most urgent orders" } } }
             section id="open" data-list aria-label="Orders that wait" {
                 @for order in &view.open {
-                    article.card id=(format!("o-{}", order.order_id)) {
+                    article id=(format!("o-{}", order.order_id)) {
                         (left(&order.respond_by, now))
                         h2 { (order.order_id) }
                         (content(&order.items, order.note.as_deref(), order.currency, order.total_amount))
@@ -475,6 +518,9 @@ fn restaurant(view: &RestaurantView, now: u64) -> Markup {
                             None => (answers(Some(&order.order_id))),
                         }
                     }
+                }
+                @for mark in &view.unrecorded {
+                    article id=(format!("o-{}", mark.order_id)) { h2 { (mark.order_id) } (recording(mark)) }
                 }
             }
             @if let Some(next) = &view.next { p id="next" { a href=(next) { "Later orders" } } }
@@ -493,6 +539,7 @@ fn restaurant(view: &RestaurantView, now: u64) -> Markup {
                     }
                 }
             }
+            @if !ends_soon { p id="ends" { (ends) } }
         }
     }
 }
@@ -502,7 +549,7 @@ fn order(view: &OrderView, now: u64) -> Markup {
     html! {
         main data-poll=(poll(view)) {
             h1 id="what" { "Order " (view.order_id) }
-            article.card id="card" {
+            article id="card" {
                 @if view.can_answer { (left(deadline, now)) }
                 (content(&view.items, view.note.as_deref(), view.currency, view.total_amount))
                 @if view.can_answer {
@@ -524,7 +571,7 @@ fn customer(view: &OrderView, now: u64) -> Markup {
     html! {
         main data-poll=(poll(view)) {
             h1 id="what" { "Your order " (view.order_id) }
-            article.card id="card" {
+            article id="card" {
                 @match (view.status, &view.mark) {
                     (Status::Placed, None) => { p.said {
                         "Placed " (when(&view.placed_at, now)) ". The restaurant has not answered yet."
@@ -565,7 +612,7 @@ fn confirm(asked: &Confirmation) -> Markup {
         // `data-hold`: the script replaces nothing until the question is answered.
         main data-poll=(LATER) data-hold {
             h1 id="what" { "Order " (asked.order_id) }
-            article.card id="card" {
+            article id="card" {
                 p.said { bdi { (asked.question) } }
                 form method="post" {
                     @for (name, value) in &asked.fields {
@@ -593,7 +640,7 @@ fn left(respond_by: &str, now: u64) -> Markup {
     let minutes = seconds(respond_by).unwrap_or(now).saturating_sub(now) / 60;
     html! {
         p.left {
-            time data-left datetime=(respond_by) {
+            time datetime=(respond_by) {
                 @if minutes == 0 { "under 1 min" } @else { (minutes) " min" }
             }
             " left"
@@ -601,14 +648,21 @@ fn left(respond_by: &str, now: u64) -> Markup {
     }
 }
 
-fn content(items: &[Item], note: Option<&str>, currency: Currency, total: u64) -> Markup {
+fn content(items: &[Item], text: Option<&str>, currency: Currency, total: u64) -> Markup {
     html! {
-        ul.items {
+        ul {
             @for item in items { li { b { (item.quantity) " ×" } " " bdi { (item.name) } } }
         }
-        @if let Some(note) = note { p.note { bdi { (note) } } }
-        p.total { (money(currency, total)) }
+        @if let Some(text) = text { (note(text)) }
+        small { (money(currency, total)) }
     }
+}
+
+/// What somebody wrote. Without a mouse, only what can be focused can be scrolled.
+fn note(text: &str) -> Markup {
+    let (lines, characters) = SHORT_NOTE;
+    let is_long = text.lines().count() > lines || text.chars().count() > characters;
+    html! { p.note tabindex=[is_long.then_some("0")] { bdi { (text) } } }
 }
 
 /// The forms of a restaurant's answers, sent to the page's own address. No choice is preselected.
@@ -622,13 +676,15 @@ fn answers(order_id: Option<&str>) -> Markup {
                 option value="" { "minutes" }
                 @for minutes in MINUTES { option { (minutes) } }
             } }
-            button.yes name="do" value="accept" { "Accept" }
+            button name="do" value="accept" { "Accept" }
         }
         details {
             summary { "Decline, or report a problem" }
             form method="post" {
+                // Enter presses a form's first button, and is to choose neither of the two.
+                button hidden disabled {}
                 (which)
-                label { "Why" input name="reason" list="why" maxlength=(MAX_REASON) required; }
+                label { "Why? The customer may read it" input name="reason" list="why" maxlength=(MAX_REASON) required; }
                 button name="do" value="decline" { "Decline" }
                 button name="do" value="problem" { "Report problem" }
             }
@@ -658,7 +714,7 @@ fn ended(view: &OrderView, now: u64) -> Markup {
             @if !is_restaurant && view.status == Status::Cancelled { "Cancelled " (when(&view.updated_at, now)) }
             @else { (outcome(view.status, view.mark.as_ref().filter(|_| is_restaurant), &view.updated_at, view.ready_at.as_deref(), now)) }
         }
-        @if let Some(reason) = &view.status_reason { p.note { bdi { (reason) } } }
+        @if let Some(reason) = &view.status_reason { (note(reason)) }
     }
 }
 

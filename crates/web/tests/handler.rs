@@ -733,7 +733,9 @@ fn presets(form: &str) -> Vec<String> {
             Some(from.split('"').next()?.to_owned())
         };
         let field = attribute("name").map(|name| (name, attribute("value").unwrap_or_default()));
-        if tag.starts_with("button") {
+        if tag.starts_with("button hidden") {
+            // Nobody can press it.
+        } else if tag.starts_with("button") {
             buttons.push(field);
         } else if !tag.contains("checkbox") {
             fields.extend(field);
@@ -1660,6 +1662,97 @@ async fn a_customer_is_not_told_of_technical_problems() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_not_recorded_by_the_deadline_is_shown_all_the_same() {
+    // Then neither list has the order.
+    let test = Test::new(World::default());
+    let query = test.link(Kind::Restaurant, "rest-7");
+    for (letter, said) in [('a', "Sent, being recorded."), ('A', "its time is over")] {
+        for (deadline, shown) in [
+            (NOON + 1, true),
+            (NOON - 1799, true),
+            (NOON - 1800, false),
+            (u64::MAX, false),
+        ] {
+            let path = format!("/restaurant/sent/{letter}{deadline}~ord-1001");
+            let page = test.get(&path, &query).await.body;
+            assert_eq!(page.contains(said), shown, "{path}: {page}");
+            assert_eq!(page.contains("<h2>ord-1001</h2>"), shown, "{path}: {page}");
+            assert!(!page.contains("<form"), "{path}: {page}");
+        }
+    }
+    // Once it has ended, it is in the list of the last hour alone, which has the latest hundred.
+    let other: Vec<_> = (0..100)
+        .map(|number| closed(&format!("ord-{number}"), "ACCEPTED"))
+        .collect();
+    for ended in [vec![closed("ord-1001", "ACCEPTED")], other] {
+        let test = Test::new(World {
+            closed: ended,
+            ..World::default()
+        });
+        let query = test.link(Kind::Restaurant, "rest-7");
+        let path = format!("/restaurant/sent/a{NOON}~ord-1001");
+        let page = test.get(&path, &query).await.body;
+        assert!(!page.contains("<article"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_restaurant_reads_when_its_link_ends() {
+    let test = Test::new(placed());
+    for (minutes, warned) in [(31, false), (29, true)] {
+        let expires = NOON + minutes * 60;
+        let query = test.signed(&Claim {
+            expires,
+            ..claim(Kind::Restaurant, "rest-7")
+        });
+        let page = test.get("/restaurant", &query).await.body;
+        let said = format!(
+            "This link ends <time datetime=\"{}\">in {minutes} minutes</time>.",
+            rfc_3339(expires)
+        );
+        assert!(page.contains(&said), "{page}");
+        assert_eq!(page.contains("Ask for a new one."), warned, "{page}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_long_note_takes_the_focus_to_be_scrolled() {
+    let long = "x".repeat(121);
+    for (note, is_long) in [
+        ("1\n2\n3\n4\n5\n6", false),
+        ("1\n2\n3\n4\n5\n6\n7", true),
+        (&long[1..], false),
+        (&long, true),
+    ] {
+        let mut order = waiting("ord-1001");
+        order["note"]["S"] = json!(note);
+        let test = Test::new(World {
+            open: vec![order],
+            ..World::default()
+        });
+        let query = test.link(Kind::Restaurant, "rest-7");
+        let page = test.get("/restaurant", &query).await.body;
+        assert_eq!(page.contains("tabindex"), is_long, "{note}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn enter_neither_declines_nor_reports_a_problem() {
+    // A browser presses a form's first button, unless that is disabled.
+    let test = Test::new(placed());
+    for (kind, id) in [(Kind::Restaurant, "rest-7"), (Kind::Order, "ord-1001")] {
+        let page = test.get(&format!("/{kind}"), &test.link(kind, id)).await;
+        let form = page
+            .body
+            .split("<form")
+            .find(|form| form.contains("decline"));
+        let form = form.expect("a form to decline");
+        let first = form.split("<button").nth(1).expect("a button");
+        assert!(first.starts_with(" hidden disabled>"), "{kind}: {form}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_did_not_change_is_not_sent_again() {
     let test = Test::new(placed());
     let query = test.link(Kind::Restaurant, "rest-7");
@@ -1679,7 +1772,7 @@ async fn a_page_of_twenty_orders_is_twenty_kilobytes_at_most() {
         .await
         .body;
     assert!(page.len() <= 20 * 1024, "{} bytes", page.len());
-    assert_eq!(page.matches("class=\"card\"").count(), 20);
+    assert_eq!(page.matches("<article").count(), 20);
 }
 
 #[tokio::test]
@@ -1687,12 +1780,12 @@ async fn a_list_has_a_hundred_orders_and_leads_to_the_later_ones() {
     let test = Test::new(many_waiting(101));
     let query = test.link(Kind::Restaurant, "rest-7");
     let page = test
-        .get("/restaurant/sent/a1769861280~ord-1", &query)
+        .get("/restaurant/sent/a1769861280~ord-1005", &query)
         .await
         .body;
-    assert_eq!(page.matches("class=\"card\"").count(), 100);
+    assert_eq!(page.matches("<article").count(), 100);
     let place = "2026-01-31T12:08:00.000Z.ord-1099";
-    let next = format!("/restaurant/later/{place}/sent/a1769861280~ord-1");
+    let next = format!("/restaurant/later/{place}/sent/a1769861280~ord-1005");
     let address = format!("{next}?{query}").replace('&', "&amp;");
     assert!(
         page.contains("More wait")
@@ -1729,7 +1822,7 @@ async fn a_list_has_a_hundred_orders_and_leads_to_the_later_ones() {
     let sent = test.post(&next, &query, body).await;
     assert_eq!(
         sent.headers["location"],
-        format!("/restaurant/later/{place}/sent/a1769861280~ord-1.a1769861280~ord-1001?{query}")
+        format!("/restaurant/later/{place}/sent/a1769861280~ord-1005.a1769861280~ord-1001?{query}")
     );
     // Once the time of the last one is over, all that wait are after it: DynamoDB refuses a start outside of the query.
     test.calls();
