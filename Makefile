@@ -43,6 +43,7 @@ web: $(TOOLS) ## Show the web pages on a local AWS of their own, with orders tha
 .PHONY: up
 up: $(TOOLS) ## Start the local AWS on PORT (4566) and deploy the stack to it
 	@$(BIN)/python local/stack.py up --port $(PORT)
+	@test ! -e .local/bin/orderctl || $(MAKE) --no-print-directory orderctl >&2
 
 .PHONY: deploy
 deploy: $(TOOLS) ## Bring a change to the running local AWS in seconds, built without optimization
@@ -65,7 +66,7 @@ orderctl: ## Build orderctl into .local/bin (minutes the first time)
 	install -D target/debug/orderctl .local/bin/orderctl
 
 .PHONY: test
-test: ## Run every check and test, on a local AWS of their own (RELEASE=1: of the functions as AWS gets them)
+test: ## Run the checks and tests of a pull request, but for deny, on a local AWS of their own (RELEASE=1: of the functions as AWS gets them)
 	@$(MAKE) --no-print-directory --jobs=2 lint-template functions
 	@$(MAKE) --no-print-directory --jobs=2 operated-stack code
 	@$(MAKE) --no-print-directory tested-stack
@@ -179,20 +180,20 @@ cost: $(TOOLS) ## Write docs/cost.md: what orders cost on AWS, from real executi
 	$(BIN)/python local/stack.py run -- $(BIN)/python bench/cost.py
 
 .PHONY: schemas
-schemas: ## Write the JSON Schemas of orders, events and messages anew from the Rust types
+schemas: ## Regenerate the JSON Schemas of orders, events and messages from the Rust types
 	WRITE_SCHEMAS=1 $(CARGO_TEST) --test schemas
 
 .PHONY: picture
-picture: $(TOOLS) ## Draw docs/demo.svg and docs/desk.svg anew, from real terminals
+picture: $(TOOLS) ## Redraw docs/demo.svg and docs/desk.svg from real terminals
 	$(CARGO_TEST) --no-run --test command_line --test end_to_end
 	$(BIN)/python local/stack.py run -- target/debug/picture
 
 .PHONY: package
-package: $(TOOLS) ## Package functions and template for each of ARCHITECTURES, and orderctl, into .local/release, with checksums
+package: $(TOOLS) ## Package functions, template and samconfig.toml for each of ARCHITECTURES, and orderctl, into .local/release, with checksums
 	@rm -rf .local/release && mkdir -p .local/release
 	@for architecture in $(ARCHITECTURES); do \
 		sam build --parameter-overrides Architecture=$$architecture --build-dir .local/release/build; \
-		cp -r statemachine .local/release/build/; \
+		cp -r statemachine samconfig.toml .local/release/build/; \
 		sed -i 's#: [./]*statemachine/#: statemachine/#' .local/release/build/template.yaml; \
 		tar -C .local/release/build -czf .local/release/order-workflow-$$architecture.tar.gz .; \
 		rm -rf .local/release/build .local/release/build.toml; \
@@ -202,7 +203,7 @@ package: $(TOOLS) ## Package functions and template for each of ARCHITECTURES, a
 	@cd .local/release && sha256sum * >SHA256SUMS && cat SHA256SUMS
 
 .PHONY: deny
-deny: ## Check the dependencies' licences and sources, and that each is used; with ADVISORIES=1 known vulnerabilities, which needs the network
+deny: ## Check the dependencies' licenses and sources, and that each is used; with ADVISORIES=1 known vulnerabilities, which needs the network
 	@test -x .local/bin/cargo-deny || cargo install --quiet --locked --root .local cargo-deny@0.20.2
 	@test -x .local/bin/cargo-machete || cargo install --quiet --locked --root .local cargo-machete@0.9.2
 	.local/bin/cargo-deny --workspace check bans licenses sources $(if $(ADVISORIES),advisories)

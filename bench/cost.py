@@ -86,7 +86,7 @@ class Functions:
 
     def times(self, variant, function):
         """Warm, init and first invocation. The init is that at full speed: AWS does not say whether it limits it, and
-        this favours those who start slowly."""
+        this favors those who start slowly."""
         limited = self.limited[variant, function]
         return limited["warm_p50_ms"], self.subjects[variant, function]["full"]["init_ms"], limited["first_ms"]
 

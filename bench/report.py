@@ -23,8 +23,9 @@ README = ROOT / "README.md"
 MOST_MS = 20
 MOST_USD = 1
 
+WORDS = ("no", "one", "two", "three", "four", "five", "six")
 NAMES = {"hello": "bare Rust", "rust": "Rust", "python": "Python", "node": "Node"}
-COLOURS = {"hello": "#9aa0a6", "rust": "#c2410c", "python": "#2563eb", "node": "#15803d"}
+COLORS = {"hello": "#9aa0a6", "rust": "#c2410c", "python": "#2563eb", "node": "#15803d"}
 COLUMNS = [
     ("init", "init_ms", "ms"),
     ("first invocation", "first_ms", "ms"),
@@ -119,13 +120,13 @@ def plot(results):
         y += 10
         longest = max(subject[speed]["init_and_first_ms"] for subject in results["subjects"])
         for subject in results["subjects"]:
-            figures, colour = subject[speed], COLOURS[subject["variant"]]
+            figures, color = subject[speed], COLORS[subject["variant"]]
             name = f"{subject['function']}, {NAMES[subject['variant']]}" if subject["function"] else "nothing, bare Rust"
             init, first = (figures[key] / longest * width for key in ("init_ms", "first_ms"))
             svg += [
                 f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{name}</text>',
-                f'<rect x="{left}" y="{y}" width="{init:.1f}" height="{bar}" fill="{colour}"/>',
-                f'<rect x="{left + init:.1f}" y="{y}" width="{first:.1f}" height="{bar}" fill="{colour}" opacity="0.45"/>',
+                f'<rect x="{left}" y="{y}" width="{init:.1f}" height="{bar}" fill="{color}"/>',
+                f'<rect x="{left + init:.1f}" y="{y}" width="{first:.1f}" height="{bar}" fill="{color}" opacity="0.45"/>',
                 f'<text x="{left + init + first + 6:.1f}" y="{y + 14}">{number(figures["init_and_first_ms"])}</text>',
             ]
             y += bar + gap
@@ -275,26 +276,32 @@ def main():
         for speed in speeds
         for other in ("Python", "Node")
     }
+    compared = [row["function"] for row in ratios(subjects, "full")]
     sentences = [
-        f"From its start to the end of its first invocation, at full speed, a function takes 1/{int(least['full', 'Python'])}"
-        f" of the time of the same in Python and 1/{int(least['full', 'Node'])} of that in Node",
+        f"On a whole core, a cold start of one of the workflow's {WORDS[len(compared)]} functions, with its first request, is at"
+        f" least {int(least['full', 'Python'])} times as fast as that of the same function in Python and"
+        f" {int(least['full', 'Node'])} times as fast as in Node",
     ]
     if "limited" in speeds:
         sentences.append(
-            f"; with the share of a processor that {results['memory_mb']:,} MB get, 1/{int(least['limited', 'Python'])} and"
-            f" 1/{int(least['limited', 'Node'])}"
+            f"; with the CPU share of {results['memory_mb']:,} MB, {int(least['limited', 'Python'])} and"
+            f" {int(least['limited', 'Node'])} times"
         )
     ours = [subject for subject in subjects if subject["variant"] == "rust"]
     peak, zipped = max(s["full"]["peak_mb"] for s in ours), max(s["zipped_bytes"] for s in ours) / 1e6
-    sentences.append(f". It needs {peak:.0f} MB of memory at most, and its archive has {zipped:.1f} MB at most.")
+    others = "".join(f", and `{s['function']}`," for s in ours if s["function"] not in compared)
+    sentences.append(
+        f". Each of the {WORDS[len(compared)]}{others} needs at most {peak:.0f} MB of memory and has an archive of at most"
+        f" {zipped:.1f} MB."
+    )
     if results.get("sizes"):
         found, _ = chosen(results["sizes"])
         if ours_mb := found.get(results["memory_mb"]):
             measured = [*ours_mb["both"].values(), *(s["limited"]["init_and_first_ms"] for s in ours if s["limited"])]
             slowest, more = max(measured), ours_mb["more"]
             sentences.append(
-                f" With {results['memory_mb']:,} MB, start and first invocation take at most {slowest:.0f} ms, which costs ${more:.2f} a"
-                f" million orders more than {min(found)} MB."
+                f" With {results['memory_mb']:,} MB, such a cold start took at most {slowest:.0f} ms in this run, for"
+                f" ${more:.2f} per million orders more than with {min(found)} MB."
             )
     put(README, "performance", "".join(sentences))
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws the flow in README.md from the definition, and checks of the definition what its validator does not.
 
-Without arguments: draws the picture anew. With --check: changes nothing, and fails if a check fails or the picture is old.
+Without arguments: redraws the picture. With --check: changes nothing, and fails if a check fails or the picture is old.
 """
 
 import json

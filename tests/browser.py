@@ -162,7 +162,7 @@ class Browser:
 
 
 class WebKit(Browser):
-    """One window of WebKit. Its driver emulates no connection, screen or colour scheme: what needs that is left out."""
+    """One window of WebKit. Its driver emulates no connection, screen or color scheme: what needs that is left out."""
 
     DRIVER = ["xvfb-run", "--auto-servernum", "--server-args=-screen 0 1400x1000x24", "WebKitWebDriver"]
     PROGRAM = next(Path("/usr/lib").glob("*/webkit2gtk-4.*/MiniBrowser"), None)

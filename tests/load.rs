@@ -46,7 +46,7 @@ const REASON: &str = "Out of dough";
 
 /// What a restaurant or a customer does with an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Behaviour {
+enum Behavior {
     Accept,
     /// Accepts, and says when the order is ready.
     AcceptForLater,
@@ -68,7 +68,7 @@ enum Behaviour {
     DeclineAndCancelByPages,
 }
 
-impl Behaviour {
+impl Behavior {
     /// Of thirty orders, 24 are answered by the token and six by pages, if there are pages. Of twelve that are answered by
     /// the token: two are accepted, two accepted for later, for two an acceptance and a cancellation race, and there is one
     /// of each of the others.
@@ -206,7 +206,7 @@ impl Links {
     async fn new(prefix: &str, count: usize) -> Self {
         let restaurants = (0..RESTAURANTS).map(|number| format!("{prefix}{number}"));
         let restaurants = restaurants.map(async |id| link(&["restaurant", &id]).await);
-        let customers = (0..count).filter(|index| Behaviour::of(*index, true).cancels_by_page());
+        let customers = (0..count).filter(|index| Behavior::of(*index, true).cancels_by_page());
         let customers = stream::iter(customers)
             .map(async |index| {
                 let order_id = format!("{prefix}{index}");
@@ -244,7 +244,7 @@ struct Load {
 
 /// An order with the execution that placed it, once that has ended.
 struct Ended {
-    behaviour: Behaviour,
+    behavior: Behavior,
     order_id: String,
     restaurant_id: String,
     execution: DescribeExecutionOutput,
@@ -281,8 +281,8 @@ impl Load {
         self.done.load(Ordering::Relaxed)
     }
 
-    fn behaviour(&self, index: usize) -> Behaviour {
-        Behaviour::of(index, self.links.is_some())
+    fn behavior(&self, index: usize) -> Behavior {
+        Behavior::of(index, self.links.is_some())
     }
 
     /// A restaurant: answers every order whose message it takes off the queue, but for those that are answered by pages.
@@ -291,12 +291,12 @@ impl Load {
             let asked = self.restaurants.messages().await;
             join_all(asked.iter().map(async |message| {
                 let index = index_of(&message.order_id);
-                let behaviour = self.behaviour(index);
-                if behaviour.is_by_page() {
+                let behavior = self.behavior(index);
+                if behavior.is_by_page() {
                     return;
                 }
                 let accept_first = (index / 12).is_multiple_of(2);
-                behaviour
+                behavior
                     .answer(
                         &self.stack,
                         &message.task_token,
@@ -317,7 +317,7 @@ impl Load {
             let page = restaurant.json().await;
             let shown = page["open"].as_array().into_iter().flatten();
             let ids = shown.filter_map(|order| order["order_id"].as_str());
-            let new = ids.filter(|id| self.behaviour(index_of(id)).is_by_page());
+            let new = ids.filter(|id| self.behavior(index_of(id)).is_by_page());
             let new: Vec<_> = new.filter(|id| answered.insert((*id).to_owned())).collect();
             stream::iter(new)
                 .for_each_concurrent(ANSWERS_AT_ONCE, async |order_id| {
@@ -333,14 +333,14 @@ impl Load {
     /// it is not always the first.
     async fn answer_shown(&self, links: &Links, restaurant: &Link, order_id: &str) {
         let index = index_of(order_id);
-        let behaviour = self.behaviour(index);
+        let behavior = self.behavior(index);
         let customer = links.customers.get(order_id);
         let later = |is_quicker: bool| {
             let steps = if is_quicker { index / 30 % 4 } else { 0 };
             tokio::time::sleep(QUICKER_LATER * u32::try_from(steps).unwrap_or_default())
         };
         let of_restaurant = async {
-            if let Some(form) = behaviour.form_of_restaurant() {
+            if let Some(form) = behavior.form_of_restaurant() {
                 later(customer.is_some()).await;
                 restaurant.answer(&format!("order={order_id}&{form}")).await;
             }
@@ -357,7 +357,7 @@ impl Load {
             let row = row.unwrap_or_default();
             // None if it has its outcome already.
             if let Some(token) = row["task_token"].as_str() {
-                behaviour
+                behavior
                     .answer(&self.stack, token, &self.ready_at, true)
                     .await;
             }
@@ -419,8 +419,8 @@ impl Load {
         let executions: Vec<_> = stream::iter(0..self.count)
             .map(async |index| {
                 let order = order(&self.prefix, index);
-                let behaviour = self.behaviour(index);
-                let silent = behaviour == Behaviour::Silent;
+                let behavior = self.behavior(index);
+                let silent = behavior == Behavior::Silent;
                 let machine = if silent {
                     impatient.clone()
                 } else {
@@ -428,17 +428,17 @@ impl Load {
                 };
                 let execution = self.stack.place(&machine, &order).await;
                 self.placed.fetch_add(1, Ordering::Relaxed);
-                (behaviour, order, execution)
+                (behavior, order, execution)
             })
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
         let ended = stream::iter(executions)
-            .map(async |(behaviour, order, execution)| {
+            .map(async |(behavior, order, execution)| {
                 let execution = self.stack.end_of(&execution).await;
                 self.ended.fetch_add(1, Ordering::Relaxed);
                 Ended {
-                    behaviour,
+                    behavior,
                     order_id: order.order_id,
                     restaurant_id: order.restaurant_id,
                     execution,
@@ -482,15 +482,15 @@ impl Load {
             match audited.and_then(|status| shown(page.as_ref(), status)) {
                 Ok(status) => {
                     *outcomes
-                        .entry((order.behaviour, status.as_str()))
+                        .entry((order.behavior, status.as_str()))
                         .or_default() += 1;
                 }
                 Err(problem) => discrepancies.push(format!("{}: {problem}", order.order_id)),
             }
         }
         println!("{:<23} {:<10} orders", "what was answered", "status");
-        for ((behaviour, status), orders) in &outcomes {
-            println!("{:<23} {status:<10} {orders}", format!("{behaviour:?}"));
+        for ((behavior, status), orders) in &outcomes {
+            println!("{:<23} {status:<10} {orders}", format!("{behavior:?}"));
         }
         let repeats = |heard: &Heard| {
             heard
@@ -541,19 +541,19 @@ impl Ended {
     ) -> Result<Status, String> {
         let status: Status = serde_json::from_value(item["status"].clone())
             .map_err(|_| format!("the table has no order with a status: {item}"))?;
-        if !self.behaviour.outcomes().contains(&status) {
-            return Err(format!("{status} after {:?}", self.behaviour));
+        if !self.behavior.outcomes().contains(&status) {
+            return Err(format!("{status} after {:?}", self.behavior));
         }
         let (accepted, rejected) = (status == Status::Accepted, status == Status::Rejected);
-        let ready_at = match self.behaviour {
-            Behaviour::AcceptForLater => json!(ready_at),
-            Behaviour::AcceptByPage | Behaviour::AcceptByPageAndReject if accepted => {
+        let ready_at = match self.behavior {
+            Behavior::AcceptForLater => json!(ready_at),
+            Behavior::AcceptByPage | Behavior::AcceptByPageAndReject if accepted => {
                 in_minutes(item)?
             }
             _ => Value::Null,
         };
-        let reason = match self.behaviour {
-            Behaviour::DeclineByPage | Behaviour::DeclineAndCancelByPages => json!(REASON),
+        let reason = match self.behavior {
+            Behavior::DeclineByPage | Behavior::DeclineAndCancelByPages => json!(REASON),
             _ => Value::Null,
         };
         if rejected && item["status_reason"] != reason {

@@ -2,7 +2,7 @@
 """Changes the definition and the template's permissions, one thing at a time, and looks whether a check or a test fails.
 
 Each change is a mistake that somebody could make: a retry name forgotten, a rule the other way round, a permission that is
-missing or too wide. A change that nothing notices is a survivor: it needs a test of behaviour, or a reason in LISTED.
+missing or too wide. A change that nothing notices is a survivor: it needs a test of behavior, or a reason in LISTED.
 
 The checks that need no stack come first, each change in a copy of the files. What passes them is deployed from this working
 copy to a local AWS that enforces IAM, and all end-to-end tests run on it; the file is put back after each change.

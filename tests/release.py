@@ -7,7 +7,7 @@ changes, since each is of another function, or of another function's settings:
 
 - the first one changes the code of `notify-user`, a variable of `update-status` and the timeout of `save-order`;
 - the second one replaces the role of `notify-user`, changes a parameter that `update-status` and `save-order` know, and raises the
-  link epoch, which voids all links to the pages.
+  link epoch, which invalidates all links to the pages.
 
 The changed code is the old code and one byte at its end: another file that does the same. The local AWS enforces IAM
 here, so an order in flight needs the replaced role to end.

@@ -33,7 +33,11 @@ NOT_RUN = {
 # Commands that print nothing when all went well.
 SILENT = ["aws sqs purge-queue", "aws lambda delete-function-concurrency"]
 # What a command prints that found nothing.
-NOTHING = {"", "[]", "{}", "null", "None", "No dead letters.", "No execution waits for a person."}
+NOTHING = {
+    *("", "[]", "{}", "null", "None"),
+    *("No dead letters.", "No errors.", "No execution waits for a person.", "No function logged anything about it."),
+    "No request was logged.",
+}
 
 
 class Runbook:

@@ -182,7 +182,7 @@ def upgrade(commit, earlier, port):
 
 def main():
     if len(sys.argv) != 2:
-        raise StackError("From where? Name a tag or commit: make upgrade-test FROM=v0.1.0")
+        raise StackError("From where? Name the version before by its tag, or by its commit: make upgrade-test FROM=v0.1.0")
     commit = sys.argv[1]
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))

@@ -51,7 +51,7 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Whether lines on standard output may be written over and coloured.
+/// Whether lines on standard output may be written over and colored.
 pub fn is_terminal() -> bool {
     io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
@@ -95,7 +95,7 @@ pub fn clock(left: Duration) -> String {
     format!("{}:{:02}", left.as_secs() / 60, left.as_secs() % 60)
 }
 
-/// A status in its colour, if the output has colours.
+/// A status in its color, if the output has colors.
 pub fn status(status: Status) -> String {
     if !is_terminal() || std::env::var_os("NO_COLOR").is_some() {
         return status.to_string();
@@ -139,7 +139,7 @@ pub fn pad(text: &str, to: usize) -> String {
     format!("{text}{}", " ".repeat(to.saturating_sub(width(text))))
 }
 
-/// The colour of a status.
+/// The color of a status.
 pub const fn color(status: Status) -> Color {
     match status {
         Status::Placed => Color::Yellow,

@@ -251,7 +251,7 @@ impl Screen {
                         .retain(|waiting| waiting.message.order_id != *order_id);
                 }
                 match result {
-                    // Without the colours of a line: ratatui brings its own.
+                    // Without the colors of a line: ratatui brings its own.
                     Ok(entry) => self.say(&verdict(
                         order_id,
                         entry.status.as_str(),

@@ -32,7 +32,7 @@ pub struct WhoseArgs {
         required_unless_present = "all"
     )]
     restaurant: Option<String>,
-    /// The orders of all restaurants, for operators
+    /// The orders of all restaurants, for support
     #[arg(long)]
     all: bool,
 }

@@ -33,7 +33,7 @@ const HASH_IN_NAME: usize = 16;
 /// For how many days after its end AWS remembers an execution.
 const REMEMBERED_DAYS: i64 = 90;
 
-/// Let an order go on whose execution failed, once the cause is mended
+/// Let an order go on whose execution failed, once the cause is fixed
 ///
 /// Redrives the execution that owns the order: it goes on at the step that failed, with the code that it began
 /// with. With --anew, a new execution of the current version takes the order over and asks the restaurant again.
