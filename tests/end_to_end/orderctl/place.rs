@@ -2,6 +2,7 @@
 
 use order::Status;
 use serde_json::{Value, json};
+use support::pages::Link;
 use support::{Stack, TestOrder};
 
 use super::people::{anybody, documented, restaurant};
@@ -115,4 +116,25 @@ async fn placing_an_order_that_another_execution_placed_follows_the_new_executio
     placed.assert_code(7);
     assert!(!placed.stdout.contains("ACCEPTED"), "{placed:?}");
     assert!(placed.stderr.contains("DuplicateOrder"), "{placed:?}");
+}
+
+#[tokio::test]
+async fn a_link_is_printed_for_the_order_that_was_placed_and_for_no_other() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let input = json!(order.order).to_string();
+    let placed = orderctl_with_input(&anybody(), &["place", "-", "--link"], &input).await;
+    placed.assert_code(0);
+    let link = Link::of(placed.stdout.lines().last().expect("a link"));
+    assert_eq!(link.json().await["order_id"], order.order.order_id.as_str());
+
+    // The id is another customer's.
+    let order = TestOrder::new(&stack).await;
+    let first = format!("first-{}", order.order.order_id);
+    let input = json!(order.order).to_string();
+    stack.start(&Stack::state_machine(), &first, &input).await;
+    order.restaurant_message().await;
+    let placed = orderctl_with_input(&anybody(), &["place", "-", "--link"], &input).await;
+    placed.assert_code(8);
+    assert_eq!(placed.stdout, "");
 }

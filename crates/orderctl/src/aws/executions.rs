@@ -260,14 +260,19 @@ pub async fn place(stack: &Stack, order: &Order) -> Result<String, Failure> {
     let id = &order.order_id;
     match started {
         Ok(started) => Ok(started.execution_arn),
-        Err(error) if error.code() == Some("ExecutionAlreadyExists") => Err(Failure::new(
-            Kind::PlacedAlready,
-            format!(
-                "an order {id} was placed before, and nothing was changed: see `orderctl show {id}`"
-            ),
-        )),
+        Err(error) if error.code() == Some("ExecutionAlreadyExists") => Err(placed_before(id)),
         Err(error) => Err(aws("placing the order")(error)),
     }
+}
+
+/// There is another order with this id.
+pub fn placed_before(id: &str) -> Failure {
+    Failure::new(
+        Kind::PlacedAlready,
+        format!(
+            "an order {id} was placed before, and nothing was changed: see `orderctl show {id}`"
+        ),
+    )
 }
 
 /// Starts the execution that the order names as its owner, unless it was started before.

@@ -7,7 +7,7 @@ use links::Kind;
 use order::Order;
 use serde_json::json;
 
-use crate::aws::executions::place;
+use crate::aws::executions::{place, placed_before};
 use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::link::make;
 use crate::cmd::watch::watch;
@@ -48,8 +48,7 @@ impl Place {
         let execution = place(&stack, &order).await?;
         let id = &order.order_id;
         let link = if self.link {
-            let valid = Kind::Customer.usual_validity();
-            Some(make(&stack, Kind::Customer, id, Some(valid)).await?.0)
+            Some(customers_link(&stack, id, &execution).await?)
         } else {
             None
         };
@@ -68,6 +67,24 @@ impl Place {
         }
         Ok(())
     }
+}
+
+/// Makes the customer's link of an order that was placed just now. If another execution placed an order with this id before,
+/// the link would show that one.
+async fn customers_link(stack: &Stack, id: &str, execution: &str) -> Result<String, Failure> {
+    let without_link = |failure: Failure| {
+        let help = format!("make the link with `orderctl link customer {id}`");
+        let message = format!("{id} was placed, but {failure}: {help}");
+        Failure::new(failure.kind, message)
+    };
+    stack.entry(id).await.map_err(without_link)?;
+    let stored = stack.stored(id).await.map_err(without_link)?;
+    if stored.is_some_and(|stored| stored.execution_arn != execution) {
+        return Err(placed_before(id));
+    }
+    let valid = Kind::Customer.usual_validity();
+    let link = make(stack, Kind::Customer, id, Some(valid)).await;
+    Ok(link.map_err(without_link)?.0)
 }
 
 /// Reads an order and checks it by the rules of `save-order`.
