@@ -1,18 +1,16 @@
-//! Every transition of the definition was taken by an execution of the end-to-end tests. Runs after them, on the same
-//! stack.
+//! What can be said of all that the end-to-end tests did. Runs after them, on the same stack.
 #![allow(clippy::expect_used)] // this crate is nothing but tests
 
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use aws_sdk_sfn::types::ExecutionStatus;
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use serde_json::Value;
-use support::{Definition, Stack};
+use support::{Definition, Stack, aws};
 
-#[tokio::test]
-async fn every_transition_of_the_definition_was_taken() {
-    let stack = Stack::connect();
-    let definition = Definition::read();
+/// All executions that have ended, and their histories.
+async fn executions(stack: &Stack) -> Vec<(DescribeExecutionOutput, Vec<HistoryEvent>)> {
     let machines: Vec<_> = stack
         .sfn
         .list_state_machines()
@@ -22,8 +20,7 @@ async fn every_transition_of_the_definition_was_taken() {
         .collect::<Result<_, _>>()
         .await
         .expect("the state machines");
-    let mut taken = BTreeSet::new();
-    let mut executions = 0;
+    let mut found = Vec::new();
     // A resumed execution begins in the middle, with a state that the definition does not have.
     for machine in machines
         .iter()
@@ -43,22 +40,32 @@ async fn every_transition_of_the_definition_was_taken() {
             .iter()
             .filter(|execution| execution.status != ExecutionStatus::Running)
         {
-            executions += 1;
             let history = stack.history(&execution.execution_arn).await;
-            let output = stack.end_of(&execution.execution_arn).await.output;
-            let output: Value =
-                serde_json::from_str(&output.unwrap_or_default()).unwrap_or_default();
-            taken.extend(definition.taken(&history, output["status"].as_str()));
+            found.push((stack.end_of(&execution.execution_arn).await, history));
         }
+    }
+    found
+}
+
+#[tokio::test]
+async fn every_transition_of_the_definition_was_taken() {
+    let definition = Definition::read();
+    let executions = executions(&Stack::connect()).await;
+    let mut taken = BTreeSet::new();
+    for (ended, history) in &executions {
+        let output = ended.output.as_deref().unwrap_or_default();
+        let output: Value = serde_json::from_str(output).unwrap_or_default();
+        taken.extend(definition.taken(history, output["status"].as_str()));
     }
     let all = definition.transitions();
     let missed: Vec<_> = all.difference(&taken).map(ToString::to_string).collect();
     let unknown: Vec<_> = taken.difference(&all).map(ToString::to_string).collect();
     let _ = writeln!(
         std::io::stderr(),
-        "\n{} of {} transitions of the definition were taken, in {executions} executions",
+        "\n{} of {} transitions of the definition were taken, in {} executions",
         all.len() - missed.len(),
-        all.len()
+        all.len(),
+        executions.len()
     );
     assert_eq!(
         unknown,
@@ -70,4 +77,57 @@ async fn every_transition_of_the_definition_was_taken() {
         Vec::<String>::new(),
         "no end-to-end test takes these transitions"
     );
+}
+
+#[tokio::test]
+async fn no_function_logged_a_task_token_or_what_a_customer_wrote() {
+    let mut secrets = BTreeSet::new();
+    for (ended, history) in executions(&Stack::connect()).await {
+        for event in &history {
+            let details = event.task_scheduled_event_details();
+            let sent = details
+                .map(|details| details.parameters())
+                .unwrap_or_default();
+            let sent: Value = serde_json::from_str(sent).unwrap_or_default();
+            let message = match &sent["Message"] {
+                Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
+                message => message.clone(),
+            };
+            secrets.extend(message["task_token"].as_str().map(ToOwned::to_owned));
+        }
+        let order: Value =
+            serde_json::from_str(ended.input().unwrap_or_default()).unwrap_or_default();
+        let texts = ["note", "customer_id"].map(|field| order[field].as_str());
+        // What is shorter may be in a line by chance.
+        let texts = texts.into_iter().flatten().filter(|text| text.len() > 8);
+        secrets.extend(texts.map(ToOwned::to_owned));
+    }
+    assert!(
+        secrets.len() > 100,
+        "only {} secrets were found",
+        secrets.len()
+    );
+    let mut searched = 0;
+    for function in [
+        "save-order",
+        "update-status",
+        "notify-user",
+        "open-orders",
+        "web",
+        "web-links",
+    ] {
+        let group = format!("/aws/lambda/order-workflow/{function}");
+        let logged = aws(&["logs", "filter-log-events", "--log-group-name", &group]).await;
+        for event in logged["events"].as_array().expect("log events") {
+            let line = event["message"].as_str().expect("a line");
+            searched += 1;
+            // Not the secret, which this line would log once more.
+            let tells = secrets.iter().any(|secret| line.contains(secret.as_str()));
+            assert!(
+                !tells,
+                "{function} logged a token, a note or a customer's id"
+            );
+        }
+    }
+    assert!(searched > 100, "only {searched} lines were searched");
 }
