@@ -241,6 +241,12 @@ fn the_pages_requests_functions_and_queues_are_on_the_dashboard_of_a_stack_with_
             "LinksDeadLettersName",
             &["ApproximateNumberOfMessagesVisible"],
         ),
+        (
+            "SNS",
+            "TopicName",
+            "LinksTopicName",
+            &["NumberOfNotificationsFailed"],
+        ),
     ] {
         for metric in metrics {
             let shown = format!(
