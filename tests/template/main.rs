@@ -44,7 +44,7 @@ fn give(value: &mut Value, given: &Value) {
             match (tagged.tag.to_string().as_str(), text) {
                 ("!Ref", Some(name)) => {
                     if let Some(other) = given.get(name.as_str()) {
-                        *value = other.clone();
+                        value.clone_from(other);
                     }
                 }
                 ("!Sub", Some(text)) => {
