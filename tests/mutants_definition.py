@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Changes the definition and the template's permissions, one thing at a time, and looks whether a check or a test fails.
+"""Changes the definition and the permissions in the templates, one thing at a time, and looks whether a check or a test fails.
 
 Each change is a mistake that somebody could make: a retry name forgotten, a rule the other way round, a permission that is
 missing or too wide. A change that nothing notices is a survivor: it needs a test of behavior, or a reason in LISTED.
@@ -32,7 +32,8 @@ import definition
 from stack import ROOT, STATE, VENV_BIN, StackError, build, deploy, port_in_use, run_tests, say
 
 DEFINITION = "statemachine/order.asl.json"
-TEMPLATE = "template.yaml"
+# The stack's, and that of its pages.
+TEMPLATES = ("template.yaml", "web/template.yaml")
 COPIES = STATE / "mutants"
 SURVIVORS = STATE / "mutants-definition.json"
 
@@ -71,7 +72,9 @@ def definition_mutants():
         for path, value in leaves(state, ("States", name)):
             where = " / ".join(map(str, path[1:]))
             fields = {field for field in path[2:] if isinstance(field, str)}
-            if fields & {"Comment", "Type", "Resource", "FunctionName", "QueryLanguage"}:
+            # A comment does nothing. With another type, resource or language it is another state, which hardly anybody writes by
+            # mistake.
+            if fields & {"Comment", "Type", "Resource", "QueryLanguage"}:
                 continue
             yield f"{where}{f' {value}' if 'ErrorEquals' in path else ''}: removed", changed(path, remove)
             if "ErrorEquals" in path:
@@ -151,15 +154,12 @@ def expressions(text):
             yield change, text[: found.start()] + other + text[found.end() :]
 
 
-# The template. Its YAML nodes are changed: plain values would lose tags such as `!Ref`.
+# The templates. Their YAML nodes are changed: plain values would lose tags such as `!Ref`.
 
 
-def template_mutants():
-    """Every change of the template's permissions: its name and the changed text."""
-    yield from documents((ROOT / TEMPLATE).read_text())
+def template_mutants(text):
+    """Every change of a template's permissions: its name and the changed text."""
 
-
-def documents(text):
     def changed(path, change):
         mutant = yaml.compose(text, yaml.CSafeLoader)
         change(mutant, path)
@@ -204,9 +204,12 @@ def documents(text):
                         for index, each in enumerate(value.value):
                             name = f"{where} / Condition {operator} {key} {each.value}: removed"
                             yield name, changed([*inner, key, index], remove_node)
-    for name, value in pairs(at(root, ["Resources", "OrderStateMachine", "Properties", "DefinitionSubstitutions"])):
+    substitutions = ["Resources", "OrderStateMachine", "Properties", "DefinitionSubstitutions"]
+    given = at(root, substitutions)
+    # The pages have no state machine.
+    for name, value in pairs(given) if given else ():
         if value.value.endswith(".Version"):
-            path = ["Resources", "OrderStateMachine", "Properties", "DefinitionSubstitutions", name]
+            path = [*substitutions, name]
             yield f"DefinitionSubstitutions / {name}: no version", changed(path, put_scalar(value.value[: -len(".Version")], "!Ref"))
 
 
@@ -294,17 +297,16 @@ def take_copy(executables):
     (copy / ".local").mkdir()
     for name in ("node_modules", "package.json"):
         (copy / ".local" / name).symlink_to(STATE / name)
-    definition.ROOT, definition.DEFINITION, definition.README = copy, copy / DEFINITION, copy / "README.md"
+    definition.ROOT, definition.DEFINITION = copy, copy / DEFINITION
     environment = os.environ | {"CARGO_MANIFEST_DIR": str(copy / "tests")}
 
     def command(*argv):
         return lambda: subprocess.run(argv, cwd=copy, env=environment, capture_output=True, check=False).returncode == 0
 
     def definition_py():
-        found = json.loads((copy / DEFINITION).read_text())
-        readme = (copy / "README.md").read_text()
+        """Without the picture of the flow, which is a copy of the definition: a change would differ from it, right or wrong."""
         try:
-            return not list(definition.problems(found)) and definition.with_picture(readme, found) == readme
+            return not list(definition.problems(json.loads((copy / DEFINITION).read_text())))
         except (KeyError, TypeError):
             return False
 
@@ -318,12 +320,13 @@ def take_copy(executables):
             "tests/template": rust["template"],
             "the definition's validator": command(STATE / "node_modules" / ".bin" / "asl-validator", "--json-path", DEFINITION),
         },
-        TEMPLATE: {
+    }
+    for template in TEMPLATES:
+        Worker.checks[template] = {
             "tests/template": rust["template"],
             "local/definition.py": definition_py,
-            "cfn-lint": command(VENV_BIN / "cfn-lint", TEMPLATE),
-        },
-    }
+            "cfn-lint": command(VENV_BIN / "cfn-lint", template),
+        }
 
 
 class Worker:
@@ -350,7 +353,8 @@ def listed(name):
 
 def all_mutants():
     wanted = os.environ.get("MUTANTS", "")
-    for file, mutants in ((DEFINITION, definition_mutants()), (TEMPLATE, template_mutants())):
+    templates = [(file, template_mutants((ROOT / file).read_text())) for file in TEMPLATES]
+    for file, mutants in [(DEFINITION, definition_mutants()), *templates]:
         original = (ROOT / file).read_text()
         for name, text in mutants:
             if wanted in name and text != original:
@@ -375,7 +379,7 @@ def without_a_stack():
         # Copies, too, so that nothing that is built meanwhile is taken for a failure.
         built = {test: shutil.copy(path, COPIES / test) for test, path in executables("definition", "template").items()}
         with ProcessPoolExecutor(initializer=take_copy, initargs=(built,)) as pool:
-            unchanged = [(file, "nothing", (ROOT / file).read_text()) for file in (DEFINITION, TEMPLATE)]
+            unchanged = [(file, "nothing", (ROOT / file).read_text()) for file in (DEFINITION, *TEMPLATES)]
             for file, _, by in pool.map(judge, unchanged):
                 if by:
                     raise StackError(f"{by} fails without any change of {file}")

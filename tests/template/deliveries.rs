@@ -7,7 +7,8 @@ use serde_json::json;
 use serde_norway::Value;
 
 use crate::iam::{ACCOUNT, Call, call};
-use crate::{logical_id, one_or_many, resources, role_statements, statements, template};
+use crate::operation::watched;
+use crate::{logical_id, one_or_many, resources, role_statements, statements, template, whole};
 
 #[test]
 fn the_queue_of_open_orders_gets_what_opens_and_what_closes_them_and_is_emptied_by_one_function() {
@@ -42,17 +43,8 @@ fn the_queue_of_open_orders_gets_what_opens_and_what_closes_them_and_is_emptied_
     let function = &template["Resources"]["OpenOrdersFunction"]["Properties"];
     let source = &function["Events"]["Queue"]["Properties"];
     assert_eq!(logical_id(&source["Queue"]), "OpenOrdersQueue");
-    assert_eq!(
-        source["FunctionResponseTypes"][0], "ReportBatchItemFailures",
-        "one message that fails makes its whole batch come again"
-    );
-    let timeout = template["Globals"]["Function"]["Timeout"].as_u64();
     let queue = &template["Resources"]["OpenOrdersQueue"]["Properties"];
     let visibility = queue["VisibilityTimeout"].as_u64().expect("a timeout");
-    assert!(
-        visibility >= 6 * timeout.expect("a timeout"),
-        "a message is delivered again while the function may still have it"
-    );
     let receives = queue["RedrivePolicy"]["maxReceiveCount"].as_u64();
     assert!(
         receives.expect("a count") * visibility > 15 * 60,
@@ -135,19 +127,24 @@ fn senders(template: &Value) -> BTreeSet<Sender> {
 /// The statements of the one policy of a topic or queue.
 fn policy_of<'a>(template: &'a Value, kind: &str, list: &str, name: &str) -> &'a [Value] {
     let policies = resources(template, kind);
-    let mut policies = policies.iter();
-    let policy = policies.find(|(_, policy)| logical_id(&policy[list][0]) == name);
-    let (_, policy) = policy.unwrap_or_else(|| panic!("{name} has no policy"));
+    let mut policies = policies.iter().filter(|(_, policy)| {
+        let mut all = one_or_many(&policy[list]).into_iter();
+        all.any(|each| logical_id(each) == name)
+    });
+    let (_, policy) = policies
+        .next()
+        .unwrap_or_else(|| panic!("{name} has no policy"));
+    assert!(policies.next().is_none(), "one policy replaces the other");
     statements(policy, "PolicyDocument")
 }
 
 #[test]
 fn only_what_delivers_to_a_queue_may_send_to_it_and_only_over_tls() {
-    let template = template();
-    let deliveries = deliveries(&template);
-    for (queue, _) in resources(&template, "AWS::SQS::Queue") {
-        let policy = policy_of(&template, "AWS::SQS::QueuePolicy", "Queues", queue);
-        for sender in senders(&template) {
+    let whole = whole();
+    let deliveries = deliveries(&whole);
+    for (queue, _) in resources(&whole, "AWS::SQS::Queue") {
+        let policy = policy_of(&whole, "AWS::SQS::QueuePolicy", "Queues", queue);
+        for sender in senders(&whole) {
             let delivers = deliveries.contains(&(queue.into(), sender.clone()));
             let send = || sender.calls("sqs:SendMessage", queue);
             let allowed = send().over_tls(true).is_allowed_by(policy);
@@ -174,10 +171,10 @@ fn only_what_delivers_to_a_queue_may_send_to_it_and_only_over_tls() {
 
 #[test]
 fn only_what_publishes_to_a_topic_may_and_only_over_tls() {
-    let template = template();
-    let deliveries = deliveries(&template);
-    for (topic, _) in resources(&template, "AWS::SNS::Topic") {
-        let policy = policy_of(&template, "AWS::SNS::TopicPolicy", "Topics", topic);
+    let whole = whole();
+    let deliveries = deliveries(&whole);
+    for (topic, _) in resources(&whole, "AWS::SNS::Topic") {
+        let policy = policy_of(&whole, "AWS::SNS::TopicPolicy", "Topics", topic);
         // EventBridge names no source to a topic, and so may publish for any rule. CloudWatch names its account.
         let service = |service: &str| {
             let mut all = deliveries.iter();
@@ -185,7 +182,7 @@ fn only_what_publishes_to_a_topic_may_and_only_over_tls() {
                 to == topic && matches!(from, Sender::Service(by, _) if *by == service)
             })
         };
-        for sender in senders(&template) {
+        for sender in senders(&whole) {
             let expected = match &sender {
                 Sender::Role(_) => deliveries.contains(&(topic.into(), sender.clone())),
                 Sender::Service(by @ ("events" | "cloudwatch"), _) => service(by),
@@ -215,12 +212,37 @@ fn only_what_publishes_to_a_topic_may_and_only_over_tls() {
 }
 
 #[test]
+fn a_function_may_try_a_message_of_its_queue_before_it_comes_again_and_reports_each_that_fails() {
+    let whole = whole();
+    let globals = &whole["Globals"]["Function"]["Timeout"];
+    for (name, function) in resources(&whole, "AWS::Serverless::Function") {
+        let source = &function["Events"]["Queue"]["Properties"];
+        if source.is_null() {
+            continue;
+        }
+        assert_eq!(
+            source["FunctionResponseTypes"][0], "ReportBatchItemFailures",
+            "one message that fails makes the whole batch of {name} come again"
+        );
+        let timeout = function.get("Timeout").unwrap_or(globals).as_u64();
+        let queue = &whole["Resources"][logical_id(&source["Queue"])]["Properties"];
+        let visibility = queue["VisibilityTimeout"].as_u64();
+        assert!(
+            visibility.expect("a timeout") >= 6 * timeout.expect("a timeout"),
+            "a message is delivered again while {name} may still have it"
+        );
+    }
+}
+
+#[test]
 fn nothing_that_cannot_be_delivered_is_lost() {
-    let template = template();
-    let watched = format!("{:?}", template["Resources"]["DeadLettersAlarm"]);
-    for (name, queue) in resources(&template, "AWS::SQS::Queue") {
+    let whole = whole();
+    let watched = watched(&whole);
+    for (name, queue) in resources(&whole, "AWS::SQS::Queue") {
         if name.ends_with("DeadLetters") {
-            assert!(watched.contains(name), "no alarm watches {name}");
+            let letters = "ApproximateNumberOfMessagesVisible".to_owned();
+            let is_watched = watched.contains(&(letters, name.to_owned()));
+            assert!(is_watched, "no alarm watches {name}");
         } else {
             let to = logical_id(&queue["RedrivePolicy"]["deadLetterTargetArn"]);
             assert!(
@@ -229,14 +251,14 @@ fn nothing_that_cannot_be_delivered_is_lost() {
             );
         }
     }
-    for (name, subscription) in resources(&template, "AWS::SNS::Subscription") {
+    for (name, subscription) in resources(&whole, "AWS::SNS::Subscription") {
         let to = logical_id(&subscription["RedrivePolicy"]["deadLetterTargetArn"]);
         assert!(
             to.ends_with("DeadLetters"),
             "{name} loses what cannot be delivered"
         );
     }
-    for (name, rule) in resources(&template, "AWS::Events::Rule") {
+    for (name, rule) in resources(&whole, "AWS::Events::Rule") {
         let to = logical_id(&rule["Targets"][0]["DeadLetterConfig"]["Arn"]);
         assert!(
             to.ends_with("DeadLetters"),

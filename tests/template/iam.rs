@@ -58,6 +58,12 @@ impl Call {
         self.saying("dynamodb:LeadingKeys", keys)
     }
 
+    /// By a service that somebody called, and that makes this call for them, such as `sns`.
+    pub fn by_way_of(self, service: &str) -> Self {
+        let service = format!("{service}.eu-central-1.amazonaws.com");
+        self.saying("kms:ViaService", &[&service])
+    }
+
     pub fn saying(mut self, key: &'static str, values: &[&str]) -> Self {
         let values = values.iter().map(ToString::to_string).collect();
         self.context.push((key, values));
@@ -144,6 +150,33 @@ impl Call {
         match variable.and_then(|rest| rest.strip_suffix('}')) {
             Some(variable) => self.values(variable)?.first().cloned(),
             None => Some(value),
+        }
+    }
+}
+
+/// Asserts that somebody with these statements may make these calls, and that the statements name no action and no resource that
+/// none of the calls needs.
+pub fn assert_needed(who: &str, statements: &[impl Borrow<Value>], calls: &[Call]) {
+    for call in calls {
+        assert!(call.is_allowed_by(statements), "{who} may not {call:?}");
+    }
+    for statement in statements.iter().map(Borrow::<Value>::borrow) {
+        let named = |field: &str| -> Vec<String> {
+            let values = one_or_many(&statement[field]);
+            values.into_iter().map(resolve).collect()
+        };
+        let (actions, resources) = (named("Action"), named("Resource"));
+        let needs = |action: &str, resource: &str| {
+            let mut calls = calls.iter();
+            calls.any(|call| call.action == action && matches(resource, &call.resource))
+        };
+        for action in &actions {
+            let needed = resources.iter().any(|resource| needs(action, resource));
+            assert!(needed, "{who} needs no {action} on {resources:?}");
+        }
+        for resource in &resources {
+            let needed = actions.iter().any(|action| needs(action, resource));
+            assert!(needed, "{who} needs none of {actions:?} on {resource}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Compares `template.yaml` with the definition, the code and AWS's documentation, one file for each topic.
+//! Compares `template.yaml` and `web/template.yaml` with the definition, the code and AWS's documentation, one file for each
+//! topic.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this crate is nothing but tests
 
 mod deliveries;
@@ -19,6 +20,49 @@ use support::root;
 fn template() -> Value {
     let text = std::fs::read_to_string(root().join("template.yaml")).expect("the template");
     serde_norway::from_str(&text).expect("a template that is YAML")
+}
+
+/// The stack with its pages: the resources of both templates. Where those of the pages name a parameter, they name here what
+/// the stack gives for it.
+fn whole() -> Value {
+    let (mut whole, mut pages) = (template(), web::web());
+    let given = whole["Resources"]["WebPages"]["Properties"]["Parameters"].clone();
+    give(&mut pages["Resources"], &given);
+    let all = whole["Resources"].as_mapping_mut().expect("resources");
+    for (name, resource) in pages["Resources"].as_mapping().expect("resources") {
+        let before = all.insert(name.clone(), resource.clone());
+        assert!(before.is_none(), "both templates have {name:?}");
+    }
+    whole
+}
+
+/// Puts what is given for parameters in place of references to these.
+fn give(value: &mut Value, given: &Value) {
+    match value {
+        Value::Tagged(tagged) => {
+            let text = tagged.value.as_str().map(ToOwned::to_owned);
+            match (tagged.tag.to_string().as_str(), text) {
+                ("!Ref", Some(name)) => {
+                    if let Some(other) = given.get(name.as_str()) {
+                        value.clone_from(other);
+                    }
+                }
+                ("!Sub", Some(text)) => {
+                    let parameters = given.as_mapping().expect("parameters").iter();
+                    let text = parameters.fold(text, |text, (name, reference)| {
+                        let name = name.as_str().expect("a name");
+                        let reference = untagged(reference).as_str().expect("a reference");
+                        text.replace(&format!("${{{name}}}"), &format!("${{{reference}}}"))
+                    });
+                    tagged.value = Value::String(text);
+                }
+                _ => give(&mut tagged.value, given),
+            }
+        }
+        Value::Mapping(mapping) => mapping.values_mut().for_each(|value| give(value, given)),
+        Value::Sequence(values) => values.iter_mut().for_each(|value| give(value, given)),
+        _ => {}
+    }
 }
 
 /// Name and properties of every resource of a type.

@@ -8,27 +8,29 @@ use serde_json::json;
 use serde_norway::Value;
 use support::{Definition, root};
 
-use crate::{logical_id, resources, template, untagged};
+use crate::web::web;
+use crate::{logical_id, resources, template, untagged, whole};
 
 #[test]
-fn every_function_logs_json_that_expires_and_is_traced() {
+fn every_function_logs_json_that_expires_and_those_of_the_workflow_are_traced() {
     let template = template();
-    let globals = &template["Globals"]["Function"];
-    assert_eq!(globals["Tracing"], "Active");
-    assert_eq!(globals["LoggingConfig"]["LogFormat"], "JSON");
-    for (name, function) in resources(&template, "AWS::Serverless::Function") {
-        let logging = &function["LoggingConfig"];
-        assert!(
-            logging.get("LogFormat").is_none(),
-            "{name} has a format of its own"
-        );
-        let group = logical_id(&logging["LogGroup"]);
-        assert_eq!(
-            template["Resources"][&group]["Type"], "AWS::Logs::LogGroup",
-            "log group of {name}"
-        );
+    assert_eq!(template["Globals"]["Function"]["Tracing"], "Active");
+    // What is set for all functions of a template holds in that template alone.
+    for template in [template, web()] {
+        let globals = &template["Globals"]["Function"]["LoggingConfig"];
+        for (name, function) in resources(&template, "AWS::Serverless::Function") {
+            let logging = &function["LoggingConfig"];
+            let format = [logging, globals].map(|logging| logging["LogFormat"].as_str());
+            let format = format.into_iter().flatten().next();
+            assert_eq!(format, Some("JSON"), "{name}");
+            let group = logical_id(&logging["LogGroup"]);
+            assert_eq!(
+                template["Resources"][&group]["Type"], "AWS::Logs::LogGroup",
+                "log group of {name}"
+            );
+        }
     }
-    for (name, group) in resources(&template, "AWS::Logs::LogGroup") {
+    for (name, group) in resources(&whole(), "AWS::Logs::LogGroup") {
         assert_eq!(
             logical_id(&group["RetentionInDays"]),
             "LogRetentionDays",
@@ -59,21 +61,75 @@ fn the_state_machine_logs_errors_without_orders_and_is_traced() {
     }
 }
 
+/// Whether a rule with this pattern takes an event, for those operators that the template uses.
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html>
+fn takes(pattern: &serde_json::Value, found: Option<&serde_json::Value>) -> bool {
+    if let Some(fields) = pattern.as_object() {
+        return fields.iter().all(|(name, inner)| {
+            let found = found.and_then(|found| found.get(name));
+            takes(inner, found)
+        });
+    }
+    let mut values = pattern.as_array().expect("a list of values").iter();
+    values.any(|value| match value.as_object() {
+        Some(operator) => operator.iter().all(|(name, operand)| match name.as_str() {
+            "exists" => *operand == json!(found.is_some()),
+            "anything-but" => {
+                let others = operand.as_array().expect("a list");
+                found.is_some_and(|found| found.is_string() && !others.contains(found))
+            }
+            other => panic!("say here what {other} means"),
+        }),
+        None => found == Some(value),
+    })
+}
+
+/// The event of an execution that ended.
+fn ended(status: &str, error: Option<serde_json::Value>) -> serde_json::Value {
+    let mut event = json!({
+        "source": "aws.states",
+        "detail-type": "Step Functions Execution Status Change",
+        "detail": {
+            "executionArn": "the execution",
+            "stateMachineArn": "${OrderStateMachine}",
+            "name": "ord-1001",
+            "status": status,
+            "input": "an order",
+            "output": "an outcome",
+        },
+    });
+    if let Some(error) = error {
+        event["detail"]["error"] = error;
+        event["detail"]["cause"] = json!("the cause");
+    }
+    event
+}
+
 #[test]
-fn a_failed_execution_is_told_to_operations_without_its_content_unless_its_input_was_bad() {
+fn operations_are_told_of_each_execution_that_did_not_succeed_unless_its_input_was_bad() {
     let template = template();
     let rule = &template["Resources"]["FailedExecutionRule"]["Properties"];
     let pattern = untagged(&rule["EventPattern"]).as_str().expect("JSON");
     let pattern: serde_json::Value = serde_json::from_str(pattern).expect("a pattern in JSON");
-    assert_eq!(
-        pattern["detail"],
-        json!({
-            "status": ["FAILED", "TIMED_OUT", "ABORTED"],
-            "stateMachineArn": ["${OrderStateMachine}"],
-            "error": [{ "exists": false }, null, { "anything-but": ["InvalidOrder", "DuplicateOrder"] }],
-        }),
-        "which executions operations are told of"
-    );
+    for (event, expected) in [
+        (ended("FAILED", Some(json!("StoreUnavailable"))), true),
+        (ended("FAILED", Some(json!("States.Runtime"))), true),
+        (ended("TIMED_OUT", None), true),
+        // An execution that was stopped may have no error, or null.
+        (ended("ABORTED", None), true),
+        (ended("ABORTED", Some(json!(null))), true),
+        (ended("FAILED", Some(json!("InvalidOrder"))), false),
+        (ended("FAILED", Some(json!("DuplicateOrder"))), false),
+        (ended("SUCCEEDED", None), false),
+        (ended("RUNNING", None), false),
+    ] {
+        assert_eq!(takes(&pattern, Some(&event)), expected, "{event}");
+    }
+    for field in ["/source", "/detail-type", "/detail/stateMachineArn"] {
+        let mut event = ended("FAILED", Some(json!("StoreUnavailable")));
+        *event.pointer_mut(field).expect("a field") = json!("another");
+        assert!(!takes(&pattern, Some(&event)), "{event}");
+    }
     let alarm = &template["Resources"]["ExecutionsFailedAlarm"]["Properties"];
     assert_eq!(
         alarm["MetricName"], "TriggeredRules",
@@ -83,46 +139,48 @@ fn a_failed_execution_is_told_to_operations_without_its_content_unless_its_input
         logical_id(&alarm["Dimensions"][0]["Value"]),
         "FailedExecutionRule"
     );
+}
+
+#[test]
+fn operations_are_told_which_execution_ended_how_and_why_and_nothing_of_the_order() {
+    let template = template();
+    let rule = &template["Resources"]["FailedExecutionRule"]["Properties"];
     let target = &rule["Targets"][0];
     assert_eq!(logical_id(&target["Arn"]), "OperationsTopic");
-    let told = target["InputTransformer"]["InputPathsMap"]
-        .as_mapping()
-        .expect("paths");
-    let told: BTreeSet<_> = told.values().filter_map(Value::as_str).collect();
-    let expected = ["name", "status", "error", "cause", "executionArn"]
-        .map(|field| format!("$.detail.{field}"));
-    assert_eq!(
-        told,
-        expected.iter().map(String::as_str).collect(),
-        "what operations are told"
-    );
+    let event = ended("FAILED", Some(json!("StoreUnavailable")));
+    let paths = target["InputTransformer"]["InputPathsMap"].as_mapping();
+    let paths = paths.expect("paths").values().filter_map(Value::as_str);
+    let told: BTreeSet<_> = paths
+        .filter_map(|path| event.pointer(&path.replacen('$', "", 1).replace('.', "/")))
+        .filter_map(serde_json::Value::as_str)
+        .collect();
+    let expected = [
+        "ord-1001",
+        "FAILED",
+        "StoreUnavailable",
+        "the cause",
+        "the execution",
+    ];
+    assert_eq!(told, expected.into());
 }
 
 #[test]
 fn every_alarm_says_why_reaches_operations_and_is_in_the_runbook() {
-    let template = template();
-    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    let whole = whole();
+    let alarms = resources(&whole, "AWS::CloudWatch::Alarm");
     let names: BTreeSet<_> = alarms.iter().map(|(name, _)| *name).collect();
-    assert_eq!(
-        names,
-        BTreeSet::from([
-            "DeadLettersAlarm",
-            "ExecutionsFailedAlarm",
-            "ExecutionsThrottledAlarm",
-            "FunctionConcurrencyAlarm",
-            "FunctionDurationAlarm",
-            "FunctionErrorsAlarm",
-            "FunctionThrottlesAlarm",
-            "OpenOrdersFailedAlarm",
-            "OpenOrdersLateAlarm",
-            "RefusedOrdersAlarm",
-            "RuleDeliveriesAlarm",
-            "TableThrottlesAlarm",
-            "TasksFailedAlarm",
-            "TopicDeliveriesAlarm",
-        ])
-    );
     let runbook = std::fs::read_to_string(root().join("docs/runbook.md")).expect("the runbook");
+    let section = runbook.split("\n## Alarms\n").nth(1);
+    let section = section.and_then(|rest| rest.split("\n## ").next());
+    let section = section.expect("a section about alarms");
+    let described = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .collect();
+    assert_eq!(
+        names, described,
+        "alarms of the templates (left), in the runbook (right)"
+    );
     for (name, alarm) in alarms {
         assert!(
             alarm["AlarmDescription"]
@@ -134,16 +192,96 @@ fn every_alarm_says_why_reaches_operations_and_is_in_the_runbook() {
             alarm["TreatMissingData"], "notBreaching",
             "{name} without data"
         );
-        assert_eq!(
-            logical_id(&alarm["AlarmActions"][0]),
-            "OperationsTopic",
-            "{name} tells nobody"
-        );
-        assert!(
-            runbook.contains(&format!("### {name}\n")),
-            "{name} is not in the runbook"
-        );
+        for actions in ["AlarmActions", "OKActions"] {
+            assert_eq!(
+                logical_id(&alarm[actions][0]),
+                "OperationsTopic",
+                "whom the {actions} of {name} tell"
+            );
+        }
     }
+}
+
+/// The metrics that alarms look at, each with the resource whose metric it is.
+pub fn watched(template: &Value) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for (_, alarm) in resources(template, "AWS::CloudWatch::Alarm") {
+        let queries = alarm["Metrics"].as_sequence().into_iter().flatten();
+        let metrics = queries
+            .map(|query| &query["MetricStat"]["Metric"])
+            .chain([alarm]);
+        for metric in metrics {
+            let Some(name) = metric["MetricName"].as_str() else {
+                continue;
+            };
+            let dimensions = metric["Dimensions"].as_sequence().into_iter().flatten();
+            for dimension in dimensions {
+                let whose = untagged(&dimension["Value"]).as_str();
+                let whose = whose.and_then(|whose| whose.split('.').next());
+                found.insert((name.to_owned(), whose.expect("a resource").to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_late_cannot_be_delivered_or_is_refused_raises_an_alarm() {
+    let whole = whole();
+    let watched = watched(&whole);
+    let require = |metric: &str, whose: &str| {
+        let is_watched = watched.contains(&(metric.to_owned(), whose.to_owned()));
+        assert!(is_watched, "no alarm watches {metric} of {whose}");
+    };
+    for (topic, _) in resources(&whole, "AWS::SNS::Topic") {
+        require("NumberOfNotificationsFailed", topic);
+    }
+    for (queue, _) in resources(&whole, "AWS::SQS::Queue") {
+        if queue.ends_with("DeadLetters") {
+            require("ApproximateNumberOfMessagesVisible", queue);
+        } else {
+            require("ApproximateAgeOfOldestMessage", queue);
+        }
+    }
+    for (api, _) in resources(&whole, "AWS::ApiGatewayV2::Api") {
+        require("4xx", api);
+        require("5xx", api);
+    }
+}
+
+/// A message that fails comes again after the queue's timeout. Once SQS delivered it three times, it counts no more for its age.
+#[test]
+fn links_that_are_late_raise_an_alarm_while_their_orders_wait() {
+    let whole = whole();
+    let number = |resource: &str, name: &str| {
+        let value = whole["Resources"][resource]["Properties"][name].as_u64();
+        value.unwrap_or_else(|| panic!("{name} of {resource}"))
+    };
+    let again = number("LinksQueue", "VisibilityTimeout");
+    let (age, period) = (
+        number("LinksLateAlarm", "Threshold"),
+        number("LinksLateAlarm", "Period"),
+    );
+    assert!(
+        age > again + number("WebLinksFunction", "Timeout"),
+        "a second attempt that succeeds raises the alarm"
+    );
+    assert!(
+        age + period <= 2 * again,
+        "SQS leaves a message out before the alarm sees it"
+    );
+    let waits = Definition::read()
+        .states()
+        .filter(|(_, state)| {
+            let resource = state["Resource"].as_str();
+            resource.is_some_and(|resource| resource.ends_with("waitForTaskToken"))
+        })
+        .filter_map(|(_, state)| state["TimeoutSeconds"].as_u64())
+        .min();
+    assert!(
+        (age + 2 * period) * 2 <= waits.expect("a time to answer"),
+        "less than half of the time to answer is left"
+    );
 }
 
 #[test]
@@ -240,6 +378,12 @@ fn the_pages_requests_functions_and_queues_are_on_the_dashboard_of_a_stack_with_
             "QueueName",
             "LinksDeadLettersName",
             &["ApproximateNumberOfMessagesVisible"],
+        ),
+        (
+            "SNS",
+            "TopicName",
+            "LinksTopicName",
+            &["NumberOfNotificationsFailed"],
         ),
     ] {
         for metric in metrics {

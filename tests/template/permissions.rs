@@ -6,7 +6,7 @@ use serde_norway::Value;
 use support::Definition;
 
 use crate::iam::{ACCOUNT, call};
-use crate::{logical_id, one_or_many, resources, role_statements, statements, template};
+use crate::{logical_id, one_or_many, resources, role_statements, statements, template, whole};
 
 #[test]
 fn the_state_machine_may_do_what_its_definition_does_and_nothing_else() {
@@ -100,11 +100,11 @@ fn the_state_machine_may_deliver_its_logs_and_traces() {
 }
 
 #[test]
-fn each_function_may_write_its_own_logs_and_traces() {
-    let template = template();
-    let logs = resources(&template, "AWS::Logs::LogGroup");
-    for (name, function) in resources(&template, "AWS::Serverless::Function") {
-        let role = role_statements(&template, &logical_id(&function["Role"]));
+fn each_function_may_write_its_own_logs_and_if_it_is_traced_traces() {
+    let whole = whole();
+    let logs = resources(&whole, "AWS::Logs::LogGroup");
+    for (name, function) in resources(&whole, "AWS::Serverless::Function") {
+        let role = role_statements(&whole, &logical_id(&function["Role"]));
         for (group, _) in &logs {
             let own = logical_id(&function["LoggingConfig"]["LogGroup"]) == *group;
             for action in ["logs:CreateLogStream", "logs:PutLogEvents"] {
@@ -112,40 +112,54 @@ fn each_function_may_write_its_own_logs_and_traces() {
                 assert_eq!(allowed, own, "{action} on {group} by {name}");
             }
         }
+        let is_traced = function["Tracing"] != "PassThrough";
         for action in ["xray:PutTraceSegments", "xray:PutTelemetryRecords"] {
-            assert!(call(action, "*").is_allowed_by(&role), "{action} by {name}");
+            let allowed = call(action, "*").is_allowed_by(&role);
+            assert_eq!(allowed, is_traced, "{action} by {name}");
         }
     }
 }
 
-/// What an encrypted topic or queue needs of a role that publishes to it, or takes from it for Lambda.
+/// What an encrypted topic, queue or table needs of a role that publishes to it, takes from it for Lambda, or reads or writes it.
+/// The local AWS asks for no key.
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html>
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
+/// <https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service>
 #[test]
-fn a_role_that_uses_an_encrypted_topic_or_queue_may_use_the_key() {
-    let template = template();
-    for (role, _) in resources(&template, "AWS::IAM::Role") {
-        let statements = role_statements(&template, role);
+fn a_role_may_use_the_key_by_way_of_the_services_whose_encrypted_resources_it_uses_and_no_others() {
+    let whole = whole();
+    for (role, _) in resources(&whole, "AWS::IAM::Role") {
+        let statements = role_statements(&whole, role);
         let any = |wanted: &str| {
             let mut all = statements.iter();
             all.any(|statement| one_or_many(&statement["Action"]).contains(&&Value::from(wanted)))
         };
-        let allowed = |action, key| call(action, key).is_allowed_by(&statements);
         let (publishes, receives) = (any("sns:Publish"), any("sqs:ReceiveMessage"));
-        for (action, needed) in [
-            ("kms:Decrypt", publishes || receives),
-            ("kms:GenerateDataKey", publishes || receives),
-            ("kms:ScheduleKeyDeletion", false),
+        let table = |action| call(action, "OpenOrdersTable").is_allowed_by(&statements);
+        let (reads, writes) = (table("dynamodb:GetItem"), table("dynamodb:PutItem"));
+        for (service, decrypts, encrypts) in [
+            ("sns", publishes, publishes),
+            ("sqs", receives, false),
+            ("dynamodb", reads || writes, writes),
+            ("s3", false, false),
         ] {
-            assert_eq!(
-                allowed(action, "EncryptionKey"),
-                needed,
-                "{action} by {role}"
-            );
-            assert!(
-                !allowed(action, "AnotherKey"),
-                "{action} by {role} on another key"
-            );
+            for (action, needed) in [
+                ("kms:Decrypt", decrypts),
+                ("kms:GenerateDataKey", encrypts),
+                ("kms:ScheduleKeyDeletion", false),
+            ] {
+                let on = |key| call(action, key).by_way_of(service);
+                let allowed = on("EncryptionKey").is_allowed_by(&statements);
+                assert_eq!(allowed, needed, "{action} by {role} by way of {service}");
+                assert!(
+                    !on("AnotherKey").is_allowed_by(&statements),
+                    "{action} by {role} on another key"
+                );
+                assert!(
+                    !call(action, "EncryptionKey").is_allowed_by(&statements),
+                    "{action} by {role} itself"
+                );
+            }
         }
     }
 }
@@ -158,27 +172,33 @@ fn a_role_that_uses_an_encrypted_topic_or_queue_may_use_the_key() {
 fn open_orders_may_do_all_that_its_queue_and_its_encrypted_table_need() {
     let template = template();
     let role = role_statements(&template, "OpenOrdersFunctionRole");
-    for (action, resource) in [
-        ("sqs:ReceiveMessage", "OpenOrdersQueue"),
-        ("sqs:DeleteMessage", "OpenOrdersQueue"),
-        ("sqs:GetQueueAttributes", "OpenOrdersQueue"),
-        ("kms:Decrypt", "EncryptionKey"),
-        ("kms:DescribeKey", "EncryptionKey"),
-        ("kms:Encrypt", "EncryptionKey"),
-        ("kms:GenerateDataKey", "EncryptionKey"),
-        ("kms:ReEncryptFrom", "EncryptionKey"),
-        ("kms:ReEncryptTo", "EncryptionKey"),
+    for action in [
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
     ] {
-        assert!(call(action, resource).is_allowed_by(&role), "{action}");
+        let allowed = call(action, "OpenOrdersQueue").is_allowed_by(&role);
+        assert!(allowed, "{action}");
+    }
+    for action in [
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:Encrypt",
+        "kms:GenerateDataKey",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+    ] {
+        let call = call(action, "EncryptionKey").by_way_of("dynamodb");
+        assert!(call.is_allowed_by(&role), "{action}");
     }
 }
 
 #[test]
 fn only_the_service_that_runs_it_may_take_a_role() {
-    let template = template();
-    let machine = &template["Resources"]["OrderStateMachine"]["Properties"];
+    let whole = whole();
+    let machine = &whole["Resources"]["OrderStateMachine"]["Properties"];
     let machine = logical_id(&machine["Role"]);
-    for (name, role) in resources(&template, "AWS::IAM::Role") {
+    for (name, role) in resources(&whole, "AWS::IAM::Role") {
         let trust: Vec<Value> = statements(role, "AssumeRolePolicyDocument")
             .iter()
             .map(|statement| {
@@ -215,14 +235,14 @@ fn only_the_service_that_runs_it_may_take_a_role() {
 
 #[test]
 fn no_role_or_policy_names_every_resource_where_aws_knows_narrower_ones() {
-    let template = template();
-    for (name, role) in resources(&template, "AWS::IAM::Role") {
+    let whole = whole();
+    for (name, role) in resources(&whole, "AWS::IAM::Role") {
         assert!(
             role.get("ManagedPolicyArns").is_none(),
             "{name} has a policy that is wider than its work"
         );
     }
-    let documents = resources(&template, "AWS::IAM::Role")
+    let documents = resources(&whole, "AWS::IAM::Role")
         .into_iter()
         .flat_map(|(name, role)| {
             role["Policies"]
@@ -231,7 +251,7 @@ fn no_role_or_policy_names_every_resource_where_aws_knows_narrower_ones() {
                 .iter()
                 .map(move |p| (name, p))
         })
-        .chain(resources(&template, "AWS::IAM::ManagedPolicy"));
+        .chain(resources(&whole, "AWS::IAM::ManagedPolicy"));
     for (name, policy) in documents {
         for statement in policy["PolicyDocument"]["Statement"]
             .as_sequence()

@@ -3,7 +3,7 @@
 use serde_norway::Value;
 
 use crate::iam::{ACCOUNT, call};
-use crate::{logical_id, resources, statements, template};
+use crate::{logical_id, resources, statements, template, whole};
 
 #[test]
 fn the_table_is_encrypted_restorable_and_protected() {
@@ -85,15 +85,20 @@ fn key_schema(sort: &str) -> String {
 }
 
 #[test]
-fn topics_and_queues_are_encrypted_with_the_stacks_key() {
-    let template = template();
+fn topics_and_queues_are_encrypted_with_the_stacks_key_and_tables_are_encrypted() {
+    let whole = whole();
     for kind in ["AWS::SNS::Topic", "AWS::SQS::Queue"] {
-        for (name, properties) in resources(&template, kind) {
+        for (name, properties) in resources(&whole, kind) {
             let key = logical_id(&properties["KmsMasterKeyId"]);
             assert_eq!(key, "EncryptionKey", "{name}");
         }
     }
-    let key = &template["Resources"]["EncryptionKey"]["Properties"];
+    for (name, table) in resources(&whole, "AWS::DynamoDB::Table") {
+        assert_eq!(table["SSESpecification"]["SSEEnabled"], true, "{name}");
+        let expiry = &table["TimeToLiveSpecification"];
+        assert_eq!(expiry["Enabled"], true, "{name} keeps its rows for ever");
+    }
+    let key = &whole["Resources"]["EncryptionKey"]["Properties"];
     assert_eq!(key["EnableKeyRotation"], true);
 }
 
@@ -184,31 +189,40 @@ fn services_use_the_key_for_this_accounts_topics_and_queues_only() {
 }
 
 #[test]
-fn services_do_nothing_else_with_the_key_and_its_account_administers_it() {
-    let template = template();
-    let key = &template["Resources"]["EncryptionKey"]["Properties"];
-    let statements = statements(key, "KeyPolicy");
-    for action in ["kms:Encrypt", "kms:ScheduleKeyDeletion", "kms:PutKeyPolicy"] {
-        for service in ["sns", "cloudwatch", "events"] {
-            let call = call(action, "the key")
-                .by_service(&format!("{service}.amazonaws.com"))
-                .saying("aws:SourceAccount", &[ACCOUNT])
-                .saying(TOPIC, &[&arn("sns", ACCOUNT)])
-                .saying(QUEUE, &[&arn("sqs", ACCOUNT)]);
-            assert!(!call.is_allowed_by(statements), "{action} by {service}");
+fn services_do_nothing_else_with_a_key_and_its_account_administers_it() {
+    let whole = whole();
+    for (key, properties) in resources(&whole, "AWS::KMS::Key") {
+        let statements = statements(properties, "KeyPolicy");
+        for action in [
+            "kms:Encrypt",
+            "kms:Sign",
+            "kms:ScheduleKeyDeletion",
+            "kms:PutKeyPolicy",
+        ] {
+            for service in ["sns", "cloudwatch", "events"] {
+                let call = call(action, key)
+                    .by_service(&format!("{service}.amazonaws.com"))
+                    .saying("aws:SourceAccount", &[ACCOUNT])
+                    .saying(TOPIC, &[&arn("sns", ACCOUNT)])
+                    .saying(QUEUE, &[&arn("sqs", ACCOUNT)]);
+                let allowed = call.is_allowed_by(statements);
+                assert!(!allowed, "{action} on {key} by {service}");
+            }
+            let owner = call(action, key).by("arn:aws:iam::123456789012:root");
+            assert!(
+                owner.is_allowed_by(statements),
+                "{action}: nobody can change {key}"
+            );
         }
-        let owner = call(action, "the key").by("arn:aws:iam::123456789012:root");
-        assert!(
-            owner.is_allowed_by(statements),
-            "{action}: nobody can change the key"
-        );
-    }
-    for account in [ACCOUNT, OTHER] {
-        let stranger =
-            call("kms:Decrypt", "the key").by(&format!("arn:aws:iam::{account}:role/stranger"));
-        assert!(
-            !stranger.is_allowed_by(statements),
-            "a role of {account} needs no policy"
-        );
+        for account in [ACCOUNT, OTHER] {
+            let stranger = format!("arn:aws:iam::{account}:role/stranger");
+            for action in ["kms:Decrypt", "kms:Sign"] {
+                let call = call(action, key).by(&stranger);
+                assert!(
+                    !call.is_allowed_by(statements),
+                    "{action} on {key}: a role of {account} needs no policy"
+                );
+            }
+        }
     }
 }
