@@ -47,6 +47,15 @@ def look(connection, link, etag=None):
     return response, response.read()
 
 
+def answer(link, **form):
+    """Answers an order by a link, as a program does; gives the status of the response."""
+    address = urllib.parse.urlsplit(link)
+    headers = {"Host": address.netloc, "Content-Type": "application/x-www-form-urlencoded"}
+    with closing(connect(link, 30)) as connection:
+        connection.request("POST", f"{address.path}?{address.query}", urllib.parse.urlencode(form), headers)
+        return connection.getresponse().status
+
+
 def status(link):
     """How the pages answer a look."""
     with closing(connect(link, 30)) as connection:

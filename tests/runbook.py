@@ -36,7 +36,7 @@ SILENT = ["aws sqs purge-queue", "aws lambda delete-function-concurrency"]
 NOTHING = {
     *("", "[]", "{}", "null", "None"),
     *("No dead letters.", "No errors.", "No execution waits for a person.", "No function logged anything about it."),
-    "No request was logged.",
+    *("No request was logged.", "No order was answered on a page."),
 }
 
 
@@ -125,7 +125,7 @@ class Runbook:
                     self.send("OpenOrdersDeadLetters", json.dumps(message))
                 # For the log that the section shows.
                 self.send("OpenOrdersQueue", "not of this workflow")
-                until(self.logged_error, "error in the log of open-orders")
+                until(lambda: self.logged("open-orders"), "error in the log of open-orders")
             case "A link is lost":
                 self.order(self.place("ord-linked"))
                 self.token("ord-linked")
@@ -134,11 +134,16 @@ class Runbook:
                 for kind, link in self.links.items():
                     if (status := web.status(link)) != 200:
                         raise StackError(f"A {kind} link that nobody revoked is answered {status}")
+                self.place("ord-declined-by-link")
+                self.token("ord-declined-by-link")
+                if (status := web.answer(self.links["restaurant"], order="ord-declined-by-link", do="decline", reason="Busy")) != 303:
+                    raise StackError(f"An answer by a link is answered {status}")
+                until(lambda: self.logged("web", '"answer given"'), "answer in the log of web")
             case "Dead letters of links":
                 pages = self.physical_id("WebPages")
                 self.send("LinksDeadLetters", "not of this workflow", pages)
                 self.send("LinksQueue", "not of this workflow", pages)
-                until(lambda: self.logged_error("web-links"), "error in the log of web-links")
+                until(lambda: self.logged("web-links"), "error in the log of web-links")
             case "Dead letters of operations":
                 self.send("OperationsDeadLetters", json.dumps({"order": "ord-failed", "status": "FAILED"}))
 
@@ -196,9 +201,9 @@ class Runbook:
             raise StackError(f"orderctl made no link: {made.stderr}")
         return json.loads(made.stdout)["url"]
 
-    def logged_error(self, function="open-orders"):
+    def logged(self, function, pattern='{ $.level = "ERROR" }'):
         group = f"/aws/lambda/{STACK_NAME}/{function}"
-        return aws("logs").filter_log_events(logGroupName=group, filterPattern='{ $.level = "ERROR" }')["events"]
+        return aws("logs").filter_log_events(logGroupName=group, filterPattern=pattern)["events"]
 
     def ended(self, order_id, status):
         if (found := self.orders.end(self.execution(order_id))["status"]) != status:

@@ -73,6 +73,7 @@ pub async fn connect_from(
         let region = variable("AWS_REGION").unwrap_or_default();
         format!("https://{service}.{region}.amazonaws.com")
     });
+    // The client panics at a certificate that it is given and cannot read, so a file is read as the system's are.
     let trusted = match variable("SSL_CERT_FILE") {
         Some(_) => TrustStore::default(),
         None => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
