@@ -346,9 +346,17 @@ def test_what_the_pages_did_not_answer_never_makes_a_page_fresh(address):
 
 def test_a_page_whose_link_has_ended_asks_no_more(address):
     browser = BROWSER(address)
-    browser.open(link("restaurant", "rest-ended", "--valid", "6s"))
-    browser.run("const real = fetch; window.looks = 0; window.fetch = (...asked) => { looks++; return real(...asked); }")
+    browser.open(link("restaurant", "rest-ended", "--valid", "10s"))
+    browser.run("""
+        const real = fetch, start = AudioScheduledSourceNode.prototype.start;
+        window.looks = window.tones = 0;
+        window.fetch = (...asked) => { looks++; return real(...asked); };
+        AudioScheduledSourceNode.prototype.start = function (...when) { tones++; return start.apply(this, when); };""")
+    browser.click("#sound")
+    browser.says("Sound is on")
+    tones = browser.run("return tones")
     browser.says("This link does not work", 30)
+    assert browser.run("return tones") > tones, "the end of a link does not sound"
     looks = browser.run("return looks")
     time.sleep(20)
     assert browser.run("return looks") == looks, "it asks again"

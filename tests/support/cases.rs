@@ -167,21 +167,22 @@ pub async fn placed_already(stack: &Stack, order: TestOrder) {
 /// Operations are told of an execution that fails, without what the customer wrote, and not of orders that are refused.
 pub async fn told_of_failures(stack: &Stack, mut order: TestOrder) {
     let machine = Stack::state_machine();
-    let invalid = named("invalid");
+    let [invalid, duplicate] = ["invalid", "duplicate"].map(named);
+    order.order.note = Some("Ring at the back door".into());
+    let order_id = order.order.order_id.clone();
+    // Before the order is placed: on AWS, subscriptions may take longer than an order waits.
     let told_of_invalid = stack.operations_queue(&invalid).await;
+    let told_of_duplicate = stack.operations_queue(&duplicate).await;
+    let told = stack.operations_queue(&order_id).await;
+
     let input = json!({ "order_id": invalid }).to_string();
     let execution = stack.start(&machine, &invalid, &input).await;
     let end = stack.end_of(&execution).await;
     assert_eq!(end.error(), Some("InvalidOrder"), "{:?}", end.cause());
 
-    order.order.note = Some("Ring at the back door".into());
-    let order_id = order.order.order_id.clone();
-    let told = stack.operations_queue(&order_id).await;
     let owner = order.place().await;
     let message = order.restaurant_message().await;
 
-    let duplicate = named("duplicate");
-    let told_of_duplicate = stack.operations_queue(&duplicate).await;
     let input = serde_json::to_string(&order.order).expect("an order as JSON");
     let execution = stack.start(&machine, &duplicate, &input).await;
     let end = stack.end_of(&execution).await;

@@ -225,10 +225,10 @@ impl Site {
             Ok(answer) => answer,
             Err(said) => return notice(said),
         };
-        // Which of several links to the same was used, is told by when it was made.
+        // Which of several links was used, is told by what it is for and by when it was made.
         let log = |sent: &str| {
-            let (kind, issued) = (claim.kind.as_str(), claim.issued);
-            tracing::info!(kind, issued, order_id, ?choice, sent, "answer given");
+            let (kind, id, issued) = (claim.kind.as_str(), &claim.id, claim.issued);
+            tracing::info!(kind, id, issued, order_id, ?choice, sent, "answer given");
         };
         if claim.kind == Kind::Order && now >= claim.deadline() {
             log("TooLate");
@@ -255,6 +255,8 @@ impl Site {
                 }
             },
         };
+        // It may arrive although nothing more is heard of it.
+        log("Sending");
         let (sent, deadline) = self
             .orders
             .answer(&restaurant_id, order_id, &answer, now)

@@ -5,9 +5,10 @@
   const LOST_AFTER = 15000, LOOK_PATIENCE = 5000, SEND_PATIENCE = 8000;
   const main = () => document.querySelector("main");
   const source = new WeakMap(); // the shape of what is shown, as the server rendered it
-  let etag, timer, audio, lock, looks = 0, refused = false, sending = Promise.resolve();
-  let heard = ticks(), heardAt = Number(document.body.dataset.now || 0) * 1000;
-  let server = heardAt, at = heard;
+  let etag, timer, audio, lock, looks = 0, refused = false;
+  let sending = Promise.resolve(), pending = 0, broken = 0;
+  let server = Number(document.body.dataset.now || 0) * 1000, at = ticks();
+  let heard = at, heardAt = server || Date.now();
 
   // Two clocks: the first may stop while a tablet sleeps, the second may be set.
   function ticks() { return { run: performance.now(), wall: Date.now() }; }
@@ -30,7 +31,9 @@
   }
 
   function inUse(part) {
-    if (part.contains(document.activeElement)) return true;
+    const active = document.activeElement;
+    // A long note has the focus while it is read.
+    if (part.contains(active) && !active.matches(".note")) return true;
     const fields = [...part.querySelectorAll("input:not([type=hidden]),select,textarea")];
     return fields.some((f) => f.type === "checkbox" ? f.checked : f.value);
   }
@@ -92,7 +95,7 @@
   // would be silent until somebody touches it.
   let outdated = false;
   function renew() {
-    if (!outdated || parts(main()).some(inUse)) return;
+    if (!outdated || pending || "hold" in main().dataset || parts(main()).some(inUse)) return;
     if (!audio) { location.reload(); return; }
     if (document.getElementById("renew")) return;
     const button = document.createElement("button");
@@ -107,7 +110,7 @@
     const page = new DOMParser().parseFromString(text, "text/html");
     const next = page.querySelector("main");
     if (!next) return;
-    const script = (of) => of.querySelector("script")?.getAttribute("src");
+    const script = (of) => of.querySelector('script[src^="/page.js"]')?.getAttribute("src");
     outdated = script(page) !== script(document);
     const waiting = new Set([...document.querySelectorAll("#open > *")].map((card) => card.id));
     const old = main();
@@ -166,8 +169,10 @@
         if (!server && response.status === 200) { location.reload(); return; }
         failed = false;
         success(response);
-        // Its time is over, or it was revoked: it will not work again.
-        if (response.status === 403 && !refused) { refused = true; sound(); }
+        // Its time is over, or it was revoked: it will hardly work again.
+        const over = response.status === 403;
+        if (over && !refused) sound();
+        refused = over;
         if (response.status !== 304 && !("hold" in main().dataset)) {
           etag = response.headers.get("etag");
           show(text);
@@ -234,8 +239,18 @@
     if (submitter.name) body.append(submitter.name, submitter.value);
     const buttons = [...card.querySelectorAll("button:not([hidden])")];
     buttons.forEach((button) => { button.disabled = true; });
-    // One after the other: the address of the page that follows an answer remembers the answers before.
-    sending = sending.then(() => send(card, form, body, buttons));
+    // One after the other: the address of the page that follows an answer remembers the answers before. Nothing goes out by
+    // itself after one failed, when somebody may have turned to another way.
+    const before = broken;
+    pending++;
+    sending = sending.then(async () => {
+      if (before === broken) await send(card, form, body, buttons);
+      else {
+        say(card, "Nothing was sent. Try again.");
+        buttons.forEach((button) => { button.disabled = false; });
+      }
+      pending--;
+    });
   });
 
   async function send(card, form, body, buttons) {
@@ -260,6 +275,7 @@
         say(card, said ? [...said.querySelectorAll("h1,#then")].map((part) => part.textContent).join(" ") : "Nothing was sent. Try again.");
       }
     } catch {
+      broken++;
       say(card, "Not connected: it is not known whether this arrived. Look at the order before you answer again.");
     }
     buttons.forEach((button) => { button.disabled = sent; });
@@ -282,6 +298,7 @@
   // And it may stop sounding, and let the screen go dark, while the page is not seen.
   function listen() {
     audio.resume().catch(() => {});
+    lock?.release();
     navigator.wakeLock?.request("screen").then((given) => { lock = given; }).catch(() => {});
   }
   if (document.getElementById("open")) {
