@@ -1697,6 +1697,23 @@ async fn an_answer_that_is_not_recorded_by_the_deadline_is_shown_all_the_same() 
 }
 
 #[tokio::test]
+async fn script_and_stylesheet_have_their_version_in_their_addresses() {
+    let test = Test::new(placed());
+    let query = test.link(Kind::Restaurant, "rest-7");
+    let page = test.get("/restaurant", &query).await.body;
+    for path in ["/page.js", "/page.css"] {
+        let (_, version) = page.split_once(&format!("{path}?v=")).expect("a version");
+        let (version, _) = version.split_once('"').expect("an address");
+        assert!(
+            version.len() == 8 && version.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{path} has the version {version:?}"
+        );
+        let got = test.get(path, &format!("v={version}")).await;
+        assert_eq!(got.status_code, 200, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_restaurant_reads_when_its_link_ends() {
     let test = Test::new(placed());
     for (minutes, warned) in [(31, false), (29, true)] {
@@ -1802,7 +1819,11 @@ async fn a_list_has_a_hundred_orders_and_leads_to_the_later_ones() {
         format!("/restaurant/later/{place}?{query}"),
         "{json}"
     );
-    test.calls();
+    // One more than are listed tells whether more wait.
+    let calls = test.calls();
+    let open = calls.iter().filter(|call| call["IndexName"] == "open");
+    let limits: Vec<_> = open.map(|call| &call["Limit"]).collect();
+    assert_eq!(limits, [&json!(101); 2]);
 
     // The same two calls, of which one begins after the last that was listed.
     let page = test.get(&next, &query).await.body;
