@@ -1678,7 +1678,19 @@ async fn an_answer_that_is_not_recorded_by_the_deadline_is_shown_all_the_same() 
             assert_eq!(page.contains(said), shown, "{path}: {page}");
             assert_eq!(page.contains("<h2>ord-1001</h2>"), shown, "{path}: {page}");
             assert!(!page.contains("<form"), "{path}: {page}");
+            // Looks again soon while anything is to come.
+            let soon = page.contains("data-poll=\"3000\"");
+            assert_eq!(soon, shown, "{path}: {page}");
         }
+    }
+    // An order that waits is shown once, and hides no other.
+    let test = Test::new(placed());
+    let query = test.link(Kind::Restaurant, "rest-7");
+    let path = format!("/restaurant/sent/a{NOON}~ord-2.a{}~ord-1001", NOON + 480);
+    let page = test.get(&path, &query).await.body;
+    for id in ["ord-2", "ord-1001"] {
+        let shown = page.matches(&format!("<h2>{id}</h2>")).count();
+        assert_eq!(shown, 1, "{id}: {page}");
     }
     // Once it has ended, it is in the list of the last hour alone, which has the latest hundred.
     let other: Vec<_> = (0..100)
@@ -1716,7 +1728,7 @@ async fn script_and_stylesheet_have_their_version_in_their_addresses() {
 #[tokio::test]
 async fn a_restaurant_reads_when_its_link_ends() {
     let test = Test::new(placed());
-    for (minutes, warned) in [(31, false), (29, true)] {
+    for (minutes, warned) in [(30, false), (29, true)] {
         let expires = NOON + minutes * 60;
         let query = test.signed(&Claim {
             expires,
