@@ -94,6 +94,8 @@ async function execute(input, { redriven = false, returns }) {
     Object.assign(variables, assigned);
     if (state.End) return { output: input, outputs, sent, variables };
     name = step.Next;
+    // No state comes twice.
+    if (name in outputs) throw new Error(`${at} leads back to ${name}`);
   }
 }
 
