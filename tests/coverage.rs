@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
-use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
+use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::Value;
-use support::{Definition, Stack, aws};
+use support::{Definition, Stack, log_lines};
 
-/// All executions that have ended, and their histories.
-async fn executions(stack: &Stack) -> Vec<(DescribeExecutionOutput, Vec<HistoryEvent>)> {
+/// All executions that have ended.
+async fn executions(stack: &Stack) -> Vec<DescribeExecutionOutput> {
     let machines: Vec<_> = stack
         .sfn
         .list_state_machines()
@@ -40,8 +40,7 @@ async fn executions(stack: &Stack) -> Vec<(DescribeExecutionOutput, Vec<HistoryE
             .iter()
             .filter(|execution| execution.status != ExecutionStatus::Running)
         {
-            let history = stack.history(&execution.execution_arn).await;
-            found.push((stack.end_of(&execution.execution_arn).await, history));
+            found.push(stack.end_of(&execution.execution_arn).await);
         }
     }
     found
@@ -49,13 +48,14 @@ async fn executions(stack: &Stack) -> Vec<(DescribeExecutionOutput, Vec<HistoryE
 
 #[tokio::test]
 async fn every_transition_of_the_definition_was_taken() {
-    let definition = Definition::read();
-    let executions = executions(&Stack::connect()).await;
+    let (stack, definition) = (Stack::connect(), Definition::read());
+    let executions = executions(&stack).await;
     let mut taken = BTreeSet::new();
-    for (ended, history) in &executions {
+    for ended in &executions {
+        let history = stack.history(&ended.execution_arn).await;
         let output = ended.output.as_deref().unwrap_or_default();
         let output: Value = serde_json::from_str(output).unwrap_or_default();
-        taken.extend(definition.taken(history, output["status"].as_str()));
+        taken.extend(definition.taken(&history, output["status"].as_str()));
     }
     let all = definition.transitions();
     let missed: Vec<_> = all.difference(&taken).map(ToString::to_string).collect();
@@ -82,7 +82,7 @@ async fn every_transition_of_the_definition_was_taken() {
 #[tokio::test]
 async fn no_function_logged_what_a_customer_wrote_or_a_message_with_a_task_token() {
     let mut secrets = BTreeSet::new();
-    for (ended, _) in executions(&Stack::connect()).await {
+    for ended in executions(&Stack::connect()).await {
         let order = ended.input().unwrap_or_default();
         let order: Value = serde_json::from_str(order).unwrap_or_default();
         let texts = ["note", "customer_id"].map(|field| order[field].as_str());
@@ -106,10 +106,7 @@ async fn no_function_logged_what_a_customer_wrote_or_a_message_with_a_task_token
         "web",
         "web-links",
     ] {
-        let group = format!("/aws/lambda/order-workflow/{function}");
-        let logged = aws(&["logs", "filter-log-events", "--log-group-name", &group]).await;
-        for event in logged["events"].as_array().expect("log events") {
-            let line = event["message"].as_str().expect("a line");
+        for line in log_lines(function).await {
             searched += 1;
             // Not the secret, which this line would log once more.
             let tells = secrets.iter().any(|secret| line.contains(secret.as_str()));

@@ -4,18 +4,7 @@ use std::collections::BTreeSet;
 
 use order::Status;
 use serde_json::Value;
-use support::{Stack, TestOrder, aws, output, poll_until, unique};
-
-/// What a function has logged.
-pub(super) async fn lines(function: &str) -> Vec<String> {
-    let group = format!("/aws/lambda/order-workflow/{function}");
-    let logged = aws(&["logs", "filter-log-events", "--log-group-name", &group]).await;
-    let events = logged["events"].as_array().expect("log events");
-    let messages = events
-        .iter()
-        .filter_map(|event| event["message"].as_str().map(ToOwned::to_owned));
-    messages.collect()
-}
+use support::{Stack, TestOrder, aws, log_lines, output, poll_until, unique};
 
 #[tokio::test]
 async fn each_request_is_one_line_with_the_order_and_without_its_content_or_token() {
@@ -32,7 +21,7 @@ async fn each_request_is_one_line_with_the_order_and_without_its_content_or_toke
     order.assert_ended(&execution, Status::Accepted, None).await;
 
     for function in ["save-order", "update-status", "notify-user"] {
-        let lines = lines(function).await;
+        let lines = log_lines(function).await;
         let told = lines
             .iter()
             .any(|line| line.contains(&secret) || line.contains(&message.task_token));
@@ -87,7 +76,7 @@ async fn what_is_kept_of_open_orders_is_logged_without_content_or_token() {
     order.assert_ended(&execution, Status::Accepted, None).await;
 
     let note = order.order.note.as_deref().unwrap_or_default();
-    let lines = lines("open-orders").await;
+    let lines = log_lines("open-orders").await;
     let told = lines
         .iter()
         .any(|line| line.contains(&message.task_token) || line.contains(note));
@@ -125,7 +114,7 @@ async fn a_message_that_cannot_be_kept_is_counted() {
     ])
     .await;
     poll_until(|| async {
-        let logged = lines("open-orders").await.join("\n");
+        let logged = log_lines("open-orders").await.join("\n");
         let counted = logged.contains(r#""OpenOrdersFailed":1"#);
         counted
             .then_some(())
@@ -145,7 +134,7 @@ async fn orders_that_are_refused_are_counted() {
         let execution = stack.start(&Stack::state_machine(), &name, input).await;
         stack.end_of(&execution).await;
     }
-    let logged = lines("save-order").await.join("\n");
+    let logged = log_lines("save-order").await.join("\n");
     for metric in ["OrdersPlaced", "OrdersInvalid", "OrdersDuplicate"] {
         assert!(
             logged.contains(&format!(r#""{metric}":1"#)),

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use support::pages::{Link, Waiting, ask, link, orderctl};
-use support::{Stack, TestOrder, cases, output, poll_until, unique};
+use support::{Stack, TestOrder, cases, log_lines, output, poll_until, unique};
 
 #[tokio::test]
 async fn a_restaurant_accepts_by_its_link_and_both_sides_read_when_it_is_ready() {
@@ -268,7 +268,7 @@ async fn no_link_and_no_task_token_is_logged() {
     for function in ["web", "web-links"] {
         // Until this order is among what was logged: the lines may come later than what they tell of.
         let lines = poll_until(|| async {
-            let lines = crate::logs::lines(function).await;
+            let lines = log_lines(function).await;
             if lines.iter().any(|line| line.contains(waiting.id())) {
                 return Ok(lines);
             }

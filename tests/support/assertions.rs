@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Mutex;
 
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
@@ -12,35 +11,24 @@ use order::{Decision, Status};
 use serde_json::{Value, json};
 
 use crate::test_order::TestOrder;
-use crate::wait::poll_until;
 
 impl TestOrder {
     /// The event of the placing, and that of the end; fails if there are others. `EventBridge` may deliver an event more than
     /// once, with the same id, and a queue in any order.
     async fn events(&self) -> [Value; 2] {
-        let events = Mutex::new(BTreeMap::new());
-        let hear = |messages: Vec<Message>| {
-            let mut events = events.lock().expect("the events");
-            for message in messages {
-                let event: Value =
-                    serde_json::from_str(message.body().unwrap_or_default()).expect("an event");
-                events.insert(event["id"].to_string(), event);
-            }
-            events.len()
+        let queue = &self.listener.events;
+        let mut messages = self.stack.receive(queue, 2, "events").await;
+        messages.extend(self.stack.receive_now(queue, 0).await);
+        let event = |message: &Message| -> Value {
+            serde_json::from_str(message.body().unwrap_or_default()).expect("an event")
         };
-        poll_until(|| async {
-            match hear(self.stack.receive_now(&self.listener.events, 1).await) {
-                0 | 1 => Err("two events of the order have not come".to_owned()),
-                _ => Ok(()),
-            }
-        })
-        .await;
-        hear(self.stack.receive_now(&self.listener.events, 0).await);
-        let events = events.into_inner().expect("the events");
+        let events = messages.iter().map(event);
+        let events: BTreeMap<_, _> = events
+            .map(|event| (event["id"].to_string(), event))
+            .collect();
         let mut events: Vec<_> = events.into_values().collect();
         events.sort_by_key(|event| event["detail-type"] != Status::Placed.event());
-        <[Value; 2]>::try_from(events)
-            .unwrap_or_else(|events| panic!("more than two events: {events:?}"))
+        <[Value; 2]>::try_from(events).unwrap_or_else(|events| panic!("not two events: {events:?}"))
     }
 
     /// Fails if anybody has been told anything of the order, or it is stored.

@@ -21,3 +21,14 @@ pub async fn aws(arguments: &[&str]) -> Value {
     }
     serde_json::from_slice(&done.stdout).expect("JSON from the AWS CLI")
 }
+
+/// What a function of the local stack has logged.
+pub async fn log_lines(function: &str) -> Vec<String> {
+    let group = format!("/aws/lambda/order-workflow/{function}");
+    let logged = aws(&["logs", "filter-log-events", "--log-group-name", &group]).await;
+    let events = logged["events"].as_array().expect("log events");
+    let messages = events
+        .iter()
+        .filter_map(|event| event["message"].as_str().map(ToOwned::to_owned));
+    messages.collect()
+}

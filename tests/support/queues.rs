@@ -1,5 +1,6 @@
 //! Queues of tests, which receive what topics and rules send.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
@@ -58,7 +59,7 @@ impl Stack {
         make(arn, |arn| Made::Subscription(arn.clone())).await;
     }
 
-    /// Messages of a queue, until there are as many as expected.
+    /// Messages of a queue, until as many different ones came as expected: a queue may deliver a message more than once.
     pub(crate) async fn receive(
         &self,
         queue_url: &str,
@@ -70,8 +71,9 @@ impl Stack {
             let came = self.receive_now(queue_url, 1).await;
             let mut received = received.lock().expect("what was received");
             received.extend(came);
-            if received.len() < expected {
-                return Err(format!("{} of {expected} {what} came", received.len()));
+            let different: BTreeSet<_> = received.iter().map(Message::body).collect();
+            if different.len() < expected {
+                return Err(format!("{} of {expected} {what} came", different.len()));
             }
             Ok(std::mem::take(&mut *received))
         })

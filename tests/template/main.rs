@@ -36,6 +36,12 @@ fn whole() -> Value {
     whole
 }
 
+/// A number among the properties of a resource.
+fn number(template: &Value, resource: &str, name: &str) -> u64 {
+    let value = template["Resources"][resource]["Properties"][name].as_u64();
+    value.unwrap_or_else(|| panic!("{name} of {resource}"))
+}
+
 /// Puts what is given for parameters in place of references to these.
 fn give(value: &mut Value, given: &Value) {
     match value {

@@ -9,7 +9,7 @@ use serde_norway::Value;
 use support::{Definition, root};
 
 use crate::web::web;
-use crate::{logical_id, resources, template, untagged, whole};
+use crate::{logical_id, number, resources, template, untagged, whole};
 
 #[test]
 fn every_function_logs_json_that_expires_and_those_of_the_workflow_are_traced() {
@@ -253,10 +253,7 @@ fn what_is_late_cannot_be_delivered_or_is_refused_raises_an_alarm() {
 #[test]
 fn links_that_are_late_raise_an_alarm_while_their_orders_wait() {
     let whole = whole();
-    let number = |resource: &str, name: &str| {
-        let value = whole["Resources"][resource]["Properties"][name].as_u64();
-        value.unwrap_or_else(|| panic!("{name} of {resource}"))
-    };
+    let number = |resource, name| number(&whole, resource, name);
     let again = number("LinksQueue", "VisibilityTimeout");
     let (age, period) = (
         number("LinksLateAlarm", "Threshold"),

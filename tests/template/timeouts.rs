@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use ::web::PATIENCE;
 use functions::aws::{
     ATTEMPT_TIMEOUT, CONNECT_TIMEOUT, INITIAL_BACKOFF, MAX_ATTEMPTS, OPERATION_TIMEOUT,
 };
-use support::{Definition, root};
+use support::Definition;
 
-use crate::template;
 use crate::web::web;
+use crate::{number, template};
 
 /// More than any cold start that was measured.
 const COLD_START: Duration = Duration::from_secs(5);
@@ -63,21 +64,12 @@ fn each_timeout_fits_into_the_one_around_it() {
 
 #[test]
 fn a_request_to_the_pages_ends_before_its_function_and_that_before_the_api_gives_up() {
-    let source = root().join("crates/web/src/lib.rs");
-    let source = std::fs::read_to_string(source).expect("the pages' source");
-    let patience = source.split("const PATIENCE: Duration = Duration::from_millis(");
-    let patience = patience.skip(1).find_map(|rest| rest.split(')').next());
-    let patience = patience.expect("the pages' patience").replace('_', "");
-    let patience = Duration::from_millis(patience.parse().expect("milliseconds"));
-    let web = web();
-    let number = |resource: &str, name: &str| {
-        let value = web["Resources"][resource]["Properties"][name].as_u64();
-        value.unwrap_or_else(|| panic!("{name} of {resource}"))
-    };
+    let pages = web();
+    let number = |resource, name| number(&pages, resource, name);
     let function = Duration::from_secs(number("WebFunction", "Timeout"));
     assert!(
-        patience < function,
-        "a slow request of {patience:?} is cut off after {function:?}, without a page"
+        PATIENCE < function,
+        "a slow request of {PATIENCE:?} is cut off after {function:?}, without a page"
     );
     let api = Duration::from_millis(number("Integration", "TimeoutInMillis"));
     assert!(

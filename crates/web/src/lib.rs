@@ -28,7 +28,7 @@ use crate::pages::Notice;
 pub use crate::pages::View;
 
 /// How long a request may take: less than the function's `Timeout` in `web/template.yaml`, so that a slow one gets a page, too.
-const PATIENCE: Duration = Duration::from_millis(2_500);
+pub const PATIENCE: Duration = Duration::from_millis(2_500);
 /// The most minutes until an accepted order is ready: the workflow ignores times more than a day away.
 const LONGEST: u64 = 24 * 60 - 1;
 

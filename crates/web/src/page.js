@@ -30,6 +30,14 @@
     else source.set(part, shape(part));
   }
 
+  function button(text, press) {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.textContent = text;
+    made.addEventListener("click", press);
+    return made;
+  }
+
   function inUse(part) {
     const active = document.activeElement;
     // A long note has the focus while it is read.
@@ -46,13 +54,7 @@
       part.append(said);
     }
     said.textContent = text;
-    if (dismiss) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = "Show it";
-      button.addEventListener("click", dismiss);
-      said.append(" ", button);
-    }
+    if (dismiss) said.append(" ", button("Show it", dismiss));
   }
 
   // Replaces the parts that changed by those that the server rendered, but not a form that somebody is filling in.
@@ -98,12 +100,9 @@
     if (!outdated || pending || "hold" in main().dataset || parts(main()).some(inUse)) return;
     if (!audio) { location.reload(); return; }
     if (document.getElementById("renew")) return;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.id = "renew";
-    button.textContent = "There is a new version of this page: load it";
-    button.addEventListener("click", () => location.reload());
-    document.querySelector("footer")?.prepend(button);
+    const load = button("There is a new version of this page: load it", () => location.reload());
+    load.id = "renew";
+    document.querySelector("footer")?.prepend(load);
   }
 
   function show(text, force) {
@@ -209,13 +208,10 @@
   // Nothing of a page that may be out of date can be read as fresh, or pressed.
   let uncover = () => {};
   function cover() {
-    const lost = document.createElement("div"), again = document.createElement("button");
+    const lost = document.createElement("div"), again = button("Try again", look);
     lost.id = "lost";
     lost.setAttribute("role", "alert");
     lost.textContent = "Not connected since " + time(new Date(heardAt)) + ".";
-    again.type = "button";
-    again.textContent = "Try again";
-    again.addEventListener("click", look);
     lost.append(again);
     const covered = [...document.body.children], focused = document.activeElement;
     covered.forEach((each) => { each.inert = true; });
@@ -302,12 +298,9 @@
     navigator.wakeLock?.request("screen").then((given) => { lock = given; }).catch(() => {});
   }
   if (document.getElementById("open")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.id = "sound";
     const isOn = () => audio?.state === "running";
-    const label = () => { button.textContent = isOn() ? "Sound is on: turn it off" : "Sound is off: turn it on"; };
-    button.addEventListener("click", () => {
+    const label = () => { toggle.textContent = isOn() ? "Sound is on: turn it off" : "Sound is off: turn it on"; };
+    const toggle = button("", () => {
       if (isOn()) {
         audio.close();
         audio = null;
@@ -320,8 +313,9 @@
       }
       label();
     });
+    toggle.id = "sound";
     label();
-    document.querySelector("footer")?.prepend(button);
+    document.querySelector("footer")?.prepend(toggle);
   }
 
   document.addEventListener("visibilitychange", () => {
