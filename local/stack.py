@@ -95,7 +95,7 @@ class LocalAws:
         environment |= extra or {}
         with self.log.open("wb") as log:
             process = subprocess.Popen(
-                [VENV_BIN / "ministack"],
+                [VENV_BIN / "python", ROOT / "local" / "emulator.py"],
                 env=environment,
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
