@@ -34,8 +34,8 @@ pub fn parse_order(input: &[u8]) {
                 "the message does not fit into a cause"
             );
             assert!(
-                !message.contains(char::is_control),
-                "the message holds control characters"
+                message.chars().all(order::is_printable),
+                "the message holds what may not be printed"
             );
             // An unknown field may have any name, of which the message repeats a part.
             let of_rules = invalid

@@ -27,7 +27,7 @@ from orders import Orders, example  # noqa: E402
 from stack import ROOT, StackError, free_port, until  # noqa: E402
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-EVIL = "<img src=x onerror=document.title='hacked'>\u202e" + "W" * 150 + "🍕"
+EVIL = "<img src=x onerror=document.title='hacked'>שלום" + "W" * 150 + "🍕"
 # WCAG asks for 200 % of zoom (1.4.4) and for 320 px (1.4.10). Zoom makes the layout narrower and each of its pixels larger:
 # a window of 1280 px at 200 % is a layout of 640 px at a scale of 2.
 ZOOMED = {"width": 640, "height": 450, "scale": 2}

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import time
+import unicodedata
 
 import boto3
 from botocore.config import Config
@@ -135,6 +136,16 @@ def order_id_of(event):
 
 def is_order_id(value):
     return isinstance(value, str) and ORDER_ID.fullmatch(value) is not None
+
+
+def is_printable(c):
+    """As crates/order/src/text.rs has it."""
+    code = ord(c)
+    if 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE:
+        return False
+    if c in "\u200c\u200d" or 0xE0020 <= code <= 0xE007F:
+        return True
+    return unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def embedded(metrics):

@@ -9,14 +9,22 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from currencies import CODES
-from functions import DuplicateOrder, InvalidOrder, StoreUnavailable, client, failure, is_order_id, served
+from functions import (
+    DuplicateOrder,
+    InvalidOrder,
+    StoreUnavailable,
+    client,
+    failure,
+    is_order_id,
+    is_printable,
+    served,
+)
 
 TABLE = os.environ["ORDERS_TABLE"]
 RETENTION_DAYS = int(os.environ["ORDER_RETENTION_DAYS"])
 SUMMARY = ("order_id", "customer_id", "restaurant_id", "currency", "total_amount", "placed_at")
 MAX_UNIT_AMOUNT = 10_000_000_000
 NOT_IN_A_TAG = re.compile("[^A-Za-z0-9 _.:/=+@-]")
-NOT_IN_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 dynamodb = client("dynamodb")
 serialize, deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
@@ -28,14 +36,25 @@ def identifier(value):
 
 
 def restaurant(value):
-    if not (isinstance(value, str) and 1 <= len(value) <= 80 and not NOT_IN_A_TAG.search(value)):
-        return "must be a string of 1 to 80 characters out of A-Z a-z 0-9 space _ . : / = + - @"
+    if not (isinstance(value, str) and 1 <= len(value) <= 80 and not NOT_IN_A_TAG.search(value) and value == value.strip()):
+        return "must be a string of 1 to 80 characters out of A-Z a-z 0-9 space _ . : / = + - @, no space at its ends"
+
+
+def customer(value):
+    if not (
+        isinstance(value, str) and 1 <= len(value) <= 80 and value == value.strip() and all(map(is_printable, value))
+    ):
+        return "must be a string of 1 to 80 characters that can be printed, no space at its ends"
 
 
 def text(minimum, maximum):
     def rule(value):
-        if not (isinstance(value, str) and minimum <= len(value) <= maximum and not NOT_IN_SQS.search(value)):
-            return f"must be a string of {minimum} to {maximum} characters, each of which SQS accepts"
+        if not (
+            isinstance(value, str)
+            and minimum <= len(value) <= maximum
+            and all(is_printable(c) or c in "\t\n\r" for c in value)
+        ):
+            return f"must be a string of {minimum} to {maximum} characters that can be printed"
 
     return rule
 
@@ -60,7 +79,7 @@ ITEM_RULES = {
 }
 ORDER_RULES = {
     "currency": iso_4217,
-    "customer_id": text(1, 80),
+    "customer_id": customer,
     "items": None,
     "note": text(0, 500),
     "order_id": identifier,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions import Misconfigured, OrderNotFound, StatusConflict, StoreUnavailable, client, failure, served
+from functions import Misconfigured, OrderNotFound, StatusConflict, StoreUnavailable, client, failure, is_printable, served
 
 TABLE = os.environ["ORDERS_TABLE"]
 RETENTION_DAYS = int(os.environ["ORDER_RETENTION_DAYS"])
@@ -27,20 +27,23 @@ RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.
 dynamodb = client("dynamodb")
 
 
+def one_line(text):
+    return " ".join("".join(c if is_printable(c) else " " for c in text).split())
+
+
 def reason_of(status, event):
-    """Why an order has a status: the restaurant's reason, as one line of at most 500 characters, or its failure, whole."""
+    """Why an order has a status: on one line, the restaurant's reason, at most 500 characters, or its failure, whole."""
     if status in ("REJECTED", "CANCELLED"):
         answer = event.get("notifyRestaurantResult")
         given = answer.get("reason") if isinstance(answer, dict) else None
         if not isinstance(given, str):
             return None
-        printable = "".join(c if c.isprintable() and c not in "\ufffe\uffff" else " " for c in given)
-        return " ".join(printable.split())[:500].rstrip() or None
+        return one_line(given)[:500].rstrip() or None
     if status == "FAILED":
         if (failed := event.get("failure")) is None:
             return MALFORMED
-        said = [failed.get("Error"), failed.get("Cause")]
-        return ": ".join(part for part in said if isinstance(part, str) and part) or "The restaurant gave no reason"
+        said = [one_line(part) for part in (failed.get("Error"), failed.get("Cause")) if isinstance(part, str)]
+        return ": ".join(part for part in said if part) or "The restaurant gave no reason"
     return None
 
 

@@ -45,7 +45,7 @@ async fn an_order_with_five_problems_is_refused_with_all_five_and_leaves_no_trac
         "5 problems: currency must be a currency code of ISO 4217, such as EUR; \
          items[0].quantity must be a whole number from 1 to 999; \
          items[1].unit_amount must be a whole number from 0 to 10000000000; \
-         note must be a string of 0 to 500 characters, each of which SQS accepts; \
+         note must be a string of 0 to 500 characters that can be printed; \
          coupon is not a field"
     );
     order.assert_left_no_trace().await;

@@ -103,6 +103,12 @@ export function isOrderId(value) {
   return typeof value === "string" && /^[A-Za-z0-9_-]{1,80}$/.test(value);
 }
 
+// As crates/order/src/text.rs has it.
+export const UNPRINTABLE =
+  /(?![\u200c\u200d\u{e0020}-\u{e007f}])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Noncharacter_Code_Point}]/gu;
+
+export const isPrintable = (text) => text.search(UNPRINTABLE) < 0;
+
 function embedded(metrics) {
   const Metrics = Object.keys(metrics).map((Name) =>
     Name.endsWith("Time") ? { Name, Unit: "Milliseconds" } : { Name },

@@ -3,15 +3,16 @@
 import { ConditionalCheckFailedException, DynamoDBClient, PutItemCommand } from "@aws-sdk/client-dynamodb";
 import { marshall, unmarshall } from "@aws-sdk/util-dynamodb";
 import { CODES } from "./currencies.mjs";
-import { WorkflowError, clientConfig, failure, invalidOrder, isOrderId, served } from "./functions.mjs";
+import { WorkflowError, clientConfig, failure, invalidOrder, isOrderId, isPrintable, served } from "./functions.mjs";
 
 const MAX_UNIT_AMOUNT = 10_000_000_000;
-const IN_SQS = /^[\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]*$/u;
-const RESTAURANT = /^[A-Za-z0-9 _.:/=+@-]{1,80}$/;
+const RESTAURANT = /^(?! )[A-Za-z0-9 _.:/=+@-]{1,80}(?<! )$/;
 
 const TableName = process.env.ORDERS_TABLE;
 const retentionDays = Number(process.env.ORDER_RETENTION_DAYS);
 const dynamodb = new DynamoDBClient(clientConfig);
+
+const length = (text) => [...text].length;
 
 const identifier = (value) =>
   isOrderId(value) ? null : "must be a string of 1 to 80 characters out of A-Z a-z 0-9 - _";
@@ -19,14 +20,20 @@ const identifier = (value) =>
 const restaurant = (value) =>
   typeof value === "string" && RESTAURANT.test(value)
     ? null
-    : "must be a string of 1 to 80 characters out of A-Z a-z 0-9 space _ . : / = + - @";
+    : "must be a string of 1 to 80 characters out of A-Z a-z 0-9 space _ . : / = + - @, no space at its ends";
 
-const text = (minimum, maximum) => (value) => {
-  const length = typeof value === "string" && IN_SQS.test(value) ? [...value].length : -1;
-  return length >= minimum && length <= maximum
+const customer = (value) =>
+  typeof value === "string" && isPrintable(value) && value.trim() === value && length(value) >= 1 && length(value) <= 80
     ? null
-    : `must be a string of ${minimum} to ${maximum} characters, each of which SQS accepts`;
-};
+    : "must be a string of 1 to 80 characters that can be printed, no space at its ends";
+
+const text = (minimum, maximum) => (value) =>
+  typeof value === "string" &&
+  isPrintable(value.replace(/[\t\n\r]/g, "")) &&
+  length(value) >= minimum &&
+  length(value) <= maximum
+    ? null
+    : `must be a string of ${minimum} to ${maximum} characters that can be printed`;
 
 const iso4217 = (value) => (CODES.has(value) ? null : "must be a currency code of ISO 4217, such as EUR");
 
@@ -42,7 +49,7 @@ const ITEM_RULES = {
 };
 const ORDER_RULES = {
   currency: iso4217,
-  customer_id: text(1, 80),
+  customer_id: customer,
   items: null,
   note: text(0, 500),
   order_id: identifier,

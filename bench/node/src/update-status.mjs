@@ -1,7 +1,7 @@
 // `update-status`: decides what there is to say of an order's final status, and records both.
 
 import { ConditionalCheckFailedException, DynamoDBClient, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
-import { WorkflowError, clientConfig, failure, served } from "./functions.mjs";
+import { UNPRINTABLE, WorkflowError, clientConfig, failure, served } from "./functions.mjs";
 
 const METRICS = {
   ACCEPTED: "OrdersAccepted",
@@ -19,17 +19,17 @@ const TableName = process.env.ORDERS_TABLE;
 const retentionDays = Number(process.env.ORDER_RETENTION_DAYS);
 const dynamodb = new DynamoDBClient(clientConfig);
 
-// Why an order has a status: the restaurant's reason, as one line of at most 500 characters, or its failure, whole.
+const oneLine = (text) => text.replace(UNPRINTABLE, " ").split(/\s+/).filter(Boolean).join(" ");
+
+// Why an order has a status: on one line, the restaurant's reason, at most 500 characters, or its failure, whole.
 function reasonOf(status, { notifyRestaurantResult: answer, failure: failed }) {
   if (["REJECTED", "CANCELLED"].includes(status) && typeof answer?.reason === "string") {
-    const printable = answer.reason.toWellFormed().replace(/[\p{Cc}\uFFFD-\uFFFF]/gu, " ");
-    const line = printable.split(/\s+/).filter(Boolean).join(" ");
-    return [...line].slice(0, 500).join("").trimEnd() || null;
+    return [...oneLine(answer.reason)].slice(0, 500).join("").trimEnd() || null;
   }
   if (status === "FAILED") {
     if (failed == null) return MALFORMED;
-    const said = [failed.Error, failed.Cause].filter((part) => typeof part === "string" && part);
-    return said.join(": ") || "The restaurant gave no reason";
+    const said = [failed.Error, failed.Cause].filter((part) => typeof part === "string").map(oneLine);
+    return said.filter(Boolean).join(": ") || "The restaurant gave no reason";
   }
   return null;
 }

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use crate::status::Status;
+use crate::text::one_line;
 
 /// The longest reason of a rejection or a cancellation that the workflow keeps, in characters (Unicode scalar values).
 pub const MAX_REASON: usize = 500;
@@ -83,11 +84,11 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Its error and cause, uncut.
+    /// Its error and cause on one line, uncut.
     fn said(&self) -> String {
         let said: Vec<_> = [&self.error, &self.cause]
             .into_iter()
-            .filter_map(|part| text(part.as_ref()?))
+            .filter_map(|part| Some(one_line(&text(part.as_ref()?)?)))
             .filter(|part| !part.is_empty())
             .collect();
         if said.is_empty() {
@@ -109,7 +110,8 @@ impl Answer {
     /// The reason: one line, at most [`MAX_REASON`] characters. None if it is missing, blank, or not text.
     fn reason(&self) -> Option<String> {
         let line = one_line(&text(self.reason.as_ref()?)?);
-        Some(line).filter(|line| !line.is_empty())
+        let cut: String = line.chars().take(MAX_REASON).collect();
+        Some(cut.trim_end().to_owned()).filter(|line| !line.is_empty())
     }
 
     /// When the order is ready, as the answer writes it. None unless that is a time between the answer and a day later.
@@ -152,18 +154,6 @@ fn text(json: &RawValue) -> Option<String> {
     Some(text)
 }
 
-/// Makes one line of any text and cuts it to [`MAX_REASON`]. Control characters, most of which SNS and SQS refuse, and runs
-/// of spaces become single spaces.
-fn one_line(text: &str) -> String {
-    let printable = text.replace(
-        |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'),
-        " ",
-    );
-    let line = printable.split_whitespace().collect::<Vec<_>>().join(" ");
-    let cut: String = line.chars().take(MAX_REASON).collect();
-    cut.trim_end().into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +191,10 @@ mod tests {
                 Some("Out of \"dough\""),
             ),
             (r#""Out\u2028of\u0085dough""#, Some("Out of dough")),
+            (
+                r#""\u202eOut\u061c of\u200b do\u200cugh""#,
+                Some("Out of do\u{200c}ugh"),
+            ),
             (r#"" \n ""#, None),
             (r#""""#, None),
             ("42", None),
@@ -344,6 +338,22 @@ mod tests {
             reason(Status::Failed, r#"{"failure": {}}"#).as_deref(),
             Some(NO_REASON)
         );
+    }
+
+    #[test]
+    fn the_reason_of_a_failure_is_one_line_of_what_may_be_printed() {
+        for (error, cause, kept) in [
+            (
+                r"Bad\u001b[31m",
+                r"line 1\n\tline 2\ufffe\u009b",
+                "Bad [31m: line 1 line 2",
+            ),
+            (r"\u200b", r"half \ud83d", "half"),
+            (r"\u202e", r"\u2028", NO_REASON),
+        ] {
+            let failure = format!(r#"{{"failure": {{"Error": "{error}", "Cause": "{cause}"}}}}"#);
+            assert_eq!(reason(Status::Failed, &failure).as_deref(), Some(kept));
+        }
     }
 
     #[test]

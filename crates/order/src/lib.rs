@@ -7,6 +7,7 @@ mod messages;
 mod open_orders;
 mod order;
 mod status;
+mod text;
 mod validation;
 
 pub use decision::{Decision, Failure, MALFORMED_ANSWER, MAX_REASON};
@@ -19,4 +20,5 @@ pub use order::{
     StoredOrder, money,
 };
 pub use status::Status;
+pub use text::{escaped, escaped_json, is_printable};
 pub use validation::{InvalidOrder, Problem, is_order_id};

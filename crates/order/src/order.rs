@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::decision::Decision;
 use crate::messages::OrderSummary;
 use crate::status::Status;
+#[cfg(feature = "schemas")]
+use crate::text::unprintable_class;
 use crate::validation::{InvalidOrder, is_order_id, validate};
 
 /// The longest id of an order, a customer or a restaurant, in characters. The name of an execution may be as long.
@@ -23,9 +25,20 @@ pub const MAX_QUANTITY: u64 = 999;
 /// The largest `unit_amount`. With the most items of the largest quantity, the total stays below 2^53.
 pub const MAX_UNIT_AMOUNT: u64 = 10_000_000_000;
 
+/// What names and notes may hold beside what may be printed: they may have several lines.
+pub(crate) const LINES: [char; 3] = ['\t', '\n', '\r'];
+
 /// The characters that text may hold, as a pattern of JSON Schema.
 #[cfg(feature = "schemas")]
-const TEXT: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\uFFFE\uFFFF]*$";
+fn text() -> String {
+    format!("^[^{}]*$", unprintable_class(&LINES))
+}
+
+/// The same for an id: one line, and no space at its ends.
+#[cfg(feature = "schemas")]
+fn printable_id() -> String {
+    format!(r"^(?!\s)(?!.*\s$)[^{}]*$", unprintable_class(&[]))
+}
 
 /// Every code of ISO 4217, as JSON Schema.
 #[cfg(feature = "schemas")]
@@ -44,10 +57,10 @@ pub struct Order {
     #[cfg_attr(feature = "schemas", schemars(regex(pattern = format!("^[A-Za-z0-9_-]{{1,{MAX_ID}}}$"))))]
     pub order_id: String,
     /// Who ordered.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_ID), regex(pattern = TEXT)))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_ID), regex(pattern = printable_id())))]
     pub customer_id: String,
-    /// Who is asked to prepare it: letters and digits of ASCII, spaces and `_ . : / = + - @`, as in a tag of IAM.
-    #[cfg_attr(feature = "schemas", schemars(regex(pattern = format!("^[A-Za-z0-9 _.:/=+@-]{{1,{MAX_ID}}}$"))))]
+    /// Who is asked to prepare it: letters and digits of ASCII, `_ . : / = + - @`, and spaces but at its ends, as in a tag of IAM.
+    #[cfg_attr(feature = "schemas", schemars(regex(pattern = format!("^(?! )(?!.* $)[A-Za-z0-9 _.:/=+@-]{{1,{MAX_ID}}}$"))))]
     pub restaurant_id: String,
     /// ISO 4217 code, such as `EUR`.
     #[cfg_attr(feature = "schemas", schemars(schema_with = "currency_codes"))]
@@ -57,7 +70,7 @@ pub struct Order {
     pub items: Vec<Item>,
     /// What the restaurant should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schemas", schemars(length(max = MAX_NOTE), regex(pattern = TEXT)))]
+    #[cfg_attr(feature = "schemas", schemars(length(max = MAX_NOTE), regex(pattern = text())))]
     pub note: Option<String>,
 }
 
@@ -67,7 +80,7 @@ pub struct Order {
 #[serde(deny_unknown_fields)]
 pub struct Item {
     /// What it is.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_NAME), regex(pattern = TEXT)))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_NAME), regex(pattern = text())))]
     pub name: String,
     /// How many.
     #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = MAX_QUANTITY)))]

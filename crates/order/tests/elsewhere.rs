@@ -123,7 +123,6 @@ fn the_equivalents_in_python_and_node_have_the_limits() {
                 format!("must be a string of 1 to {MAX_ID} characters out of A-Z a-z 0-9 space"),
             ),
             (PYTHON, format!("MAX_UNIT_AMOUNT = {amount}\n")),
-            (PYTHON, format!(r#""customer_id": text(1, {MAX_ID}),"#)),
             (PYTHON, format!("1 <= len(field) <= {MAX_ITEMS}:")),
             (
                 PYTHON,
@@ -147,7 +146,7 @@ fn the_equivalents_in_python_and_node_have_the_limits() {
                 format!("must be a string of 1 to {MAX_ID} characters out of A-Z a-z 0-9 space"),
             ),
             (NODE, format!("MAX_UNIT_AMOUNT = {amount};")),
-            (NODE, format!("customer_id: text(1, {MAX_ID}),")),
+            (NODE, format!("length(value) <= {MAX_ID}")),
             (NODE, format!("field.length <= {MAX_ITEMS})")),
             (NODE, format!("must be a list of 1 to {MAX_ITEMS} entries")),
             (NODE, format!("name: text(1, {MAX_NAME}),")),

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use order::{
     Decision, Failure, MAX_ID, MAX_NAME, MAX_QUANTITY, MAX_REASON, MAX_UNIT_AMOUNT, Status,
+    is_printable,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -57,15 +58,15 @@ fn key() -> impl Strategy<Value = String> {
 
 fn valid_order() -> impl Strategy<Value = Value> {
     let text = |pattern: &str, max| {
-        let pattern = format!("{pattern}{{1,{max}}}");
+        let pattern = format!("({pattern}){{1,{max}}}");
         proptest::string::string_regex(&pattern).expect("a pattern")
     };
-    let name = text("[^\\p{Cc}\u{fffe}\u{ffff}]", MAX_NAME);
+    let name = text("[^\\p{C}\\p{Zl}\\p{Zp}]|[\t\n\r\u{200c}\u{200d}]", MAX_NAME);
     let item = (name, 1..=MAX_QUANTITY, 0..=MAX_UNIT_AMOUNT)
         .prop_map(|(name, quantity, amount)| json!({ "name": name, "quantity": quantity, "unit_amount": amount }));
     (
         text("[A-Za-z0-9_-]", MAX_ID),
-        text("[A-Za-z0-9 _.:/=+@-]", MAX_ID),
+        text("[A-Za-z0-9 _.:/=+@-]", MAX_ID).prop_filter("a space at an end", |id| id.trim() == id),
         vec(item, 1..10),
         proptest::sample::select(&["EUR", "JPY", "KWD"]),
     )
@@ -131,7 +132,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_reason_of_any_rejection_or_cancellation_is_one_line_that_sns_and_sqs_accept(
+    fn the_reason_of_any_rejection_or_cancellation_is_one_line_that_may_be_printed(
         answer in any_answer(),
         status in proptest::sample::select(&[Status::Rejected, Status::Cancelled]),
     ) {
@@ -142,8 +143,7 @@ proptest! {
         if let Some(reason) = decision.status_reason {
             prop_assert!((1..=MAX_REASON).contains(&reason.chars().count()), "{:?}", reason);
             prop_assert_eq!(reason.split_whitespace().collect::<Vec<_>>().join(" "), reason.as_str());
-            let forbidden = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
-            prop_assert!(!reason.contains(forbidden), "{:?}", reason);
+            prop_assert!(reason.chars().all(is_printable), "{:?}", reason);
             // What is a reason already stays as it is.
             let again = RawValue::from_string(json!({ "reason": reason }).to_string()).expect("JSON");
             let again = Decision::new(status, Some(&again), None, NOW);

@@ -5,7 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use order::{CustomerMessage, Order, OrderEvent, RestaurantAnswer, RestaurantMessage};
+use order::{
+    CustomerMessage, Order, OrderEvent, RestaurantAnswer, RestaurantMessage, escaped_json,
+};
 use proptest::prelude::*;
 use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
@@ -28,8 +30,10 @@ fn file(name: &str) -> PathBuf {
 fn the_schemas_in_the_repository_are_those_of_the_types() {
     for (name, schema) in schemas() {
         if std::env::var_os("WRITE_SCHEMAS").is_some() {
-            let written = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
-            std::fs::write(file(name), written).expect("a written schema");
+            let written = serde_json::to_string_pretty(&schema).expect("JSON");
+            // A reader sees each character of a pattern.
+            let lines = written.lines().map(|line| escaped_json(line) + "\n");
+            std::fs::write(file(name), lines.collect::<String>()).expect("a written schema");
         }
         // As JSON: in which order the fields of an object are written depends on how serde_json was built.
         let found = std::fs::read_to_string(file(name)).unwrap_or_default();
@@ -102,6 +106,9 @@ fn value() -> impl Strategy<Value = Value> {
         "[A-Z]{3}".prop_map(Value::from),
         "[ -~]{0,82}".prop_map(Value::from),
         "[A-Za-z0-9 _.:/=+@-]{0,82}".prop_map(Value::from),
+        // Spaces, what may not be printed, and format characters that may.
+        "[ x\u{a0}\u{3000}\t\n\u{85}\u{ad}\u{61c}\u{200b}-\u{200f}\u{2028}\u{fdd0}\u{feff}\u{1fffe}\u{e0001}\u{e0041}]{0,3}"
+            .prop_map(Value::from),
         (0..600_usize).prop_map(|length| "ü".repeat(length).into()),
         (0..120_usize).prop_map(|length| {
             json!(vec![

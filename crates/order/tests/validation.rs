@@ -59,12 +59,26 @@ fn the_note_may_be_left_out_or_null() {
 }
 
 #[test]
+fn persian_emoji_and_several_lines_are_text() {
+    for text in [
+        "نمی\u{200c}خواهم",
+        "👩\u{200d}🍳 ❤\u{fe0f}",
+        "two\r\n\tlines",
+    ] {
+        for field in ["/note", "/items/0/name"] {
+            let input = with(field, Some(json!(text)));
+            assert_eq!(problems(&input), Vec::<String>::new(), "{input}");
+        }
+    }
+}
+
+#[test]
 fn every_limit_is_inclusive() {
     let item = json!({ "name": "n".repeat(MAX_NAME), "quantity": MAX_QUANTITY, "unit_amount": MAX_UNIT_AMOUNT });
     let largest = json!({
         "order_id": "i".repeat(MAX_ID),
         "customer_id": "ü".repeat(MAX_ID),
-        "restaurant_id": "Rest 7 _.:/=+-@".repeat(MAX_ID).split_at(MAX_ID).0,
+        "restaurant_id": "Rest-7 _.:/=+-@".repeat(MAX_ID).split_at(MAX_ID).0,
         "currency": "JPY",
         "items": vec![item; MAX_ITEMS],
         "note": "🍕".repeat(MAX_NOTE),
@@ -93,7 +107,7 @@ fn assert_problems(cases: &[(&str, Option<Value>, &str)]) {
 }
 
 fn must_be_text(field: &str, min: usize, max: usize) -> String {
-    format!("{field} must be a string of {min} to {max} characters, each of which SQS accepts")
+    format!("{field} must be a string of {min} to {max} characters that can be printed")
 }
 
 fn must_be_id(field: &str, others: &str) -> String {
@@ -108,8 +122,11 @@ fn must_be_number(field: &str, min: u64, max: u64) -> String {
 fn a_wrong_field_of_an_order_is_one_problem_named_by_its_path() {
     const CURRENCY: &str = "currency must be a currency code of ISO 4217, such as EUR";
     let order = must_be_id("order_id", "- _");
-    let customer = must_be_text("customer_id", 1, MAX_ID);
-    let restaurant = must_be_id("restaurant_id", "space _ . : / = + - @");
+    let customer = must_be_text("customer_id", 1, MAX_ID) + ", no space at its ends";
+    let restaurant = must_be_id(
+        "restaurant_id",
+        "space _ . : / = + - @, no space at its ends",
+    );
     let items = format!("items must be a list of 1 to {MAX_ITEMS} entries");
     let note = must_be_text("note", 0, MAX_NOTE);
     assert_problems(&[
@@ -128,6 +145,10 @@ fn a_wrong_field_of_an_order_is_one_problem_named_by_its_path() {
             &customer,
         ),
         ("/customer_id", Some(json!({})), &customer),
+        ("/customer_id", Some(json!("cust 42 ")), &customer),
+        ("/customer_id", Some(json!("\u{a0}cust-42")), &customer),
+        ("/customer_id", Some(json!("cust\n42")), &customer),
+        ("/customer_id", Some(json!("cust\u{202e}42")), &customer),
         ("/restaurant_id", None, "restaurant_id is required"),
         ("/restaurant_id", Some(json!("")), &restaurant),
         (
@@ -138,6 +159,9 @@ fn a_wrong_field_of_an_order_is_one_problem_named_by_its_path() {
         ("/restaurant_id", Some(json!("Café")), &restaurant),
         ("/restaurant_id", Some(json!("rest-*")), &restaurant),
         ("/restaurant_id", Some(json!("rest\t7")), &restaurant),
+        ("/restaurant_id", Some(json!("rest-7 ")), &restaurant),
+        ("/restaurant_id", Some(json!(" rest-7")), &restaurant),
+        ("/restaurant_id", Some(json!(" ")), &restaurant),
         ("/restaurant_id", Some(json!(7)), &restaurant),
         ("/currency", None, "currency is required"),
         ("/currency", Some(json!("EURO")), CURRENCY),
@@ -155,6 +179,12 @@ fn a_wrong_field_of_an_order_is_one_problem_named_by_its_path() {
         ("/note", Some(json!("n".repeat(MAX_NOTE + 1))), &note),
         ("/note", Some(json!(["n"])), &note),
         ("/note", Some(json!("nul\u{0}")), &note),
+        ("/note", Some(json!("clear\u{9b}2J")), &note),
+        ("/note", Some(json!("evil\u{202e}text")), &note),
+        ("/note", Some(json!("mark\u{61c}")), &note),
+        ("/note", Some(json!("no\u{200b}space")), &note),
+        ("/note", Some(json!("line\u{2028}line")), &note),
+        ("/note", Some(json!("not\u{fffe}")), &note),
         ("/tip", Some(json!(100)), "tip is not a field"),
     ]);
 }

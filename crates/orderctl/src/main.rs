@@ -23,7 +23,7 @@ use crate::cmd::retry::Retry;
 use crate::cmd::show::Show;
 use crate::cmd::watch::Watch;
 use crate::failure::{Failure, Kind};
-use crate::render::{Output, note};
+use crate::render::{Output, note, note_json};
 
 /// Places, follows and answers restaurant orders
 #[derive(Parser)]
@@ -87,9 +87,7 @@ async fn main() -> ExitCode {
     if failure.kind != Kind::OutputClosed {
         match output {
             Output::Text => note(&format!("error: {failure}")),
-            Output::Json => {
-                note(&json!({ "error": failure.message, "exit_code": code }).to_string());
-            }
+            Output::Json => note_json(&json!({ "error": failure.message, "exit_code": code })),
         }
     }
     ExitCode::from(code)

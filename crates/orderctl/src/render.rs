@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 pub use order::money;
-use order::{Item, Status};
+use order::{Item, Status, escaped, escaped_json};
 use ratatui::crossterm::style::{Color, Stylize};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
@@ -32,8 +32,8 @@ impl Output {
     ) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         match self {
-            Self::Text => writeln!(out, "{}", text())?,
-            Self::Json => writeln!(out, "{}", json())?,
+            Self::Text => writeln!(out, "{}", printable(&text()))?,
+            Self::Json => writeln!(out, "{}", escaped_json(&json().to_string()))?,
         }
         Ok(out.flush()?)
     }
@@ -48,7 +48,12 @@ impl Output {
 
 /// Writes to standard error. It does not fail if nobody reads it.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", printable(text));
+}
+
+/// The same as JSON.
+pub fn note_json(json: &Value) {
+    let _ = writeln!(io::stderr(), "{}", escaped_json(&json.to_string()));
 }
 
 /// Whether lines on standard output may be written over and colored.
@@ -56,21 +61,56 @@ pub fn is_terminal() -> bool {
     io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// What was ordered, on one line.
+/// What was ordered, on one line. Each name is isolated: otherwise one that is written from right to left would take the
+/// quantity of the next.
 pub fn items(items: &[Item]) -> String {
-    let item = |item: &Item| format!("{} × {}", item.quantity, clean(&item.name));
+    let item = |item: &Item| format!("{} × {}", item.quantity, isolated(&clean(&item.name)));
     items.iter().map(item).collect::<Vec<_>>().join(", ")
 }
 
-/// Text of an order without the control characters that could steer a terminal.
+/// Text that somebody wrote, on one line, without anything that could steer a terminal.
 pub fn clean(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars()
-        .map(|c| if steers(c) { ' ' } else { c })
-        .collect()
+    escaped(&text.replace(['\t', '\n', '\r'], " "))
+}
+
+/// Begins and ends text whose direction is its own: <https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates>
+const ISOLATE: [char; 2] = ['\u{2068}', '\u{2069}'];
+
+/// Text that does not change the direction of what stands around it. ASCII never does.
+fn isolated(text: &str) -> String {
+    let [begin, end] = ISOLATE;
+    if text.is_ascii() {
+        return text.into();
+    }
+    format!("{begin}{text}{end}")
+}
+
+/// What may be written of a command's text, whatever came into it. Line ends, colors and whole isolates may only be the
+/// command's own.
+fn printable(text: &str) -> String {
+    let [begin, end] = ISOLATE;
+    let mut written = String::new();
+    for (index, line) in text.split('\n').enumerate() {
+        if index > 0 {
+            written.push('\n');
+        }
+        let mut rest = line;
+        while let Some((before, inside, after)) =
+            rest.split_once(begin).and_then(|(before, rest)| {
+                let (inside, after) = rest.split_once(end)?;
+                Some((before, inside, after))
+            })
+        {
+            written.extend([escaped(before), begin.into(), escaped(inside), end.into()]);
+            rest = after;
+        }
+        written += &escaped(rest);
+    }
+    for status in Status::ALL {
+        let colored = colored(status);
+        written = written.replace(&escaped(&colored), &colored);
+    }
+    written
 }
 
 /// The local time of day of a point in time.
@@ -100,6 +140,10 @@ pub fn status(status: Status) -> String {
     if !is_terminal() || std::env::var_os("NO_COLOR").is_some() {
         return status.to_string();
     }
+    colored(status)
+}
+
+fn colored(status: Status) -> String {
     status.as_str().with(color(status)).bold().to_string()
 }
 
@@ -157,7 +201,38 @@ mod tests {
     fn text_of_an_order_cannot_steer_the_terminal() {
         assert_eq!(
             clean("Piz\u{1b}[2Jza\r\n\u{9b}31m\u{202e}Tiramisù 🍰"),
-            "Piz [2Jza   31m Tiramisù 🍰"
+            r"Piz\u{1b}[2Jza  \u{9b}31m\u{202e}Tiramisù 🍰"
+        );
+    }
+
+    #[test]
+    fn only_what_is_the_commands_own_is_written_as_it_is() {
+        let accepted = colored(Status::Accepted);
+        for (text, written) in [
+            (
+                format!("ord-1  {accepted}\n  1 × \u{2068}ש\u{2069}, 2"),
+                format!("ord-1  {accepted}\n  1 × \u{2068}ש\u{2069}, 2"),
+            ),
+            ("\u{1b}[31m\r\t".into(), r"\u{1b}[31m\u{d}\u{9}".into()),
+            (
+                "\u{2068}\u{2068}a\u{202e}\u{2069}\u{2069} \u{2068}b\n\u{2069}".into(),
+                "\u{2068}\\u{2068}a\\u{202e}\u{2069}\\u{2069} \\u{2068}b\n\\u{2069}".into(),
+            ),
+        ] {
+            assert_eq!(printable(&text), written);
+        }
+    }
+
+    #[test]
+    fn a_name_from_right_to_left_does_not_take_the_quantity_of_the_next() {
+        let item = |quantity, name: &str| Item {
+            quantity,
+            name: name.into(),
+            unit_amount: 1,
+        };
+        assert_eq!(
+            items(&[item(1, "שקשוקה"), item(2, "Pizza"), item(3, "a\u{2069}é")]),
+            "1 × \u{2068}שקשוקה\u{2069}, 2 × Pizza, 3 × \u{2068}a\\u{2069}é\u{2069}"
         );
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, stdout};
 
 use jiff::{SignedDuration, Timestamp};
-use order::MAX_REASON;
+use order::{MAX_REASON, is_printable};
 use ratatui::Frame;
 use ratatui::crossterm::event::{
     self, DisableBracketedPaste, EnableBracketedPaste, Event as Input, KeyCode, KeyEvent,
@@ -162,7 +162,8 @@ impl Field {
     fn insert(&mut self, text: &str) {
         let length = self.text.lines().iter().map(|line| line.chars().count());
         let room = MAX_REASON.saturating_sub(length.sum());
-        let line: String = clean(text).chars().take(room).collect();
+        let line = text.replace(|c| !is_printable(c), " ");
+        let line: String = line.chars().take(room).collect();
         self.text.insert_str(line);
     }
 
