@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PORT ?= 4566
 ORDERS ?= 1000
+FROM ?= HEAD^
 FUZZ_SECONDS ?= 60
 ARCHITECTURES ?= arm64 x86_64
 
@@ -141,8 +142,12 @@ webkit: functions $(NODE_TOOLS) ## Try the pages in WebKit, which needs Debian's
 	BROWSER=webkit $(BIN)/python local/stack.py run --auth --built -- $(BIN)/python tests/browser.py
 
 .PHONY: upgrade-test
-upgrade-test: $(TOOLS) ## Deploy over the stack of an earlier release, FROM, while orders wait there
+upgrade-test: $(TOOLS) ## Deploy over the stack of the commit before, or FROM, while orders wait; then a fault, and its mend
 	$(BIN)/python tests/upgrade.py $(FROM)
+
+.PHONY: requests
+requests: functions ## Record for a release what its definition sends to functions and what they reply (CHECK=1: only compare)
+	$(BIN)/python local/stack.py run --built -- $(BIN)/python tests/record.py $(if $(CHECK),--check)
 
 .PHONY: mutants-definition
 mutants-definition: $(TOOLS) $(NODE_TOOLS) ## Change definition and permissions one thing at a time; a test must fail each time

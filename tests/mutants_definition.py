@@ -206,13 +206,6 @@ def template_mutants(text):
                         for index, each in enumerate(value.value):
                             name = f"{where} / Condition {operator} {key} {each.value}: removed"
                             yield name, changed([*inner, key, index], remove_node)
-    substitutions = ["Resources", "OrderStateMachine", "Properties", "DefinitionSubstitutions"]
-    given = at(root, substitutions)
-    # The pages have no state machine.
-    for name, value in pairs(given) if given else ():
-        if value.value.endswith(".Version"):
-            path = [*substitutions, name]
-            yield f"DefinitionSubstitutions / {name}: no version", changed(path, put_scalar(value.value[: -len(".Version")], "!Ref"))
 
 
 def statements(node, path):

@@ -3,10 +3,11 @@
 
 The earlier stack is built from its own source and deployed to a local AWS that enforces IAM. One order for each outcome
 waits there, this stack is deployed, and only then the restaurant answers. Each order must end with its outcome, its event
-and its customer's message, and its restaurant must have been asked once. Orders placed afterwards must do the same.
+and its customer's message, and its restaurant must have been asked once. Orders placed afterwards must do the same. Then a
+fault in a function is deployed and mended, and the order that it stopped is redriven to its outcome.
 
-Run it by `make upgrade-test FROM=<tag or commit>`. The test subscribes its own queues before the
-upgrade, and they must go on receiving after it, as a restaurant's own system would.
+Run it by `make upgrade-test`, which deploys over the commit before the present one, or over `FROM=<tag or commit>`. The test
+subscribes its own queues before the upgrade, and they must go on receiving after it, as a restaurant's own system would.
 """
 
 import json
@@ -21,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 from orders import EVENT_SOURCE, Orders, example, queue
 from stack import (
+    BUILD,
     ROOT,
     STATE,
     LocalAws,
@@ -147,26 +149,18 @@ class Order:
 
 
 def upgrade(commit, earlier, port):
+    """Gives what the upgraded stack has, and who hears of its orders."""
     deploy(port, earlier)
     found = outputs(port)
     observer = Observer(found)
-    # An order in flight keeps its definition, and so ends in no status that came later.
-    definition = subprocess.run(
-        ["git", "show", f"{commit}:statemachine/order.asl.json"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    known = [status for status in ANSWERS if status in definition.stdout]
-    waiting = [Order(found, observer, f"ord-before-{status.lower()}", status) for status in known]
-    inbox = found.get("RestaurantInboxUrl")
-    if not inbox:
-        for order in waiting:
-            until(lambda order=order: order.row(found), f"row of {order.order_id} in the table of open orders")
+    waiting = [Order(found, observer, f"ord-before-{status.lower()}", status) for status in ANSWERS]
+    for order in waiting:
+        until(lambda order=order: order.row(found), f"row of {order.order_id} in the table of open orders")
 
     deploy(port)
     found = outputs(port)
     shown = [order.order_id for order in waiting if order.row(found)]
-    if inbox:
-        say(f"{commit} has an inbox, which this stack deletes. Of the orders that wait, the table of open orders has {shown}")
-    elif len(shown) != len(waiting):
+    if len(shown) != len(waiting):
         raise StackError(f"Of the orders that wait, the table of open orders has {shown} only")
     for order in waiting:
         order.answer(found)
@@ -178,11 +172,54 @@ def upgrade(commit, earlier, port):
         order.check(found)
         until(lambda order=order: "task_token" not in (order.row(found) or {}), f"closed row of {order.order_id}")
     say(f"{len(waiting)} orders that waited during the upgrade from {commit} and {len(after)} after it ended as answered")
+    return found, observer
+
+
+def mend(found, observer, port):
+    """A fault in a function stops an order; once a deployment has mended it, a redrive brings the order to its outcome."""
+    # Beside the build, since the paths in its template are relative.
+    faulty = BUILD.parent / "faulty"
+    shutil.copytree(BUILD, faulty)
+    try:
+        # The wrong code: it refuses what the state machine sends.
+        shutil.copy(BUILD / "NotifyUserFunction" / "bootstrap", faulty / "UpdateStatusFunction" / "bootstrap")
+        deploy(port, faulty)
+    finally:
+        shutil.rmtree(faulty)
+    order = Order(found, observer, "ord-stopped", "ACCEPTED")
+    order.answer(found)
+    end = Orders(found).end(order.execution)
+    order.expect("as the end of its execution", (end["status"], end.get("error")), ("FAILED", "Misconfigured"))
+    deploy(port)
+    order.execution = redrive(found, order, "Update order status")
+    order.check(found)
+    say("A fault in update-status stopped an order. Mended and redriven, it ended as answered")
+
+
+def redrive(found, order, step):
+    """Does what `redrive-execution` does on AWS, which the local AWS lacks: runs the failed step again, and the steps after it,
+    with the input of the step, in the name of the execution. Gives the execution that did it."""
+    states = aws("stepfunctions")
+    events = states.get_execution_history(executionArn=order.execution)["events"]
+    entered = [each["stateEnteredEventDetails"] for each in events if "stateEnteredEventDetails" in each]
+    order.expect("as the step that failed", entered[-1]["name"], step)
+    replies = [json.loads(each["taskSucceededEventDetails"]["output"]) for each in events if each["type"] == "TaskSucceeded"]
+    variables = {
+        "order_id": order.order_id,
+        "summary": replies[0]["Payload"],
+        "status": order.status,
+        "answered_at": None,
+        "response_ms": None,
+    }
+    deployed = states.describe_state_machine(stateMachineArn=found["StateMachineArn"])
+    definition = json.loads(deployed["definition"].replace("$states.context.Execution.Id", f"'{order.execution}'"))
+    resume = {"Type": "Pass", "Assign": variables, "Output": json.loads(entered[-1]["input"]), "Next": step}
+    definition |= {"StartAt": "Resume", "States": definition["States"] | {"Resume": resume}}
+    machine = states.create_state_machine(name="resume", roleArn=deployed["roleArn"], definition=json.dumps(definition))
+    return Orders(found).place(order.order, machine["stateMachineArn"])
 
 
 def main():
-    if len(sys.argv) != 2:
-        raise StackError("From where? Name the version before by its tag, or by its commit: make upgrade-test FROM=v0.1.0")
     commit = sys.argv[1]
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
@@ -192,7 +229,8 @@ def main():
             local.start(None, {"AUTH": "true"})
             # The clients of this process read them from the environment.
             os.environ |= environment_for(local.running_port())
-            upgrade(commit, earlier, local.running_port())
+            found, observer = upgrade(commit, earlier, local.running_port())
+            mend(found, observer, local.running_port())
         finally:
             local.remove()
 

@@ -116,7 +116,6 @@ def served(handle):
                 "message": "request served",
                 "order_id": order_id_of(event),
                 "execution": event.get("execution_arn"),
-                "version": context.function_version,
                 "request_id": context.aws_request_id,
                 "trace_id": os.environ.get("_X_AMZN_TRACE_ID"),
                 "outcome": outcome,

@@ -56,7 +56,7 @@ async fn each_request_is_one_line_with_the_order_and_without_its_content_or_toke
                 "{function}"
             );
             assert_eq!(line["execution"], execution.as_str(), "{function}");
-            for field in ["timestamp", "request_id", "trace_id", "version"] {
+            for field in ["timestamp", "request_id", "trace_id"] {
                 assert!(
                     line[field].as_str().is_some_and(|text| !text.is_empty()),
                     "{function} logs no {field}"

@@ -9,7 +9,6 @@ mod permissions;
 mod restaurants;
 mod storage;
 mod timeouts;
-mod versions;
 mod web;
 
 use std::collections::BTreeSet;
@@ -98,16 +97,13 @@ fn role_statements<'a>(template: &'a Value, role: &str) -> Vec<&'a Value> {
         .collect()
 }
 
-/// The logical id of the resource that `!Ref Id`, `!GetAtt Id.Arn`, `!Ref Id.Version` or, for every version, `!Sub ${Id.Arn}:*` names.
+/// The logical id of the resource that `!Ref Id` or `!GetAtt Id.Arn` names.
 fn logical_id(value: &Value) -> String {
     let Value::Tagged(tagged) = value else {
         panic!("{value:?} names no resource of the stack")
     };
     let name = tagged.value.as_str().expect("a name");
-    let name = name.trim_start_matches("${").trim_end_matches("}:*");
-    name.trim_end_matches(".Arn")
-        .trim_end_matches(".Version")
-        .to_owned()
+    name.trim_end_matches(".Arn").to_owned()
 }
 
 fn one_or_many(value: &Value) -> Vec<&Value> {

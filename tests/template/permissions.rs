@@ -73,6 +73,36 @@ fn the_state_machine_may_do_what_its_definition_does_and_nothing_else() {
     );
 }
 
+/// By an alias or a version, an order in flight would be served by the code that it began with, and no fix would reach it.
+#[test]
+fn the_state_machine_calls_functions_by_their_plain_arns_and_may_call_just_these() {
+    let template = template();
+    let machine = &template["Resources"]["OrderStateMachine"]["Properties"];
+    let plain_arn = |value: &Value| match value {
+        Value::Tagged(arn) if arn.tag == "!GetAtt" => {
+            let function = arn.value.as_str()?.strip_suffix(".Arn")?;
+            let is_function =
+                template["Resources"][function]["Type"] == "AWS::Serverless::Function";
+            is_function.then(|| function.to_owned())
+        }
+        _ => None,
+    };
+    let substitutions = machine["DefinitionSubstitutions"].as_mapping();
+    let called: BTreeSet<_> = substitutions
+        .expect("substitutions")
+        .iter()
+        .filter(|(name, _)| name.as_str().is_some_and(|name| name.ends_with("Function")))
+        .map(|(_, value)| plain_arn(value).unwrap_or_else(|| panic!("{value:?} is no plain ARN")))
+        .collect();
+    let allowed: BTreeSet<_> = role_statements(&template, &logical_id(&machine["Role"]))
+        .into_iter()
+        .filter(|statement| statement["Action"] == "lambda:InvokeFunction")
+        .flat_map(|statement| one_or_many(&statement["Resource"]))
+        .map(|value| plain_arn(value).unwrap_or_else(|| panic!("{value:?} is no plain ARN")))
+        .collect();
+    assert_eq!(allowed, called);
+}
+
 /// What Step Functions needs of the role to deliver logs and traces. The local AWS delivers them without.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html>
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html>

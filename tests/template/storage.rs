@@ -1,9 +1,12 @@
 //! The tables, and what encrypts what the stack holds.
 
+use std::collections::BTreeSet;
+
 use serde_norway::Value;
 
 use crate::iam::{ACCOUNT, call};
-use crate::{logical_id, resources, statements, template, whole};
+use crate::web::web;
+use crate::{collect_references, logical_id, resources, statements, template, whole};
 
 #[test]
 fn the_table_is_encrypted_restorable_and_protected() {
@@ -222,6 +225,56 @@ fn services_do_nothing_else_with_a_key_and_its_account_administers_it() {
                     !call.is_allowed_by(statements),
                     "{action} on {key}: a role of {account} needs no policy"
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_parameter_replaces_what_holds_orders_or_is_known_to_others() {
+    let templates = [&template(), &web()];
+    // What CloudFormation's reference says needs a replacement.
+    let replacing: [(&str, &[&str]); 5] = [
+        (
+            "AWS::DynamoDB::Table",
+            &[
+                "TableName",
+                "KeySchema",
+                "AttributeDefinitions",
+                "LocalSecondaryIndexes",
+                "ImportSourceSpecification",
+            ],
+        ),
+        ("AWS::SNS::Topic", &["TopicName", "FifoTopic"]),
+        ("AWS::SQS::Queue", &["QueueName", "FifoQueue"]),
+        ("AWS::Events::EventBus", &["Name"]),
+        (
+            "AWS::KMS::Key",
+            &["KeySpec", "KeyUsage", "MultiRegion", "Origin"],
+        ),
+    ];
+    for (kind, properties) in replacing {
+        // The pages have no bus.
+        let having_it = if kind == "AWS::Events::EventBus" {
+            &templates[..1]
+        } else {
+            &templates[..]
+        };
+        for template in having_it {
+            for (name, resource) in resources(template, kind) {
+                assert!(
+                    template["Resources"][name].get("Condition").is_none(),
+                    "{name} goes away with a condition"
+                );
+                for property in properties {
+                    let mut references = BTreeSet::new();
+                    // Panics at `!If`, and so at conditions.
+                    collect_references(&resource[*property], &mut references);
+                    assert!(
+                        references.is_empty(),
+                        "{property} of {name} follows {references:?}: a change of it replaces {name}"
+                    );
+                }
             }
         }
     }

@@ -85,7 +85,6 @@ export function served(handle) {
         message: "request served",
         order_id: isOrderId(order_id) ? order_id : null,
         execution: event.execution_arn,
-        version: context.functionVersion,
         request_id: context.awsRequestId,
         trace_id: process.env._X_AMZN_TRACE_ID,
         outcome,

@@ -44,7 +44,7 @@ pub async fn run<R: Request, A: Serialize>(
                     None,
                     None,
                     Err(Error::Misconfigured(
-                        "the request is not what the state machine of this version sends".into(),
+                        "the request is not what the state machine sends".into(),
                     )),
                 ),
             };
@@ -66,7 +66,6 @@ pub async fn run<R: Request, A: Serialize>(
                     tracing::$level!(
                         order_id,
                         execution,
-                        version = context.env_config.version,
                         request_id = context.request_id,
                         trace_id = context.xray_trace_id,
                         outcome,

@@ -1,12 +1,17 @@
 //! For tests of the functions: the real AWS clients, answered by the test at the HTTP boundary.
 
+use std::{fs, mem};
+
 use aws_smithy_http_client::test_util::{
     NeverClient, ReplayEvent, StaticReplayClient, infallible_client_fn,
 };
 use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use aws_smithy_types::body::SdkBody;
 use aws_types::SdkConfig;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::Request;
 use crate::aws::{MAX_ATTEMPTS, config_from, http_client};
 
 /// An AWS that gives these answers (HTTP status and body) one after the other, and keeps the requests.
@@ -92,6 +97,90 @@ fn config(client: impl HttpClient + 'static, endpoint: Option<&str>) -> SdkConfi
         _ => Some("test".into()),
     };
     config_from(variable, SharedHttpClient::new(client)).expect("every variable is given")
+}
+
+/// What the state machine of a release sent to a function, and what the function replied.
+#[derive(Deserialize)]
+pub struct Recorded {
+    function: String,
+    request: Value,
+    reply: Value,
+}
+
+impl Recorded {
+    /// The request, with a field that only a later definition sends.
+    ///
+    /// # Panics
+    /// If the function does not accept it.
+    #[must_use]
+    #[allow(clippy::indexing_slicing, clippy::panic)]
+    pub fn request<R: Request>(&self) -> R {
+        let mut request = self.request.clone();
+        request["of_a_later_release"] = "ignored".into();
+        serde_json::from_str(&request.to_string())
+            .unwrap_or_else(|error| panic!("{request} is not accepted any more: {error}"))
+    }
+
+    /// Checks a reply to the request.
+    ///
+    /// # Panics
+    /// If it lacks a field of the recorded reply.
+    #[allow(clippy::expect_used)]
+    pub fn assert_still_replied(&self, reply: impl Serialize) {
+        let reply = serde_json::to_value(reply).expect("JSON");
+        assert!(
+            has_fields_of(&reply, &self.reply),
+            "a definition may read each field of {} and now gets {reply}",
+            self.reply
+        );
+    }
+}
+
+fn has_fields_of(value: &Value, recorded: &Value) -> bool {
+    match (value, recorded) {
+        (Value::Object(value), Value::Object(recorded)) => {
+            recorded.iter().all(|(name, recorded)| {
+                value
+                    .get(name)
+                    .is_some_and(|value| has_fields_of(value, recorded))
+            })
+        }
+        (Value::Array(values), Value::Array(recorded)) => {
+            values.len() == recorded.len()
+                && values
+                    .iter()
+                    .zip(recorded)
+                    .all(|(value, recorded)| has_fields_of(value, recorded))
+        }
+        (value, recorded) => mem::discriminant(value) == mem::discriminant(recorded),
+    }
+}
+
+/// What was recorded of a function at each release by `make requests`.
+///
+/// # Panics
+/// If nothing was recorded of the present version.
+#[must_use]
+#[allow(clippy::expect_used)]
+pub fn recorded(function: &str) -> Vec<Recorded> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/requests");
+    let files = fs::read_dir(folder).expect("the folder of recorded requests");
+    let files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    assert!(
+        files
+            .iter()
+            .any(|file| file.ends_with(concat!(env!("CARGO_PKG_VERSION"), ".jsonl"))),
+        "nothing is recorded of this version: run `make requests`"
+    );
+    let mut all = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(file).expect("a file");
+        let lines = text.lines();
+        all.extend(lines.map(|line| serde_json::from_str(line).expect("a request and its reply")));
+    }
+    all.retain(|recorded: &Recorded| recorded.function == function);
+    assert!(!all.is_empty(), "nothing is recorded of {function}");
+    all
 }
 
 /// AWS in each state in which a retry may help, with the name of the state. `error` writes an error of the service's protocol

@@ -3,7 +3,7 @@
 
 use aws_sdk_sns::Client;
 use functions::Request;
-use functions::testing::{FakeAws, outages, refusals};
+use functions::testing::{FakeAws, outages, recorded, refusals};
 use notify_user::{NotifyUser, notify_user};
 use order::{Decision, Status};
 
@@ -126,17 +126,6 @@ async fn the_customer_of_an_accepted_order_reads_when_it_is_ready() {
     assert_eq!(for_machines["ready_at"], "2026-01-31T13:30:00+01:00");
 }
 
-#[test]
-fn an_execution_that_knows_of_no_ready_at_goes_on() {
-    // Its decision was made before there was such a thing.
-    let decision = serde_json::json!({
-        "order_id": "ord-1001", "customer_id": "cust-42", "restaurant_id": "rest-7",
-        "status": "ACCEPTED", "status_reason": null, "execution_arn": "arn",
-    });
-    let request: NotifyUser = serde_json::from_value(decision).expect("a request");
-    assert_eq!(request.decision.ready_at, None);
-}
-
 #[tokio::test]
 async fn an_open_order_is_nothing_to_tell() {
     let aws = FakeAws::answering(&[]);
@@ -172,4 +161,14 @@ fn the_log_names_order_and_execution() {
     let request = request(Status::Accepted);
     assert_eq!(request.order_id().as_deref(), Some("ord-1001"));
     assert_eq!(request.execution_arn(), EXECUTION);
+}
+
+#[tokio::test]
+async fn what_definitions_of_earlier_releases_send_is_accepted_and_replied_to_with_every_field() {
+    for recorded in recorded("notify-user") {
+        let aws = FakeAws::answering(&[(200, PUBLISHED)]);
+        let client = Client::new(&aws.config());
+        let notified = notify_user(&client, TOPIC, recorded.request()).await;
+        recorded.assert_still_replied(notified.expect("a message"));
+    }
 }

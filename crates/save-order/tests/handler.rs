@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // also in the helpers of a test
 
 use aws_sdk_dynamodb::Client;
-use functions::testing::{FakeAws, outages, refusals};
+use functions::testing::{FakeAws, outages, recorded, refusals};
 use functions::{Error, Request};
 use order::{OrderSummary, Retention};
 use save_order::{SaveOrder, save_order};
@@ -192,4 +192,14 @@ fn the_log_names_order_and_execution() {
     let request = request(&order());
     assert_eq!(request.order_id().as_deref(), Some("ord-1001"));
     assert_eq!(request.execution_arn(), EXECUTION);
+}
+
+#[tokio::test]
+async fn what_definitions_of_earlier_releases_send_is_accepted_and_replied_to_with_every_field() {
+    for recorded in recorded("save-order") {
+        let aws = FakeAws::answering(&[(200, "{}")]);
+        let client = Client::new(&aws.config());
+        let saved = save_order(&client, "orders", FOR_EVER, recorded.request()).await;
+        recorded.assert_still_replied(saved.expect("a stored order"));
+    }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // also in the helpers of a test
 
 use aws_sdk_dynamodb::Client;
-use functions::testing::{FakeAws, outages, refusals};
+use functions::testing::{FakeAws, outages, recorded, refusals};
 use functions::{Error, Request};
 use order::{Decision, Retention, Status};
 use serde_json::value::to_raw_value;
@@ -346,4 +346,13 @@ fn the_log_names_order_and_execution() {
     let request = request(Status::Accepted);
     assert_eq!(request.order_id().as_deref(), Some("ord-1001"));
     assert_eq!(request.execution_arn(), EXECUTION);
+}
+
+#[tokio::test]
+async fn what_definitions_of_earlier_releases_send_is_accepted_and_replied_to_with_every_field() {
+    for recorded in recorded("update-status") {
+        let aws = FakeAws::answering(&[(200, "{}")]);
+        let updated = update(&aws, recorded.request()).await;
+        recorded.assert_still_replied(updated.expect("an updated order"));
+    }
 }

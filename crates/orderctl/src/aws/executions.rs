@@ -154,8 +154,6 @@ pub struct Outcome {
     pub order_id: String,
     pub status: Status,
     pub status_reason: Option<String>,
-    /// Missing in the output of executions of older versions.
-    #[serde(default)]
     pub ready_at: Option<String>,
 }
 
