@@ -104,13 +104,11 @@ class Runbook:
                 self.order(self.failed("ord-failed"))
                 self.place("ord-invalid", currency="none")
                 self.ended("ord-invalid", "FAILED")
-            case "When the code or the definition must change":
-                order_id = self.place("ord-aborted")
+            case "When the definition is at fault":
+                order_id = self.place("ord-stopped")
                 self.token(order_id)
                 aws("stepfunctions").stop_execution(executionArn=self.execution(order_id))
                 self.order(order_id)
-            case "The restaurant has answered, and the order is still PLACED":
-                self.order(self.failed("ord-answered"))
             case "The order has its final status":
                 self.order(self.rejected("ord-rejected"))
             case "A task token leaked":
@@ -161,7 +159,11 @@ class Runbook:
                 [workflow[part] for part in parts] == [runbook[part] for part in parts],
                 f"the event is not the workflow's: {workflow} and {runbook}",
             )
-        if "aws lambda invoke" in command:
+        if "$UPDATE_STATUS" in command:
+            item = self.orders.item(self.environment["ORDER"])
+            found = [item[name]["S"] for name in ("status", "status_reason")]
+            require(found == ["FAILED", "Operations: The workflow could not go on"], f"the order is {found}")
+        if "$NOTIFY_USER" in command:
             workflow, runbook = (json.loads(message["Message"]) for message in self.received(self.customer, 2))
             require(workflow == runbook, f"the customer's message is not the workflow's: {workflow} and {runbook}")
         if command.startswith("while") and section == "Dead letters of open orders":

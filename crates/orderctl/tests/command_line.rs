@@ -227,11 +227,6 @@ fn a_retry_is_of_one_order_or_of_all_that_failed_since_some_time() {
             vec!["o", "--all-failed", "--since", "2h"],
             "cannot be used with",
         ),
-        (
-            vec!["--all-failed", "--since", "2h", "--anew"],
-            "cannot be used with",
-        ),
-        (vec!["o", "--ask-again"], "--anew"),
     ] {
         let arguments = [&["retry"][..], &arguments].concat();
         assert_refused(&arguments, problem);

@@ -15,7 +15,7 @@ const WAIT: u64 = 600;
 /// A message that tells the table of the order, sent so many seconds after the beginning.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Message {
-    /// Its restaurant is asked: the first time, after a retry, a redrive or a handover.
+    /// Its restaurant is asked: the first time, after a retry or a redrive.
     Offer { sent: u64 },
     /// The final event is published. A repeated attempt to publish it has another time.
     Final { sent: u64 },

@@ -273,37 +273,6 @@ pub fn placed_before(id: &str) -> Failure {
     )
 }
 
-/// Starts the execution that the order names as its owner, unless it was started before.
-pub async fn start_owner(
-    stack: &Stack,
-    execution: &str,
-    stored: StoredOrder,
-) -> Result<(), Failure> {
-    let order = Order::from(stored);
-    let started = stack
-        .sfn
-        .start_execution()
-        .state_machine_arn(&stack.state_machine)
-        .name(execution.rsplit(':').next().unwrap_or_default())
-        .input(serde_json::to_string(&order)?)
-        .send()
-        .await;
-    match started {
-        Ok(_) => Ok(()),
-        Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(()),
-        Err(error) => {
-            let Failure { kind, message } = aws("starting the new execution")(error);
-            let id = &order.order_id;
-            Err(Failure::new(
-                kind,
-                format!(
-                    "{message}. The order was handed over already; start its execution with the same command: orderctl retry {id} --anew"
-                ),
-            ))
-        }
-    }
-}
-
 /// Redrives an execution. Gives AWS's refusal if AWS does not redrive it.
 pub async fn redrive(stack: &Stack, execution: &str) -> Result<Option<String>, Failure> {
     let redriven = stack

@@ -5,7 +5,6 @@ use std::time::Duration;
 use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_sfn::error::ProvideErrorMetadata;
 use order::{Status, StoredOrder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -91,28 +90,4 @@ pub fn unknown(order_id: &str, stack: &str) -> Failure {
             "the stack {stack} has no order {order_id}: check the id, --stack, --profile and --region"
         ),
     )
-}
-
-/// Makes another execution the owner of an order, unless the order's status or owner changed meanwhile. The order loses its time of
-/// deletion until the new execution sets its status, so that it is not deleted while its restaurant is asked.
-pub async fn claim(stack: &Stack, order_id: &str, owner: &str, new: &str) -> Result<bool, Failure> {
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    let claimed = stack
-        .dynamodb
-        .update_item()
-        .table_name(&stack.table)
-        .key("order_id", text(order_id))
-        .update_expression("SET execution_arn = :new REMOVE expires_at")
-        .condition_expression("#status = :placed AND execution_arn = :owner")
-        .expression_attribute_names("#status", "status")
-        .expression_attribute_values(":placed", text(Status::Placed.as_str()))
-        .expression_attribute_values(":owner", text(owner))
-        .expression_attribute_values(":new", text(new))
-        .send()
-        .await;
-    match claimed {
-        Ok(_) => Ok(true),
-        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
-        Err(error) => Err(aws("handing the order over")(error)),
-    }
 }
