@@ -7,6 +7,8 @@ use std::io;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use crate::aws::credentials::NoCredentials;
+
 /// The kind of a failure, and its exit code. `docs/orderctl.md` lists the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -32,6 +34,8 @@ pub enum Kind {
     NotRetried = 10,
     /// The answer was taken, and its outcome is not recorded yet.
     NotRecorded = 11,
+    /// The execution that has the order's name is about another one.
+    NameTaken = 12,
     /// The reader of the output closed it. The command itself did not fail.
     OutputClosed = 0,
 }
@@ -81,7 +85,7 @@ impl From<serde_json::Error> for Failure {
 pub fn aws<E, R>(trying: &str) -> impl FnOnce(SdkError<E, R>) -> Failure
 where
     E: ProvideErrorMetadata + Error + 'static,
-    R: fmt::Debug,
+    R: fmt::Debug + 'static,
 {
     move |error| Failure::other(explain(trying, &error))
 }
@@ -89,7 +93,7 @@ where
 fn explain<E, R>(trying: &str, error: &SdkError<E, R>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
-    R: fmt::Debug,
+    R: fmt::Debug + 'static,
 {
     match error {
         SdkError::ServiceError(service) => {
@@ -110,24 +114,34 @@ where
             format!("{trying}: AWS answers {code}: {said}{advice}")
         }
         SdkError::TimeoutError(_) => format!("{trying}: AWS did not answer in time. Try again"),
-        // Only what the errors say of themselves: their debug form may hold a request, and so a token.
-        error => {
-            let mut causes: Vec<String> = Vec::new();
-            let mut source = error.source();
-            while let Some(cause) = source {
-                let said = cause.to_string();
-                if causes.last() != Some(&said) {
-                    causes.push(said);
-                }
-                source = cause.source();
-            }
-            let causes = causes.join(": ");
-            let advice = if causes.contains("credentials") {
-                "name a profile with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            } else {
-                "check the region, the network and, for the local AWS, AWS_ENDPOINT_URL (`make env` prints it)"
-            };
-            format!("{trying}: AWS cannot be reached ({causes}): {advice}")
-        }
+        error => match cause::<NoCredentials>(error) {
+            Some(why) => format!("{trying}: {why}"),
+            None => format!(
+                "{trying}: AWS cannot be reached ({}): check the region, the network and, for the local AWS, AWS_ENDPOINT_URL (`make env` prints it)",
+                deepest(error)
+            ),
+        },
     }
+}
+
+/// An error and its causes, one after the other.
+pub fn causes<'error>(
+    error: &'error (dyn Error + 'static),
+) -> impl Iterator<Item = &'error (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// The first cause of this type.
+pub fn cause<'error, E: Error + 'static>(
+    error: &'error (dyn Error + 'static),
+) -> Option<&'error E> {
+    causes(error).find_map(|error| error.downcast_ref())
+}
+
+/// The first cause of a failure, as it says it of itself: the debug form may hold a request, and so a token. What stands before
+/// it in the chain of causes tells of the SDK, not of what happened.
+pub fn deepest(error: &(dyn Error + 'static)) -> String {
+    causes(error)
+        .last()
+        .map_or_else(String::new, ToString::to_string)
 }

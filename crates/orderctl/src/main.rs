@@ -1,6 +1,7 @@
 //! `orderctl`: places, follows and answers orders from a terminal, on AWS or on the local AWS.
 
 mod aws;
+mod clock;
 mod cmd;
 mod failure;
 mod render;
@@ -49,7 +50,7 @@ Examples:
 
 Exit codes: 0 done, 1 AWS or something else failed, 2 invalid order or arguments, 3 answered already,
 4 too late, 5 unknown order, 6 order of another restaurant, 7 a person must act, 8 placed already,
-9 not among the open orders, 10 not retried, 11 answered but not recorded yet";
+9 not among the open orders, 10 not retried, 11 answered but not recorded yet, 12 name taken";
 
 #[derive(Subcommand)]
 enum Command {

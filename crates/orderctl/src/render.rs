@@ -3,14 +3,14 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::Timestamp;
 pub use order::money;
 use order::{Item, Status, escaped, escaped_json};
 use ratatui::crossterm::style::{Color, Stylize};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
+use crate::clock::{now, now_here, zone};
 use crate::failure::Failure;
 
 /// The form of a command's output.
@@ -115,9 +115,7 @@ fn printable(text: &str) -> String {
 
 /// The local time of day of a point in time.
 pub fn time_of_day(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::system())
-        .strftime("%H:%M:%S")
-        .to_string()
+    at.to_zoned(zone()).strftime("%H:%M:%S").to_string()
 }
 
 /// A point in time in RFC 3339, where it is readable.
@@ -127,7 +125,7 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
 
 /// How long until a point in time; zero if it has passed.
 pub fn left_until(deadline: Timestamp) -> Duration {
-    Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default()
+    Duration::try_from(deadline.duration_since(now())).unwrap_or_default()
 }
 
 /// Minutes and seconds, as on a kitchen clock.
@@ -164,8 +162,8 @@ pub fn ready(at: &str) -> String {
     let Some(at) = parse_time(at) else {
         return clean(at);
     };
-    let at = at.to_zoned(TimeZone::system());
-    let form = if at.date() == Zoned::now().date() {
+    let at = at.to_zoned(zone());
+    let form = if at.date() == now_here().date() {
         "%H:%M"
     } else {
         "%Y-%m-%d %H:%M"

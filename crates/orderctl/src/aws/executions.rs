@@ -99,6 +99,8 @@ pub fn timestamp(seconds: f64) -> Timestamp {
 pub struct Execution {
     pub arn: String,
     pub status: ExecutionStatus,
+    /// The `order_id` of its input, if that has one.
+    about: Option<String>,
     output: Option<String>,
     pub failure: String,
     pub visits: Vec<Visit>,
@@ -116,6 +118,7 @@ impl Execution {
         Ok(Some(Self {
             arn: arn.to_owned(),
             status: described.status.clone(),
+            about: described.input().and_then(Order::id_of),
             failure: failure.into_iter().flatten().collect::<Vec<_>>().join(": "),
             visits: visits(&history),
             output: described.output,
@@ -210,6 +213,15 @@ pub async fn execution_of(
         let of_table = stored.as_ref().map(|stored| stored.execution_arn.as_str());
         let arn = known.or(of_table).unwrap_or(&named);
         if let Some(execution) = Execution::read(stack, arn).await? {
+            if stored.is_none()
+                && let Some(other) = execution.about.as_ref().filter(|about| *about != order_id)
+            {
+                let Failure { kind, message } = unknown(order_id, &stack.name);
+                let message = format!(
+                    "{message}. The execution of this name is about another order, {other}"
+                );
+                return Err(Failure::new(kind, message));
+            }
             return Ok((stored, Some(execution)));
         }
         if begun.elapsed() > UNKNOWN_AFTER {
@@ -258,7 +270,24 @@ pub async fn place(stack: &Stack, order: &Order) -> Result<String, Failure> {
     let id = &order.order_id;
     match started {
         Ok(started) => Ok(started.execution_arn),
-        Err(error) if error.code() == Some("ExecutionAlreadyExists") => Err(placed_before(id)),
+        Err(error) if error.code() == Some("ExecutionAlreadyExists") => {
+            let taken = describe(stack, &stack.execution_arn(id)).await;
+            let taken = taken.map_err(|Failure { kind, message }| {
+                let unclear = "there is an execution of this name, and whether it placed this order cannot be told";
+                Failure::new(kind, format!("{unclear}: {message}"))
+            })?;
+            let about = taken.and_then(|taken| Order::id_of(taken.input.as_deref()?));
+            if about.as_ref() == Some(id) {
+                return Err(placed_before(id));
+            }
+            Err(Failure::new(
+                Kind::NameTaken,
+                format!(
+                    "nothing was placed: the execution named {id} is about {}. Place the order under another order_id",
+                    about.map_or_else(|| "no order".into(), |about| format!("the order {about}"))
+                ),
+            ))
+        }
         Err(error) => Err(aws("placing the order")(error)),
     }
 }

@@ -10,6 +10,7 @@ use order::{OpenOrder, RestaurantMessage, Status, indexes};
 use serde_json::{Value, json};
 
 use crate::aws::stack::Stack;
+use crate::clock::now;
 use crate::failure::{Failure, aws};
 use crate::render::{clean, clock, items, left_until, money, parse_time};
 
@@ -125,7 +126,7 @@ impl List {
             let row = row.unwrap_or_default();
             let status: Option<Closed> = serde_dynamo::from_item(row.clone()).ok();
             match still_waits(row) {
-                Some(order) if order.respond_by > Timestamp::now() => waiting.push(order),
+                Some(order) if order.respond_by > now() => waiting.push(order),
                 _ => gone.push((order_id, status.map(|closed| closed.status))),
             }
         }
@@ -154,9 +155,7 @@ impl Stack {
     /// hour before they expire.
     async fn waiting(&self, whose: &Whose) -> Result<Vec<Waiting>, Failure> {
         // `respond_by` has the same form: compared as text, earlier times come first.
-        let now = Timestamp::now()
-            .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
-            .to_string();
+        let now = now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
         let rows: Result<Vec<_>, _> = match whose {
             Whose::Restaurant(restaurant_id) => self
                 .dynamodb
@@ -221,7 +220,7 @@ impl Stack {
         // Also if the deadline has passed by this machine's clock, which may be wrong: Step Functions decides.
         Ok(row
             .and_then(|row| serde_dynamo::from_item::<_, Open>(row).ok())
-            .filter(|row| row.expires_at > Timestamp::now().as_second())
+            .filter(|row| row.expires_at > now().as_second())
             .and_then(|row| row.task_token))
     }
 }

@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_config::{AppName, BehaviorVersion, Region};
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sfn::config::timeout::TimeoutConfig;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use http::Uri;
 
+use crate::aws::credentials::provider;
+use crate::clock;
 use crate::failure::{Failure, aws};
+use crate::render::Output;
 
 /// How long one attempt of a call may take: longer than the longest wait for messages.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -48,6 +52,8 @@ pub struct Web {
 #[derive(Clone, Debug)]
 pub struct Stack {
     pub name: String,
+    /// The account and the region; none for an AWS on this computer.
+    pub place: Option<String>,
     pub state_machine: String,
     pub table: String,
     pub bus: String,
@@ -63,8 +69,9 @@ pub struct Stack {
 impl Stack {
     /// Finds the stack by its name.
     pub async fn find(args: &StackArgs) -> Result<Self, Failure> {
+        let client = http_client();
         let mut config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http_client())
+            .http_client(client.clone())
             .timeout_config(
                 TimeoutConfig::builder()
                     .operation_attempt_timeout(ATTEMPT_TIMEOUT)
@@ -80,6 +87,10 @@ impl Stack {
             config = config.region(Region::new(region.clone()));
         }
         let config = config.load().await;
+        let credentials = provider(args.profile.as_deref(), &config, client).await?;
+        let mut config = config.into_builder();
+        config.set_credentials_provider(credentials);
+        let config = config.build();
         if config.region().is_none() {
             return Err(Failure::other(
                 "no AWS region is set: give --region, or set AWS_REGION or a profile's region",
@@ -94,9 +105,11 @@ impl Stack {
                 ))
             })
         };
+        let state_machine = output("StateMachineArn")?;
         Ok(Self {
             name: args.stack.clone(),
-            state_machine: output("StateMachineArn")?,
+            place: place(&config, &state_machine),
+            state_machine,
             table: output("OrdersTableName")?,
             bus: output("EventBusName")?,
             open_orders: output("OpenOrdersTableName")?,
@@ -122,6 +135,15 @@ impl Stack {
 }
 
 impl Stack {
+    /// Finds the stack for a command that changes something there, and says in which account and region that is.
+    pub async fn find_to_change(args: &StackArgs, output: Output) -> Result<Self, Failure> {
+        let stack = Self::find(args).await?;
+        if let Some(place) = &stack.place {
+            output.hint(&format!("{} in {place}", stack.name));
+        }
+        Ok(stack)
+    }
+
     /// The stack's web pages.
     pub fn web(&self) -> Result<&Web, Failure> {
         self.web.as_ref().ok_or_else(|| {
@@ -131,6 +153,18 @@ impl Stack {
             ))
         })
     }
+}
+
+/// The account and the region, by the ARN of the state machine; none for an AWS on this computer.
+fn place(config: &SdkConfig, state_machine: &str) -> Option<String> {
+    let endpoint: Option<Uri> = config.endpoint_url().and_then(|url| url.parse().ok());
+    let host = endpoint.as_ref().and_then(Uri::host);
+    if host.is_some_and(|host| ["127.0.0.1", "[::1]", "localhost"].contains(&host)) {
+        return None;
+    }
+    let mut parts = state_machine.split(':').skip(3);
+    let (region, account) = (parts.next()?, parts.next()?);
+    Some(format!("account {account}, region {region}"))
 }
 
 async fn outputs(
@@ -168,14 +202,16 @@ async fn outputs(
 
 /// The HTTP client of the functions (rustls with ring); here it also uses the proxies that the environment names.
 fn http_client() -> SharedHttpClient {
-    Builder::new().build_with_connector_fn(|settings, components| {
-        let mut connector = Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .proxy_config(ProxyConfig::from_env());
-        connector.set_connector_settings(settings.cloned());
-        if let Some(components) = components {
-            connector.set_sleep_impl(components.sleep_impl());
-        }
-        connector.build()
-    })
+    clock::learning_from(
+        Builder::new().build_with_connector_fn(|settings, components| {
+            let mut connector = Connector::builder()
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .proxy_config(ProxyConfig::from_env());
+            connector.set_connector_settings(settings.cloned());
+            if let Some(components) = components {
+                connector.set_sleep_impl(components.sleep_impl());
+            }
+            connector.build()
+        }),
+    )
 }

@@ -1,11 +1,12 @@
 //! `orderctl accept`, `reject` and `fail`: answers an order for its restaurant.
 
-use jiff::{SignedDuration, Zoned};
+use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::aws::answers::{Answer, answer};
 use crate::aws::orders::Entry;
 use crate::aws::stack::{Stack, StackArgs};
+use crate::clock::now_here;
 use crate::cmd::{bounded, length_of_time, order_id, reason};
 use crate::failure::Failure;
 use crate::render::{self, Output};
@@ -134,7 +135,7 @@ fn error_name(text: &str) -> Result<String, String> {
 
 /// The time after this length of time, in RFC 3339 with the offset of here.
 pub fn ready_in(length: SignedDuration) -> String {
-    Zoned::now()
+    now_here()
         .saturating_add(length)
         .strftime("%Y-%m-%dT%H:%M:%S%:z")
         .to_string()
@@ -148,7 +149,7 @@ pub async fn give(
     said: Answer,
     output: Output,
 ) -> Result<(), Failure> {
-    let stack = Stack::find(stack).await?;
+    let stack = Stack::find_to_change(stack, output).await?;
     let Entry {
         status,
         status_reason,

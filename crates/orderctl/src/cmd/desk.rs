@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, stdout};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use order::{MAX_REASON, is_printable};
 use ratatui::Frame;
 use ratatui::crossterm::event::{
@@ -24,6 +24,7 @@ use crate::aws::answers::{Answer, answer};
 use crate::aws::open_orders::{List, Look, REST, Waiting, Whose};
 use crate::aws::orders::Entry;
 use crate::aws::stack::{Stack, StackArgs};
+use crate::clock::{now, zone};
 use crate::cmd::WhoseArgs;
 use crate::cmd::answer::ready_in;
 use crate::failure::{Failure, Kind};
@@ -75,6 +76,8 @@ pub async fn desk(stack: &Stack, whose: Whose, can_answer: bool) -> Result<(), F
     let mut second = interval(std::time::Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
 
+    // What it says of the zone would disturb the screen.
+    zone();
     let mut terminal = ratatui::try_init()?;
     // So pasted text arrives as text, and never as keys.
     let pasting = execute!(stdout(), EnableBracketedPaste);
@@ -300,8 +303,7 @@ impl Screen {
     }
 
     fn say(&mut self, what: &str) {
-        self.log
-            .push(format!("{}  {what}", time_of_day(Timestamp::now())));
+        self.log.push(format!("{}  {what}", time_of_day(now())));
         let surplus = self.log.len().saturating_sub(LOG_LINES.into());
         self.log.drain(..surplus);
     }
@@ -441,7 +443,9 @@ impl Screen {
                 count => Line::from(format!("{count} orders wait")),
             },
         };
-        let heading = Line::from(format!("{}: {whose}", self.stack.name)).bold();
+        let place = self.stack.place.as_ref();
+        let place = place.map_or_else(String::new, |place| format!(" in {place}"));
+        let heading = Line::from(format!("{}{place}: {whose}", self.stack.name)).bold();
         frame.render_widget(Paragraph::new(vec![heading, state]), title);
 
         let row = |waiting: &Waiting| {
@@ -545,7 +549,7 @@ impl Screen {
 
 #[cfg(test)]
 mod tests {
-    use jiff::ToSpan;
+    use jiff::{Timestamp, ToSpan};
     use serde_json::json;
 
     use super::*;

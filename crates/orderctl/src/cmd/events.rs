@@ -36,7 +36,7 @@ pub struct Events {
 
 impl Events {
     pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
-        let stack = Stack::find(stack).await?;
+        let stack = Stack::find_to_change(stack, output).await?;
         let count = self
             .count
             .map(|count| usize::try_from(count).unwrap_or(usize::MAX));

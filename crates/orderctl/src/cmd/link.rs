@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::aws::stack::{Stack, StackArgs, Web};
+use crate::clock;
 use crate::cmd::length_of_time;
 use crate::failure::{Failure, Kind as Exit, aws};
 use crate::render::{Output, parse_time};
@@ -49,7 +50,7 @@ fn kind(name: &str) -> Result<Kind, String> {
 impl Link {
     pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
         let valid = validity(self.kind, self.valid)?;
-        let stack = Stack::find(stack).await?;
+        let stack = Stack::find_to_change(stack, output).await?;
         let (kind, id) = (self.kind, self.id.as_str());
         if self.revoke {
             let more = match revoke(&stack, kind, id).await? {
@@ -217,5 +218,5 @@ async fn revoke(stack: &Stack, kind: Kind, id: &str) -> Result<Revoked, Failure>
 }
 
 fn now() -> u64 {
-    Timestamp::now().as_second().try_into().unwrap_or_default()
+    clock::now().as_second().try_into().unwrap_or_default()
 }

@@ -41,7 +41,7 @@ impl Place {
     pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
         // Problems of the order are reported without calling AWS.
         let order = read(&self.file)?;
-        let stack = Stack::find(stack).await?;
+        let stack = Stack::find_to_change(stack, output).await?;
         if self.link {
             stack.web()?;
         }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::aws::executions::{Execution, Visit, execution_of, forgotten};
 use crate::aws::stack::{Stack, StackArgs};
+use crate::clock::zone;
 use crate::cmd::order_id;
 use crate::failure::Failure;
 use crate::render::{self, Output, clean, money, pad, verdict};
@@ -71,7 +72,7 @@ fn order_text(order: &StoredOrder) -> String {
         render::parse_time(text).map_or_else(
             || text.to_owned(),
             |at| {
-                at.to_zoned(jiff::tz::TimeZone::system())
+                at.to_zoned(zone())
                     .strftime("%Y-%m-%d %H:%M:%S %Z")
                     .to_string()
             },

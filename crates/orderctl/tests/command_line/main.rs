@@ -1,12 +1,15 @@
 //! What `orderctl` says and refuses by itself, without any AWS.
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // also in the helpers of a test
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+mod accounts;
+mod aws;
+mod times;
 
-use serde_json::Value;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use aws::{Aws, Person};
+use serde_json::{Value, json};
 
 use order::MAX_REASON;
 
@@ -31,16 +34,12 @@ const NO_AWS: &str = "http://127.0.0.1:9";
 
 /// Runs it with an AWS that cannot be reached.
 fn orderctl(arguments: &[&str], input: &str) -> Output {
-    orderctl_with(NO_AWS, arguments, input)
-}
-
-fn orderctl_with(aws: &str, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_orderctl"))
         .args(arguments)
         .env_remove("ORDERCTL_RESTAURANT")
         .env_remove("ORDERCTL_STACK")
         .envs([
-            ("AWS_ENDPOINT_URL", aws),
+            ("AWS_ENDPOINT_URL", NO_AWS),
             ("AWS_REGION", "eu-central-1"),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
@@ -60,50 +59,6 @@ fn orderctl_with(aws: &str, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().expect("its end")
 }
 
-const STACK: &str = "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>order-workflow</StackName>\
-    <CreationTime>2026-01-31T12:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>\
-    <member><OutputKey>StateMachineArn</OutputKey><OutputValue>arn:machine</OutputValue></member>\
-    <member><OutputKey>OrdersTableName</OutputKey><OutputValue>orders</OutputValue></member>\
-    <member><OutputKey>OpenOrdersTableName</OutputKey><OutputValue>open-orders</OutputValue></member>\
-    <member><OutputKey>EventBusName</OutputKey><OutputValue>bus</OutputValue></member>\
-    </Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>";
-
-/// An AWS that has one stack and starts executions. Gives its address, and what it was asked to start, as JSON.
-fn aws_with_a_stack() -> (String, Receiver<Value>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = format!("http://{}", listener.local_addr().expect("an address"));
-    let (started, asked) = channel();
-    std::thread::spawn(move || {
-        for connection in listener.incoming() {
-            let mut connection = BufReader::new(connection.expect("a connection"));
-            let (mut head, mut length) = (String::new(), 0);
-            while connection.read_line(&mut head).expect("a header") > 2 {
-                let header = head.lines().last().expect("a header").to_lowercase();
-                if let Some(value) = header.strip_prefix("content-length: ") {
-                    length = value.parse().expect("a length");
-                }
-            }
-            let mut body = vec![0; length];
-            connection.read_exact(&mut body).expect("a body");
-            let answer = if head.contains("AWSStepFunctions.StartExecution") {
-                let body = serde_json::from_slice(&body).expect("a request that is JSON");
-                // Nobody may listen any more.
-                let _ = started.send(body);
-                r#"{"executionArn":"arn:execution","startDate":1800000000.0}"#
-            } else {
-                STACK
-            };
-            let length = answer.len();
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{answer}"
-            );
-            let connection = connection.get_mut();
-            connection.write_all(answer.as_bytes()).expect("an answer");
-        }
-    });
-    (address, asked)
-}
-
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -112,7 +67,7 @@ fn text(bytes: &[u8]) -> String {
 fn an_invalid_order_is_refused_with_every_problem_before_anything_is_sent() {
     let done = orderctl(
         &["place", "-"],
-        include_str!("../../../events/invalid.json"),
+        include_str!("../../../../events/invalid.json"),
     );
     // Had it tried to send anything, it would have ended with 1.
     assert_eq!(done.status.code(), Some(2));
@@ -133,12 +88,22 @@ fn an_invalid_order_is_refused_with_every_problem_before_anything_is_sent() {
 
 #[test]
 fn a_valid_order_is_sent() {
-    let order = include_str!("../../../events/accepted.json");
-    let (aws, asked) = aws_with_a_stack();
-    let done = orderctl_with(&aws, &["place", "-"], order);
-    assert!(done.status.success(), "{}", text(&done.stderr));
-    let request = asked.try_recv().expect("a start of an execution");
-    assert_eq!(request["stateMachineArn"], "arn:machine");
+    let order = include_str!("../../../../events/accepted.json");
+    let aws = Aws::new(|call| match call.action.as_str() {
+        "StartExecution" => Some(aws::json(
+            &json!({ "executionArn": "arn:execution", "startDate": 1_800_000_000.0 }),
+        )),
+        _ => None,
+    });
+    Person::of(&aws)
+        .run_with_input(&["place", "-"], order.as_bytes())
+        .assert(0, &[]);
+    let requests = aws.calls_of("StartExecution");
+    let request = requests.first().expect("a start of an execution").json();
+    assert_eq!(
+        request["stateMachineArn"],
+        "arn:aws:states:eu-central-1:123456789012:stateMachine:orders"
+    );
     assert_eq!(request["name"], "ord-1001");
     let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
     let input = request["input"].as_str().expect("an input");
@@ -147,7 +112,7 @@ fn a_valid_order_is_sent() {
 
 #[test]
 fn an_aws_that_cannot_be_reached_is_told_with_where_it_was_looked_for() {
-    let order = include_str!("../../../events/accepted.json");
+    let order = include_str!("../../../../events/accepted.json");
     let done = orderctl(&["place", "-"], order);
     assert_eq!(done.status.code(), Some(1));
     let said = text(&done.stderr);
@@ -261,7 +226,7 @@ fn the_help_of_every_command_has_an_example() {
 
 #[test]
 fn the_help_and_the_docs_have_every_exit_code() {
-    let source = include_str!("../src/failure.rs");
+    let source = include_str!("../../src/failure.rs");
     let kinds = source.split_once("pub enum Kind {");
     let kinds = kinds.and_then(|(_, rest)| rest.split_once('}'));
     let (kinds, _) = kinds.expect("the kinds of failures");
@@ -277,7 +242,7 @@ fn the_help_and_the_docs_have_every_exit_code() {
     // Each after a comma, on whichever line.
     let listed: Vec<_> = listed.split_whitespace().collect();
     let listed = format!(", {}", listed.join(" "));
-    let docs = include_str!("../../../docs/orderctl.md");
+    let docs = include_str!("../../../../docs/orderctl.md");
     for code in codes {
         assert!(listed.contains(&format!(", {code} ")), "the help: {code}");
         assert!(docs.contains(&format!("\n| {code} | ")), "the docs: {code}");
