@@ -104,6 +104,10 @@ class Runbook:
                 self.order(self.failed("ord-failed"))
                 self.place("ord-invalid", currency="none")
                 self.ended("ord-invalid", "FAILED")
+            case "Find the executions that wait for a person":
+                # The alarm's own text has a command that does the same.
+                alarms = aws("cloudwatch").describe_alarms(AlarmNamePrefix=f"{STACK_NAME}-ExecutionsFailedAlarm")
+                self.run(0, alarms["MetricAlarms"][0]["AlarmDescription"].split("To list them: ")[1])
             case "When the definition is at fault":
                 order_id = self.place("ord-stopped")
                 self.token(order_id)
@@ -143,7 +147,7 @@ class Runbook:
                 self.send("LinksQueue", "not of this workflow", pages)
                 until(lambda: self.logged("web-links"), "error in the log of web-links")
             case "Dead letters of operations":
-                self.send("OperationsDeadLetters", json.dumps({"order": "ord-failed", "status": "FAILED"}))
+                self.send("OperationsDeadLetters", json.dumps({"execution_name": "ord-failed", "status": "FAILED"}))
 
     def verify(self, section, line, command):
         """Whether the commands that do more than look did what the page says."""

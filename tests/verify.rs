@@ -336,8 +336,7 @@ fn announce(target: &Target, checks: &Checks, failures: bool) {
     #[allow(clippy::cast_precision_loss)] // a few dozen
     let cost = orders as f64 * COST_OF_AN_ORDER;
     let paged = if failures {
-        "\n  Operations: an execution is stopped on purpose and another fails (FAILURES=1), for which their topic and the alarm \
-         call a person."
+        "\n  Operations: an execution is stopped on purpose and another fails (FAILURES=1), for which an alarm calls a person."
     } else {
         ""
     };
@@ -412,9 +411,14 @@ fn all_checks(config: &SdkConfig, target: &Target, failures: bool, silence: bool
     let mut checks = Checks::default();
     outcomes(&mut checks, target);
     refusals(&mut checks, target);
+    let (told, told_config) = (target.clone(), config.clone());
+    checks.add(
+        "whoever subscribes to alarms has confirmed it",
+        async move { told_of_alarms(&told, &told_config).await },
+    );
     let [stop, fail] = [
-        "operations are told of an execution that was stopped",
-        "operations are told of an execution that failed, and not of refused orders",
+        "the topic of failed executions tells of one that was stopped",
+        "the topic of failed executions tells of one that failed, and not of refused orders",
     ];
     if failures {
         checks.order(stop, target, |stack, order| async move {
@@ -425,7 +429,7 @@ fn all_checks(config: &SdkConfig, target: &Target, failures: bool, silence: bool
         });
     } else {
         for name in [stop, fail] {
-            checks.skip(name, "it pages operations: FAILURES=1 runs it");
+            checks.skip(name, "it raises an alarm: FAILURES=1 runs it");
         }
     }
     let name = "an order without an answer expires after ten minutes";
@@ -640,6 +644,62 @@ fn refusals(checks: &mut Checks, target: &Target) {
     );
 }
 
+/// Whether alarms reach those who subscribe to them.
+async fn told_of_alarms(target: &Target, config: &SdkConfig) -> Found {
+    let resources = match physical_ids(config, &target.name).await {
+        Ok(resources) => resources,
+        Err(problem) => return Found::NotAnswered(problem),
+    };
+    let sns = aws_sdk_sns::Client::new(config);
+    let topic = output("OperationsTopicArn");
+    let list = sns.list_subscriptions_by_topic().topic_arn(topic);
+    let listed: Result<Vec<_>, _> = list.into_paginator().items().send().try_collect().await;
+    let listed = match listed {
+        Ok(listed) => listed,
+        Err(error) => return target.refused(&error),
+    };
+    let mut subscribed = Vec::new();
+    for subscription in listed {
+        // AWS names no ARN before the confirmation. The local AWS does.
+        let arn = subscription.subscription_arn().unwrap_or_default();
+        let confirmed = arn.starts_with("arn:") && {
+            let asked = sns.get_subscription_attributes().subscription_arn(arn);
+            match asked.send().await {
+                Ok(found) => found.attributes().is_none_or(|attributes| {
+                    let pending = attributes.get("PendingConfirmation");
+                    pending.is_none_or(|pending| pending != "true")
+                }),
+                Err(error) => return target.refused(&error),
+            }
+        };
+        subscribed.push((subscription.protocol() == Some("email"), confirmed));
+    }
+    let wanted = resources.contains_key("OperationsSubscription");
+    Found::Holds(subscribers(wanted, &subscribed).unwrap_or_else(|problem| panic!("{problem}")))
+}
+
+/// What is said of the subscriptions to alarms, of each of which it is known whether it is by e-mail and whether it is
+/// confirmed. `email` says whether the stack has an address for it.
+fn subscribers(email: bool, subscribed: &[(bool, bool)]) -> Result<String, String> {
+    let pending = subscribed.iter().filter(|(_, confirmed)| !confirmed);
+    match pending.count() {
+        0 => {}
+        1 => return Err("a subscription to alarms waits for its confirmation".to_owned()),
+        count => {
+            return Err(format!(
+                "{count} subscriptions to alarms wait for their confirmation"
+            ));
+        }
+    }
+    if email && !subscribed.iter().any(|(by_email, _)| *by_email) {
+        return Err("the subscription of OperationsEmail was deleted".to_owned());
+    }
+    Ok(match subscribed.len() {
+        0 => "nobody subscribes to alarms".to_owned(),
+        count => format!("subscriptions: {count}"),
+    })
+}
+
 /// What docs/web.md promises of the pages, over HTTP, by links that the caller of this program has signed.
 fn pages(checks: &mut Checks, config: &SdkConfig, target: &Target) {
     if !has_pages() {
@@ -851,10 +911,14 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
                     Err(problem) => return Found::NotAnswered(problem.clone()),
                 };
                 match simulate(&iam, &role, &allowed, &others).await {
-                    Ok(wrong) if wrong.is_empty() => {
+                    Ok((wrong, unknown)) if wrong.is_empty() && unknown.is_empty() => {
                         Found::Holds(format!("{} calls asked", allowed.len() + others.len()))
                     }
-                    Ok(wrong) => target.expect(false, &wrong.join(", ")),
+                    Ok((wrong, unknown)) if wrong.is_empty() => Found::NotAnswered(format!(
+                        "the simulator knows no resource of {}",
+                        unknown.join(", ")
+                    )),
+                    Ok((wrong, _)) => target.expect(false, &wrong.join(", ")),
                     Err(problem) => Found::NotAnswered(problem),
                 }
             },
@@ -1024,13 +1088,18 @@ async fn document_of(iam: &aws_sdk_iam::Client, policy_arn: &str) -> Result<Stri
 
 type Asked = (&'static str, String);
 
-/// What a role may do and should not, or should do and may not.
+/// Actions for which AWS lists no type of resource. Its simulator denies them to a role that may do them on one resource only,
+/// though such a call succeeds:
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html>
+const WITHOUT_RESOURCE: [&str; 2] = ["states:SendTaskSuccess", "states:SendTaskFailure"];
+
+/// What a role may do and should not, or should do and may not; and what the simulator cannot tell.
 async fn simulate(
     iam: &aws_sdk_iam::Client,
     role_arn: &str,
     allowed: &[Asked],
     others: &[Asked],
-) -> Result<Vec<String>, String> {
+) -> Result<(Vec<String>, Vec<String>), String> {
     let denied = others.iter().filter(|other| !allowed.contains(other));
     let all = allowed
         .iter()
@@ -1040,7 +1109,7 @@ async fn simulate(
     for ((action, resource), expected) in all {
         calls.entry(resource).or_default().insert(action, expected);
     }
-    let mut wrong = Vec::new();
+    let (mut wrong, mut unknown) = (Vec::new(), Vec::new());
     // One resource a call: of several, IAM gives one decision for all.
     for (resource, actions) in calls {
         let simulated = iam
@@ -1055,13 +1124,18 @@ async fn simulate(
             let mut results = simulated.evaluation_results().iter();
             let result = results.find(|result| result.eval_action_name() == action);
             let decision = result.ok_or("no decision came")?.eval_decision();
-            if (*decision == PolicyEvaluationDecisionType::Allowed) != expected {
-                let last = resource.rsplit(':').next().unwrap_or_default();
-                wrong.push(format!("{action} on {last} is {decision}"));
+            if (*decision == PolicyEvaluationDecisionType::Allowed) == expected {
+                continue;
             }
+            if expected && WITHOUT_RESOURCE.contains(&action) {
+                unknown.push(action.to_owned());
+                continue;
+            }
+            let last = resource.rsplit(':').next().unwrap_or_default();
+            wrong.push(format!("{action} on {last} is {decision}"));
         }
     }
-    Ok(wrong)
+    Ok((wrong, unknown))
 }
 
 /// Facts that were taken from AWS's documentation: each check asks AWS for one.
@@ -1489,6 +1563,33 @@ fn replace_runs(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subscription_to_alarms_that_nobody_confirmed_fails_the_verification() {
+        let (email, queue) = (true, false);
+        for (wanted, subscribed, said) in [
+            (true, [(email, true)].as_slice(), Ok("subscriptions: 1")),
+            (
+                true,
+                &[(email, false), (queue, true)],
+                Err("a subscription to alarms waits for its confirmation"),
+            ),
+            (
+                false,
+                &[(email, false), (email, false)],
+                Err("2 subscriptions to alarms wait for their confirmation"),
+            ),
+            (
+                true,
+                &[(queue, true)],
+                Err("the subscription of OperationsEmail was deleted"),
+            ),
+            (false, &[], Ok("nobody subscribes to alarms")),
+        ] {
+            let found = subscribers(wanted, subscribed);
+            assert_eq!(found.as_deref().map_err(String::as_str), said);
+        }
+    }
 
     #[test]
     fn a_report_holds_no_account_number() {

@@ -52,13 +52,13 @@ async fn an_order_with_five_problems_is_refused_with_all_five_and_leaves_no_trac
 }
 
 #[tokio::test]
-async fn operations_are_told_of_executions_that_need_them_and_not_of_bad_input() {
+async fn the_topic_of_failed_executions_tells_of_those_that_need_a_person_and_not_of_bad_input() {
     let stack = Stack::connect();
     cases::told_of_failures(&stack, TestOrder::new(&stack).await).await;
 }
 
 #[tokio::test]
-async fn operations_are_told_of_an_execution_that_was_stopped() {
+async fn the_topic_of_failed_executions_tells_of_one_that_was_stopped() {
     let stack = Stack::connect();
     cases::told_of_a_stop(&stack, TestOrder::new(&stack).await).await;
 }

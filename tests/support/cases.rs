@@ -171,9 +171,7 @@ pub async fn told_of_failures(stack: &Stack, mut order: TestOrder) {
     order.order.note = Some("Ring at the back door".into());
     let order_id = order.order.order_id.clone();
     // Before the order is placed: on AWS, subscriptions may take longer than an order waits.
-    let told_of_invalid = stack.operations_queue(&invalid).await;
-    let told_of_duplicate = stack.operations_queue(&duplicate).await;
-    let told = stack.operations_queue(&order_id).await;
+    let queue = stack.failed_executions_queue().await;
 
     let input = json!({ "order_id": invalid }).to_string();
     let execution = stack.start(&machine, &invalid, &input).await;
@@ -195,11 +193,16 @@ pub async fn told_of_failures(stack: &Stack, mut order: TestOrder) {
     let deleted = delete.return_values(ReturnValue::AllOld).send().await;
     let item = deleted.expect("a delete").attributes;
     order.accept(&message).await;
-    let told = stack.one_message(&told).await;
-    assert_eq!(told["order"], order_id.as_str());
+    let cause = stack.end_of(&owner).await.cause;
+    let (mut heard, told) = stack.told_of(&queue, &owner).await;
+    assert_eq!(told["execution_name"], order_id.as_str());
+    assert_eq!(told["execution_arn"], owner.as_str());
     assert_eq!(told["status"], "FAILED");
     assert_eq!(told["error"], "OrderNotFound");
-    assert_eq!(told["execution"], owner.as_str());
+    // JSON within JSON: AWS must escape its quotes.
+    let cause = cause.expect("a cause");
+    assert!(cause.contains('"'), "a cause without quotes: {cause}");
+    assert!(told["cause"] == cause, "another cause than the execution's");
     assert!(
         !told.to_string().contains("back door"),
         "operations are told what the customer wrote: {told}"
@@ -209,23 +212,22 @@ pub async fn told_of_failures(stack: &Stack, mut order: TestOrder) {
     put.set_item(item).send().await.expect("the item again");
 
     // They ended before the execution of which operations were told.
-    for (queue, what) in [
-        (told_of_invalid, "an invalid order"),
-        (told_of_duplicate, "a duplicate order"),
-    ] {
-        let heard = stack.receive_now(&queue, 1).await;
-        assert!(heard.is_empty(), "operations were told of {what}");
+    let later = stack.receive_now(&queue, 1).await;
+    heard.extend(later.into_iter().filter_map(|message| message.body));
+    for refused in [invalid, duplicate] {
+        let told = heard.iter().any(|text| text.contains(&refused));
+        assert!(!told, "operations were told of {refused}");
     }
 }
 
 /// Operations are told of an execution that somebody stops, who need not give an error.
 pub async fn told_of_a_stop(stack: &Stack, order: TestOrder) {
-    let told = stack.operations_queue(&order.order.order_id).await;
+    let queue = stack.failed_executions_queue().await;
     let execution = order.place().await;
     order.restaurant_message().await;
     let stop = stack.sfn.stop_execution().execution_arn(&execution);
     stop.send().await.expect("a stopped execution");
-    let told = stack.one_message(&told).await;
+    let (_, told) = stack.told_of(&queue, &execution).await;
     assert_eq!(told["status"], "ABORTED", "what operations are told");
 }
 

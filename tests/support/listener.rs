@@ -53,14 +53,9 @@ impl Listener {
             .send()
             .await
             .expect("a target of the rule");
-        let filter = json!({ "customer_id": [customer_id] });
+        let filter = Some(("MessageAttributes", json!({ "customer_id": [customer_id] })));
         stack
-            .subscribe(
-                &output("UserTopicArn"),
-                &customer_arn,
-                "MessageAttributes",
-                filter,
-            )
+            .subscribe(&output("UserTopicArn"), &customer_arn, filter)
             .await;
         settle().await;
         Self {
@@ -101,7 +96,9 @@ impl RestaurantQueue {
         // By the body: the local AWS drops the attributes of what a state machine publishes.
         let filter = json!({ "restaurant_id": [{ "prefix": prefix }] });
         let topic = output("RestaurantTopicArn");
-        stack.subscribe(&topic, &arn, "MessageBody", filter).await;
+        stack
+            .subscribe(&topic, &arn, Some(("MessageBody", filter)))
+            .await;
         settle().await;
         Self {
             stack: stack.clone(),

@@ -39,17 +39,20 @@ impl Stack {
         (url, arn)
     }
 
-    /// Subscribes a queue to the messages of a topic whose attributes, or whose body, have a value.
-    pub async fn subscribe(&self, topic: &str, queue_arn: &str, scope: &str, filter: Value) {
-        let subscribe = self
+    /// Subscribes a queue to the messages of a topic, or to those whose attributes, or whose body, have a value.
+    pub async fn subscribe(&self, topic: &str, queue_arn: &str, filter: Option<(&str, Value)>) {
+        let mut subscribe = self
             .sns
             .subscribe()
             .topic_arn(topic)
             .protocol("sqs")
             .endpoint(queue_arn)
-            .attributes("RawMessageDelivery", "true")
-            .attributes("FilterPolicyScope", scope)
-            .attributes("FilterPolicy", filter.to_string());
+            .attributes("RawMessageDelivery", "true");
+        if let Some((scope, filter)) = filter {
+            subscribe = subscribe
+                .attributes("FilterPolicyScope", scope)
+                .attributes("FilterPolicy", filter.to_string());
+        }
         let arn = async {
             let subscribed = subscribe.send().await.expect("a subscription");
             subscribed
@@ -121,22 +124,38 @@ impl Stack {
             .unwrap_or_default()
     }
 
-    /// A queue on which a test hears what operations are told of an execution, by its name.
-    pub async fn operations_queue(&self, execution: &str) -> String {
-        let (url, arn) = self.queue(&named("operations")).await;
-        let filter = json!({ "order": [execution] });
-        self.subscribe(&output("OperationsTopicArn"), &arn, "MessageBody", filter)
+    /// A queue that hears of every execution that fails.
+    pub async fn failed_executions_queue(&self) -> String {
+        let (url, arn) = self.queue(&named("failed-executions")).await;
+        self.subscribe(&output("FailedExecutionsTopicArn"), &arn, None)
             .await;
         settle().await;
         url
+    }
+
+    /// All that came to a queue of failed executions until it heard of this one, and what it heard of it.
+    pub(crate) async fn told_of(&self, queue_url: &str, execution: &str) -> (Vec<String>, Value) {
+        let heard = Mutex::new(Vec::new());
+        let told = poll_until(|| async {
+            let came = self.receive_now(queue_url, 1).await;
+            let mut heard = heard.lock().expect("what was heard");
+            heard.extend(came.into_iter().filter_map(|message| message.body));
+            let told = heard.iter().find(|text| text.contains(execution));
+            told.cloned()
+                .ok_or_else(|| format!("nobody was told of {execution}"))
+        })
+        .await;
+        let heard = heard.into_inner().expect("what was heard");
+        let told = serde_json::from_str(&told);
+        (heard, told.expect("a message that is JSON"))
     }
 
     /// A queue that receives the links to the orders of a restaurant.
     pub(crate) async fn links_queue(&self, restaurant_id: &str) -> String {
         let (url, arn) = self.queue(&named("links")).await;
         let filter = json!({ "restaurant_id": [restaurant_id] });
-        self.subscribe(&output("LinksTopicArn"), &arn, "MessageAttributes", filter)
-            .await;
+        let filter = Some(("MessageAttributes", filter));
+        self.subscribe(&output("LinksTopicArn"), &arn, filter).await;
         settle().await;
         url
     }
@@ -145,10 +164,5 @@ impl Stack {
     pub(crate) async fn one_text(&self, queue_url: &str) -> String {
         let messages = self.receive(queue_url, 1, "messages").await;
         messages[0].body().unwrap_or_default().to_owned()
-    }
-
-    /// The first message of a queue, once it came, as JSON.
-    pub async fn one_message(&self, queue_url: &str) -> Value {
-        serde_json::from_str(&self.one_text(queue_url).await).expect("a message that is JSON")
     }
 }

@@ -211,6 +211,34 @@ fn only_what_publishes_to_a_topic_may_and_only_over_tls() {
     }
 }
 
+/// SNS suspends an e-mail subscription that gets more than 10 messages a second, as many as a wrong permission may fail
+/// executions.
+#[test]
+fn an_email_address_gets_alarms_and_nothing_else() {
+    let whole = whole();
+    let deliveries = deliveries(&whole);
+    let subscriptions = resources(&whole, "AWS::SNS::Subscription");
+    let mut topics = subscriptions
+        .iter()
+        .filter(|(_, subscription)| subscription["Protocol"] == "email")
+        .map(|(_, subscription)| logical_id(&subscription["TopicArn"]))
+        .peekable();
+    assert!(topics.peek().is_some(), "nobody is told by e-mail");
+    for topic in topics {
+        for (_, sender) in deliveries.iter().filter(|(to, _)| *to == topic) {
+            let alarm = matches!(sender, Sender::Service("cloudwatch", _));
+            assert!(alarm, "{sender:?} sends e-mails by way of {topic}");
+        }
+    }
+}
+
+#[test]
+fn topics_sign_their_messages_by_sha_256() {
+    for (name, topic) in resources(&whole(), "AWS::SNS::Topic") {
+        assert_eq!(topic["SignatureVersion"], "2", "{name} signs by SHA-1");
+    }
+}
+
 #[test]
 fn a_function_may_try_a_message_of_its_queue_before_it_comes_again_and_reports_each_that_fails() {
     let whole = whole();

@@ -106,7 +106,7 @@ fn ended(status: &str, error: Option<serde_json::Value>) -> serde_json::Value {
 }
 
 #[test]
-fn operations_are_told_of_each_execution_that_did_not_succeed_unless_its_input_was_bad() {
+fn each_execution_that_did_not_succeed_raises_an_alarm_unless_its_input_was_bad() {
     let template = template();
     let rule = &template["Resources"]["FailedExecutionRule"]["Properties"];
     let pattern = untagged(&rule["EventPattern"]).as_str().expect("JSON");
@@ -142,11 +142,11 @@ fn operations_are_told_of_each_execution_that_did_not_succeed_unless_its_input_w
 }
 
 #[test]
-fn operations_are_told_which_execution_ended_how_and_why_and_nothing_of_the_order() {
+fn the_topic_of_failed_executions_says_which_ended_how_and_why_and_nothing_of_the_order() {
     let template = template();
     let rule = &template["Resources"]["FailedExecutionRule"]["Properties"];
     let target = &rule["Targets"][0];
-    assert_eq!(logical_id(&target["Arn"]), "OperationsTopic");
+    assert_eq!(logical_id(&target["Arn"]), "FailedExecutionsTopic");
     let event = ended("FAILED", Some(json!("StoreUnavailable")));
     let paths = target["InputTransformer"]["InputPathsMap"].as_mapping();
     let paths = paths.expect("paths").values().filter_map(Value::as_str);
@@ -182,12 +182,8 @@ fn every_alarm_says_why_reaches_operations_and_is_in_the_runbook() {
         "alarms of the templates (left), in the runbook (right)"
     );
     for (name, alarm) in alarms {
-        assert!(
-            alarm["AlarmDescription"]
-                .as_str()
-                .is_some_and(|why| why.len() > 20),
-            "{name} says nothing"
-        );
+        let why = untagged(&alarm["AlarmDescription"]).as_str();
+        assert!(why.is_some_and(|why| why.len() > 20), "{name} says nothing");
         assert_eq!(
             alarm["TreatMissingData"], "notBreaching",
             "{name} without data"
