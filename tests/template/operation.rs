@@ -1,7 +1,6 @@
 //! What tells people how the workflow runs: logs, alarms, the dashboard, and the message about a failed execution.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use order::Status;
 use serde_json::json;
@@ -490,27 +489,78 @@ fn what_functions_count_is_what_alarms_and_dashboard_read() {
     }
 }
 
-#[test]
-fn actions_of_the_workflows_are_pinned_by_commit() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/workflows");
-    let mut found = 0;
-    for file in std::fs::read_dir(folder).expect("the workflows") {
+/// The jobs of GitHub's workflows, each with its name and with what its token may do.
+fn jobs() -> Vec<(String, Value, Value)> {
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(root().join(".github/workflows")).expect("the workflows") {
         let file = file.expect("a workflow").path();
         let text = std::fs::read_to_string(&file).expect("a workflow");
-        for used in text.lines().filter_map(|line| line.split_once("uses: ")) {
-            let commit = used
-                .1
-                .split_once('@')
-                .map(|(_, rest)| rest.split(' ').next());
-            let commit = commit.flatten().unwrap_or_default();
-            assert!(
-                commit.len() == 40 && commit.bytes().all(|digit| digit.is_ascii_hexdigit()),
-                "{}: {} is not pinned by a commit",
-                file.display(),
-                used.1
-            );
-            found += 1;
+        let workflow: Value = serde_norway::from_str(&text).expect("a workflow that is YAML");
+        for (name, job) in workflow["jobs"].as_mapping().expect("jobs") {
+            let name = format!("{} of {}", name.as_str().expect("a name"), file.display());
+            let permissions = job.get("permissions").unwrap_or(&workflow["permissions"]);
+            found.push((name, job.clone(), permissions.clone()));
         }
     }
-    assert!(found > 0, "no workflow uses an action");
+    assert!(!found.is_empty(), "no workflow has a job");
+    found
+}
+
+/// What the steps of a job have under a key.
+fn steps<'a>(job: &'a Value, key: &'a str) -> impl Iterator<Item = &'a str> {
+    let steps = job["steps"].as_sequence().expect("steps").iter();
+    steps.filter_map(move |step| step[key].as_str())
+}
+
+#[test]
+fn actions_of_the_workflows_are_pinned_by_commit() {
+    for (name, job, _) in jobs() {
+        for action in steps(&job, "uses") {
+            let commit = action.split_once('@').map_or("", |(_, commit)| commit);
+            assert!(
+                commit.len() == 40 && commit.bytes().all(|digit| digit.is_ascii_hexdigit()),
+                "{name}: {action} is not pinned by a commit"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_job_that_may_write_or_take_a_role_compiles_nothing_and_installs_by_hash() {
+    let mut trusted = 0;
+    for (name, job, permissions) in jobs() {
+        let permissions = permissions.as_mapping().expect("what the token may do");
+        if permissions.values().all(|permission| permission == "read") {
+            continue;
+        }
+        trusted += 1;
+        for command in steps(&job, "run") {
+            let program = command.split(' ').next().unwrap_or_default();
+            let may = match program {
+                "gh" | "tar" => true,
+                "pip" => command.contains(" --no-deps --require-hashes "),
+                "sam" => command.starts_with("sam deploy "),
+                _ => false,
+            };
+            assert!(may, "{name} runs: {command}");
+        }
+    }
+    assert_eq!(trusted, 2, "jobs that may write or take a role");
+}
+
+#[test]
+fn what_deploys_from_github_is_what_deploys_elsewhere_each_by_its_hash() {
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).expect("a list of packages");
+    let (tools, deploys) = (read("local/requirements.txt"), read(".github/sam.txt"));
+    for package in deploys.lines().filter(|line| !line.starts_with('#')) {
+        let (pinned, hash) = package
+            .split_once(" --hash=sha256:")
+            .unwrap_or_else(|| panic!("{package} has no hash"));
+        assert_eq!(hash.len(), 64, "the hash of {pinned}");
+        assert!(
+            tools.lines().any(|line| line == pinned),
+            "local/requirements.txt has another version than {pinned}"
+        );
+    }
+    assert!(deploys.contains("\naws-sam-cli=="), "what deploys");
 }
