@@ -518,7 +518,7 @@ fn outcomes(checks: &mut Checks, target: &Target) {
             1500,
             true,
         ),
-        ("a ready_at in the past is left out", -60, false),
+        ("a ready_at in the past is left out", -120, false),
         (
             "a ready_at after more than a day is left out",
             25 * 60 * 60,

@@ -66,7 +66,9 @@ def iso_4217(value):
 
 def whole_number(minimum, maximum):
     def rule(value):
-        if not (type(value) is int and minimum <= value <= maximum):
+        # JSON Schema takes 2.0 for whole, too.
+        whole = type(value) is int or type(value) is float and value.is_integer()
+        if not (whole and minimum <= value <= maximum):
             return f"must be a whole number from {minimum} to {maximum}"
 
     return rule
@@ -116,9 +118,11 @@ def handler(event, metrics):
     if problems := list(problems_of(order, ORDER_RULES, "")):
         metrics["OrdersInvalid"] = 1
         raise InvalidOrder(problems)
+    items = [item | {name: int(item[name]) for name in ("quantity", "unit_amount")} for item in order["items"]]
     stored = {name: value for name, value in order.items() if value is not None} | {
+        "items": items,
         "status": "PLACED",
-        "total_amount": sum(item["quantity"] * item["unit_amount"] for item in order["items"]),
+        "total_amount": sum(item["quantity"] * item["unit_amount"] for item in items),
         "placed_at": event["placed_at"],
         "updated_at": event["placed_at"],
         "execution_arn": event["execution_arn"],

@@ -48,7 +48,7 @@ def reason_of(status, event):
 
 
 def ready_at_of(status, event):
-    """When an accepted order is ready, as the restaurant wrote it: from the answer on, within a day."""
+    """When an accepted order is ready, as the restaurant wrote it: from the answer on, within a day, give or take a minute."""
     answer = event.get("notifyRestaurantResult")
     given = answer.get("ready_at") if status == "ACCEPTED" and isinstance(answer, dict) else None
     if not (isinstance(given, str) and RFC_3339.fullmatch(given)):
@@ -57,7 +57,8 @@ def ready_at_of(status, event):
         until_ready = datetime.fromisoformat(given) - datetime.fromisoformat(event["answered_at"])
     except ValueError:
         return None
-    return given if timedelta() <= until_ready <= timedelta(days=1) else None
+    minute = timedelta(minutes=1)
+    return given if -minute <= until_ready <= timedelta(days=1) + minute else None
 
 
 @served

@@ -15,6 +15,7 @@ const MALFORMED =
   'InvalidRestaurantResponse: the answer must be {"isAccepted": true}, {"isAccepted": false} or {"isCancelled": true}';
 const RFC_3339 = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$/i;
 const DAY = 24 * 60 * 60 * 1000;
+const MINUTE = 60 * 1000;
 const TableName = process.env.ORDERS_TABLE;
 const retentionDays = Number(process.env.ORDER_RETENTION_DAYS);
 const dynamodb = new DynamoDBClient(clientConfig);
@@ -34,14 +35,14 @@ function reasonOf(status, { notifyRestaurantResult: answer, failure: failed }) {
   return null;
 }
 
-// When an accepted order is ready, as the restaurant wrote it: from the answer on, within a day.
+// When an accepted order is ready, as the restaurant wrote it: from the answer on, within a day, give or take a minute.
 function readyAtOf(status, { notifyRestaurantResult: answer, answered_at }) {
   const given = status === "ACCEPTED" && answer?.ready_at;
   if (typeof given !== "string" || !RFC_3339.test(given)) {
     return null;
   }
   const untilReady = Date.parse(given) - Date.parse(answered_at);
-  return untilReady >= 0 && untilReady <= DAY ? given : null;
+  return untilReady >= -MINUTE && untilReady <= DAY + MINUTE ? given : null;
 }
 
 export const handler = served(async (event, metrics) => {

@@ -16,6 +16,9 @@ pub const MAX_REASON: usize = 500;
 /// The longest `ready_at` that the workflow keeps: a time to the nanosecond, with an offset.
 const MAX_READY_AT: usize = "2026-01-31T12:00:00.123456789+00:00".len();
 
+/// By how much the clock of whoever answers may differ from AWS's.
+const TOLERANCE: Duration = Duration::MINUTE;
+
 /// The reason of `FAILED` after an answer that neither accepts nor rejects nor cancels the order.
 pub const MALFORMED_ANSWER: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true}, {"isAccepted": false} or {"isCancelled": true}"#;
 
@@ -114,13 +117,20 @@ impl Answer {
         Some(cut.trim_end().to_owned()).filter(|line| !line.is_empty())
     }
 
-    /// When the order is ready, as the answer writes it. None unless that is a time between the answer and a day later.
+    /// When the order is ready, as the answer writes it, but for what some languages cannot read: a 60th second, a small T
+    /// or Z. None unless that is a time between the answer and a day later, by clocks that may differ by [`TOLERANCE`].
     fn ready_at(&self, answered_at: &str) -> Option<String> {
         let given = text(self.ready_at.as_ref()?)?;
         let until_ready = rfc_3339(&given)? - rfc_3339(answered_at)?;
-        (Duration::ZERO..=Duration::DAY)
-            .contains(&until_ready)
-            .then_some(given)
+        if !(-TOLERANCE..=Duration::DAY + TOLERANCE).contains(&until_ready) {
+            return None;
+        }
+        let mut ready_at = given.to_ascii_uppercase();
+        let seconds = 17..19;
+        if ready_at.get(seconds.clone()) == Some("60") {
+            ready_at.replace_range(seconds, "59");
+        }
+        Some(ready_at)
     }
 }
 
@@ -264,27 +274,42 @@ mod tests {
     }
 
     #[test]
+    fn ready_at_is_written_so_that_other_languages_can_read_it() {
+        // Only the last second of a month of UTC can be a 60th.
+        for (given, kept) in [
+            ("2026-01-31t12:25:00z", "2026-01-31T12:25:00Z"),
+            ("2026-01-31T23:59:60Z", "2026-01-31T23:59:59Z"),
+            (
+                "2026-02-01T00:59:60.25+01:00",
+                "2026-02-01T00:59:59.25+01:00",
+            ),
+        ] {
+            let ready_at = ready_at(Status::Accepted, &format!("\"{given}\""));
+            assert_eq!(ready_at.as_deref(), Some(kept), "{given}");
+        }
+    }
+
+    #[test]
     fn ready_at_is_kept_as_it_is_written_if_it_is_within_a_day_of_the_answer() {
         // The answer comes at 2026-01-31T12:00:00.500Z.
         for kept in [
+            "2026-01-31T11:59:00.500Z",
             "2026-01-31T12:00:00.500Z",
             "2026-01-31T12:00:00.500000001Z",
             "2026-01-31T12:25:00Z",
-            "2026-01-31t12:25:00z",
             "2026-01-31T14:25:00+02:00",
             "2026-01-31T06:25:00.5-06:00",
             "2026-02-01T11:59:59-00:00",
-            "2026-02-01T12:00:00.500Z",
+            "2026-02-01T12:01:00.500Z",
             "2026-02-01T12:00:00.500000000+00:00",
         ] {
             let given = format!("\"{kept}\"");
             assert_eq!(ready_at(Status::Accepted, &given).as_deref(), Some(kept));
         }
         for left_out in [
-            r#""2026-01-31T12:00:00.499Z""#,
-            r#""2026-01-31T12:00:00Z""#,
+            r#""2026-01-31T11:59:00.499Z""#,
             r#""2026-01-31T12:25:00+02:00""#,
-            r#""2026-02-01T12:00:00.501Z""#,
+            r#""2026-02-01T12:01:00.501Z""#,
             r#""9999-12-31T23:59:59Z""#,
             r#""0000-01-01T00:00:00Z""#,
             // No time of RFC 3339.

@@ -21,4 +21,4 @@ pub use order::{
 };
 pub use status::Status;
 pub use text::{escaped, escaped_json, is_printable};
-pub use validation::{InvalidOrder, Problem, is_order_id};
+pub use validation::{InvalidOrder, Problem, is_order_id, is_restaurant_id};

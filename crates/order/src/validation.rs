@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use iso_currency::Currency;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::{from_str, value::RawValue};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::from_str;
+use serde_json::value::{RawValue, Value};
 
 use crate::order::{
-    LINES, MAX_ID, MAX_ITEMS, MAX_NAME, MAX_NOTE, MAX_QUANTITY, MAX_UNIT_AMOUNT, Order,
+    Item, LINES, MAX_ID, MAX_ITEMS, MAX_NAME, MAX_NOTE, MAX_QUANTITY, MAX_UNIT_AMOUNT, Order,
 };
 use crate::text::{escaped, is_printable};
 
@@ -53,8 +54,33 @@ fn items(json: &RawValue) -> Option<String> {
 }
 
 fn number(json: &RawValue, min: u64, max: u64) -> Option<String> {
-    let kept = from_str(json.get()).is_ok_and(|number| (min..=max).contains(&number));
+    let kept = whole_number(json).is_some_and(|number| (min..=max).contains(&number));
     (!kept).then(|| format!("a whole number from {min} to {max}"))
+}
+
+/// The whole number that JSON holds: also as `2.0` or `20e-1`, which JSON Schema takes for whole. Its digits are read one by
+/// one, since a float would round.
+/// <https://json-schema.org/draft/2020-12/json-schema-validation#section-6.1.1>
+fn whole_number(json: &RawValue) -> Option<u64> {
+    let (number, exponent) = json
+        .get()
+        .split_once(['e', 'E'])
+        .unwrap_or((json.get(), "0"));
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = format!("{}{fraction}", whole.trim_start_matches('-'));
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    let shift = i64::try_from(digits.len() - significant.len()).ok()?
+        - i64::try_from(fraction.len()).ok()?;
+    let zeros = exponent.parse::<i64>().ok()?.checked_add(shift)?;
+    let unit = 10_u64.checked_pow(u32::try_from(zeros).ok()?)?;
+    let value = significant.parse::<u64>().ok()?.checked_mul(unit)?;
+    (!whole.starts_with('-')).then_some(value)
 }
 
 fn order_id(json: &RawValue) -> Option<String> {
@@ -67,8 +93,7 @@ fn order_id(json: &RawValue) -> Option<String> {
 /// end: people do not see it, and would look for the orders of another restaurant.
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html>
 fn restaurant_id(json: &RawValue) -> Option<String> {
-    let kept =
-        from_str(json.get()).is_ok_and(|id: String| is_id(&id, b" _.:/=+-@") && id.trim() == id);
+    let kept = from_str(json.get()).is_ok_and(|id: String| is_restaurant_id(&id));
     (!kept).then(|| {
         format!("a string of 1 to {MAX_ID} characters out of A-Z a-z 0-9 space _ . : / = + - @, no space at its ends")
     })
@@ -100,51 +125,138 @@ pub fn is_order_id(id: &str) -> bool {
     is_id(id, b"-_")
 }
 
+/// Whether a `restaurant_id` keeps its rule, and so can be the tag of whoever answers for the restaurant.
+#[must_use]
+pub fn is_restaurant_id(id: &str) -> bool {
+    is_id(id, b" _.:/=+-@") && id.trim() == id
+}
+
 fn is_id(id: &str, others: &[u8]) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || others.contains(&b);
     (1..=MAX_ID).contains(&id.len()) && id.bytes().all(allowed)
 }
 
 pub(crate) fn validate(json: &str) -> Result<Order, InvalidOrder> {
-    let unreadable = "must be JSON that can be read, with no field given twice";
-    match readable(json).and_then(|input| problems_of(input, ORDER, "")) {
-        Some(problems) if !problems.is_empty() => Err(InvalidOrder { problems }),
-        // The rules are stricter than the type: an input without problems can be read, and no other.
-        _ => from_str(json).map_err(|_| InvalidOrder {
-            problems: vec![Problem::new("", "", unreadable)],
-        }),
+    let problems = match readable(json) {
+        Ok(input) => problems_of(input, ORDER, ""),
+        Err(unreadable) => vec![unreadable],
+    };
+    if !problems.is_empty() {
+        return Err(InvalidOrder { problems });
     }
+    // The rules are stricter than the types: an input without problems can be read.
+    read(json).ok_or_else(|| InvalidOrder {
+        problems: vec![Problem::new("", "", "must be JSON that can be read")],
+    })
 }
 
-/// The input as JSON. `None` if a text or number in it cannot be read, unless it is a list: that is no order, whatever is
-/// in it.
-fn readable(json: &str) -> Option<&RawValue> {
+/// The input as JSON, or where it cannot be read. Of a list, only that it is one: that is no order, whatever is in it.
+fn readable(json: &str) -> Result<&RawValue, Problem> {
+    let mut documents = serde_json::Deserializer::from_str(json).into_iter::<&RawValue>();
+    let Some(input) = documents.next() else {
+        return Err(Problem::new("", "", "must be JSON: there is nothing"));
+    };
+    let input = input.map_err(|error| unreadable(json, &error))?;
+    let rest = json.get(documents.byte_offset()..).unwrap_or_default();
+    let second = rest.trim_start();
+    if !second.is_empty() {
+        let (line, column) = position(json, json.len() - second.len());
+        let message = format!(
+            "must be one JSON document: after it, more begins at line {line}, column {column}"
+        );
+        return Err(Problem::new("", "", message));
+    }
+    // A RawValue may hold numbers and halves of characters that nothing can hold.
+    if !input.get().starts_with('[') {
+        from_str::<Value>(json).map_err(|error| unreadable(json, &error))?;
+    }
+    Ok(input)
+}
+
+/// Where and why a text is no JSON. What `serde_json` says of syntax repeats nothing of the text.
+fn unreadable(json: &str, error: &serde_json::Error) -> Problem {
+    let said = error.to_string();
+    let why = said.split(" at line ").next().unwrap_or_default();
+    let before: usize = json
+        .split_inclusive('\n')
+        .take(error.line().saturating_sub(1))
+        .map(str::len)
+        .sum();
+    let (line, column) = position(json, before + error.column().saturating_sub(1));
+    Problem::new(
+        "",
+        "",
+        format!("must be JSON: {why} at line {line}, column {column}"),
+    )
+}
+
+/// The line and the column of a byte, both from 1 on. A column is a character.
+fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = |(begin, _): &(usize, char)| *begin < byte;
+    let before = text.char_indices().take_while(before);
+    before.fold((1, 1), |(line, column), (_, c)| match c {
+        '\n' => (line + 1, 1),
+        _ => (line, column + 1),
+    })
+}
+
+/// Reads an order of which each number is whole, however it is written.
+fn read(json: &str) -> Option<Order> {
     #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Any {
-        Read(IgnoredAny),
+    struct Input<'a> {
+        order_id: String,
+        customer_id: String,
+        restaurant_id: String,
+        currency: Currency,
+        #[serde(borrow)]
+        items: Vec<InputItem<'a>>,
+        note: Option<String>,
     }
-    let input: &RawValue = from_str(json).ok()?;
-    let list = input.get().starts_with('[');
-    (list || from_str::<Any>(json).is_ok()).then_some(input)
+    #[derive(serde::Deserialize)]
+    struct InputItem<'a> {
+        name: String,
+        #[serde(borrow)]
+        quantity: &'a RawValue,
+        #[serde(borrow)]
+        unit_amount: &'a RawValue,
+    }
+    let input: Input = from_str(json).ok()?;
+    let item = |item: InputItem| {
+        Some(Item {
+            name: item.name,
+            quantity: whole_number(item.quantity)?,
+            unit_amount: whole_number(item.unit_amount)?,
+        })
+    };
+    Some(Order {
+        order_id: input.order_id,
+        customer_id: input.customer_id,
+        restaurant_id: input.restaurant_id,
+        currency: input.currency,
+        items: input.items.into_iter().map(item).collect::<Option<_>>()?,
+        note: input.note,
+    })
 }
 
-/// Every problem of an object: its known fields by name, then the unknown ones. `None` if a known field is given twice.
-/// The prefix stands before the name of each field: `items[2].` for those of the third item.
-fn problems_of(json: &RawValue, rules: &[Rule], prefix: &str) -> Option<Vec<Problem>> {
+/// Every problem of an object: its known fields by name, then the unknown ones. The prefix stands before the name of each
+/// field: `items[2].` for those of the third item.
+fn problems_of(json: &RawValue, rules: &[Rule], prefix: &str) -> Vec<Problem> {
     let Ok(mut fields) = serde_json::Deserializer::from_str(json.get()).deserialize_map(Fields)
     else {
         let path = prefix.trim_end_matches('.');
-        return Some(vec![Problem::new(path, "", "must be a JSON object")]);
+        return vec![Problem::new(path, "", "must be a JSON object")];
     };
     let mut problems = Vec::new();
     for (name, required, rule) in rules {
-        let json = fields.remove(*name).unwrap_or(Some(RawValue::NULL))?;
+        let Some(json) = fields.remove(*name).unwrap_or(Some(RawValue::NULL)) else {
+            problems.push(Problem::new(prefix, name, "must not be given twice"));
+            continue;
+        };
         let mut of_items = Vec::new();
         if *name == "items" {
             let items: Vec<&RawValue> = from_str(json.get()).unwrap_or_default();
             for (index, item) in items.into_iter().take(MAX_ITEMS).enumerate() {
-                of_items.extend(problems_of(item, ITEM, &format!("items[{index}]."))?);
+                of_items.extend(problems_of(item, ITEM, &format!("items[{index}].")));
             }
         }
         let null = json.get() == "null";
@@ -159,7 +271,7 @@ fn problems_of(json: &RawValue, rules: &[Rule], prefix: &str) -> Option<Vec<Prob
         let name: String = name.chars().take(MAX_LISTED_NAME).collect();
         problems.push(Problem::new(prefix, &escaped(&name), "is not a field"));
     }
-    Some(problems)
+    problems
 }
 
 /// Reads the fields of an object by name; `None` for one that is given twice, where a map would keep the last value.

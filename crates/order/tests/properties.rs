@@ -160,7 +160,7 @@ proptest! {
     }
 
     #[test]
-    fn any_ready_at_is_a_time_within_a_day_as_it_was_written_or_left_out(given in any_ready_at()) {
+    fn any_ready_at_is_a_time_within_a_day_or_left_out(given in any_ready_at()) {
         static DATE_TIME: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
             let format = json!({ "type": "string", "format": "date-time" });
             let validator = jsonschema::options().should_validate_formats(true).build(&format);
@@ -171,14 +171,14 @@ proptest! {
         let decision = Decision::new(Status::Accepted, Some(&answer), None, NOW);
         prop_assert_eq!(decision.status, Status::Accepted);
         if let Some(kept) = decision.ready_at {
-            prop_assert_eq!(&given, &kept);
+            prop_assert_eq!(given.to_ascii_uppercase().replace(":60", ":59"), kept.replace(":60", ":59"));
             prop_assert!(DATE_TIME.is_valid(&json!(kept)), "{:?}", kept);
             prop_assert!(kept.len() <= 35, "{:?}", kept);
         }
     }
 
     #[test]
-    fn a_time_in_any_offset_is_kept_if_it_is_within_a_day(seconds in -100_000..200_000_i64, offset in -1_439..1_440_i64) {
+    fn a_time_in_any_offset_is_kept_if_it_is_within_a_day_give_or_take_a_minute(seconds in -100_000..200_000_i64, offset in -1_439..1_440_i64) {
         // NOW is half a second after noon, UTC.
         let there = seconds + offset * 60;
         let (day, second) = (there.div_euclid(86_400), there.rem_euclid(86_400));
@@ -194,7 +194,7 @@ proptest! {
         let answer = json!({ "isAccepted": true, "ready_at": given }).to_string();
         let answer = RawValue::from_string(answer).expect("JSON");
         let decision = Decision::new(Status::Accepted, Some(&answer), None, NOW);
-        let kept = (1..=86_400).contains(&seconds).then(|| given.clone());
+        let kept = (-59..=86_460).contains(&seconds).then(|| given.clone());
         prop_assert_eq!(decision.ready_at, kept, "{} is {} s after noon", given, seconds);
     }
 

@@ -294,23 +294,121 @@ fn an_input_that_is_no_object_is_named_as_such() {
             "for {input}"
         );
     }
-    for input in [
-        "",
-        "{",
-        "nul",
-        "1e999",
-        r#"{"tip": 1e999}"#,
-        r#"{"note": "\ud83c"}"#,
-        r#"{"order_id": "a", "order_id": "b"}"#,
-        r#"{"items": [{"name": "a", "name": "b"}]}"#,
-        &"[".repeat(10_000),
+}
+
+#[test]
+fn an_input_that_is_no_json_is_told_with_line_and_column() {
+    for (input, problem) in [
+        ("", "must be JSON: there is nothing"),
+        (" \n\t", "must be JSON: there is nothing"),
+        (
+            "{",
+            "must be JSON: EOF while parsing an object at line 1, column 1",
+        ),
+        (
+            "nul",
+            "must be JSON: EOF while parsing a value at line 1, column 3",
+        ),
+        (
+            "{\n  \"note\": \"né\" x",
+            "must be JSON: expected `,` or `}` at line 2, column 16",
+        ),
+        (
+            "{\"a\": 1,\r\n}",
+            "must be JSON: trailing comma at line 2, column 1",
+        ),
+        (
+            "1e999",
+            "must be JSON: number out of range at line 1, column 5",
+        ),
+        (
+            r#"{"tip": 1e999}"#,
+            "must be JSON: number out of range at line 1, column 13",
+        ),
+        (
+            r#"{"note": "\ud83c"}"#,
+            "must be JSON: unexpected end of hex escape at line 1, column 16",
+        ),
+        (
+            "{}\n\n {}",
+            "must be one JSON document: after it, more begins at line 3, column 2",
+        ),
+        (
+            "{}x",
+            "must be one JSON document: after it, more begins at line 1, column 3",
+        ),
     ] {
         let error = Order::from_json(input).expect_err("not JSON");
         assert_eq!(
             error.to_string(),
-            "1 problem: order must be JSON that can be read, with no field given twice",
-            "for {input:.20}"
+            format!("1 problem: order {problem}"),
+            "{input}"
         );
+    }
+    let deep = Order::from_json(&"[".repeat(10_000)).expect_err("not JSON");
+    assert_eq!(deep.problems.len(), 1);
+}
+
+#[test]
+fn a_field_given_twice_is_named() {
+    let twice = |field: &str, value: &str| {
+        let input = valid().to_string().replacen(
+            &format!("\"{field}\":"),
+            &format!("\"{field}\":{value},\"{field}\":"),
+            1,
+        );
+        Order::from_json(&input)
+            .expect_err("a field given twice")
+            .to_string()
+    };
+    assert_eq!(
+        twice("order_id", "1"),
+        "1 problem: order_id must not be given twice"
+    );
+    assert_eq!(
+        twice("name", "\"n\""),
+        "1 problem: items[0].name must not be given twice"
+    );
+}
+
+#[test]
+fn a_number_is_whole_by_its_value_not_by_how_it_is_written() {
+    let with = |number: &str| {
+        let input = json!({ "order_id": "o", "customer_id": "c", "restaurant_id": "r", "currency": "EUR",
+            "items": [{ "name": "n", "quantity": 1, "unit_amount": "AMOUNT" }] });
+        Order::from_json(&input.to_string().replace("\"AMOUNT\"", number))
+    };
+    for (number, amount) in [
+        ("2.0", 2),
+        ("2e0", 2),
+        ("2E+0", 2),
+        ("20e-1", 2),
+        ("0.2e1", 2),
+        ("2.500e3", 2_500),
+        ("0", 0),
+        ("-0", 0),
+        ("0.0", 0),
+        ("0e999", 0),
+        ("1e10", 10_000_000_000),
+        ("9999999999.000000000000000000000000000", 9_999_999_999),
+    ] {
+        let order = with(number).unwrap_or_else(|error| panic!("{number}: {error}"));
+        assert_eq!(order.items[0].unit_amount, amount, "{number}");
+    }
+    for number in [
+        "2.5",
+        "25e-1",
+        "-2.0",
+        "1e11",
+        "1e-9",
+        // A float would round these to 1 and to the largest amount.
+        "1.0000000000000000000000000001",
+        "10000000000.0000000000001",
+        "1e99999999999999999999",
+        "\"2\"",
+        "null",
+    ] {
+        assert!(with(number).is_err(), "{number} is taken");
     }
 }
 

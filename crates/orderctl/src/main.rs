@@ -7,9 +7,10 @@ mod failure;
 mod render;
 
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::json;
 
 use crate::aws::stack::StackArgs;
@@ -79,7 +80,9 @@ Examples:
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    run_without_empty_variables();
+    let matches = with_hyphens(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let output = cli.output;
     let Err(failure) = run(cli).await else {
         return ExitCode::SUCCESS;
@@ -92,6 +95,41 @@ async fn main() -> ExitCode {
         }
     }
     ExitCode::from(code)
+}
+
+/// Lets an option's value begin with a hyphen: ids and reasons may.
+fn with_hyphens(command: clap::Command) -> clap::Command {
+    let takes_value = |arg: &clap::Arg| !arg.is_positional() && arg.get_action().takes_values();
+    command
+        .mut_args(|arg| {
+            let takes_value = takes_value(&arg);
+            arg.allow_hyphen_values(takes_value)
+        })
+        .mut_subcommands(with_hyphens)
+}
+
+/// Replaces this process by one without empty variables, if there are any of these: they count as unset, also for the AWS SDK,
+/// which takes an empty name of a profile, a region or an address for one.
+fn run_without_empty_variables() {
+    let read = |name: &str| {
+        name.starts_with("AWS_") || name.starts_with("ORDERCTL_") || name == "NO_COLOR"
+    };
+    let variables = std::env::vars_os();
+    let empty =
+        variables.filter(|(name, value)| value.is_empty() && name.to_str().is_some_and(read));
+    let empty: Vec<_> = empty.map(|(name, _)| name).collect();
+    let mut arguments = std::env::args_os();
+    if let (false, Ok(this), Some(name)) =
+        (empty.is_empty(), std::env::current_exe(), arguments.next())
+    {
+        let mut again = std::process::Command::new(this);
+        again.arg0(name).args(arguments);
+        for name in empty {
+            again.env_remove(name);
+        }
+        // Comes back only if it fails; then the variables stay as they are.
+        let _ = again.exec();
+    }
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {

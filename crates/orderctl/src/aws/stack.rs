@@ -21,6 +21,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Which stack to use, and the AWS settings that replace those of the environment.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "General options")]
 pub struct StackArgs {
     /// Name of the deployed stack
     #[arg(

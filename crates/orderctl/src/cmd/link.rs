@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::{SignedDuration, Timestamp};
 use links::{Claim, Kind, SHOWN_AFTER_DEADLINE};
 use serde_json::json;
@@ -13,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::aws::stack::{Stack, StackArgs, Web};
 use crate::clock;
-use crate::cmd::length_of_time;
+use crate::cmd::{length_of_time, order_id, restaurant_id};
 use crate::failure::{Failure, Kind as Exit, aws};
 use crate::render::{Output, parse_time};
 
@@ -30,7 +31,7 @@ Examples:
   orderctl link --revoke restaurant rest-7")]
 pub struct Link {
     /// What it shows
-    #[arg(value_parser = kind)]
+    #[arg(value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::as_str)).try_map(kind))]
     kind: Kind,
     /// Id of the restaurant or the order
     id: String,
@@ -43,12 +44,24 @@ pub struct Link {
     revoke: bool,
 }
 
-fn kind(name: &str) -> Result<Kind, String> {
-    Kind::named(name).ok_or_else(|| "must be restaurant, order or customer".into())
+fn kind(name: String) -> Result<Kind, String> {
+    Kind::named(&name).ok_or(name)
+}
+
+/// Checks the rule of the id of a restaurant or an order: a link with another one would show nothing.
+fn checked(kind: Kind, id: &str) -> Result<(), Failure> {
+    let checked = match kind {
+        Kind::Restaurant => restaurant_id(id),
+        Kind::Order | Kind::Customer => order_id(id),
+    };
+    checked
+        .map_err(|rule| Failure::new(Exit::Invalid, rule))
+        .map(|_| ())
 }
 
 impl Link {
     pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        checked(self.kind, &self.id)?;
         let valid = validity(self.kind, self.valid)?;
         let stack = Stack::find_to_change(stack, output).await?;
         let (kind, id) = (self.kind, self.id.as_str());

@@ -29,6 +29,7 @@ pub struct WhoseArgs {
         long,
         env = "ORDERCTL_RESTAURANT",
         value_name = "RESTAURANT_ID",
+        value_parser = restaurant_id,
         required_unless_present = "all"
     )]
     restaurant: Option<String>,
@@ -51,6 +52,17 @@ fn order_id(text: &str) -> Result<String, String> {
     order::is_order_id(text)
         .then(|| text.to_owned())
         .ok_or_else(|| format!("an order_id is 1 to {MAX_ID} characters out of A-Z a-z 0-9 - _"))
+}
+
+/// Checks the rule of a `restaurant_id`.
+fn restaurant_id(text: &str) -> Result<String, String> {
+    order::is_restaurant_id(text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| {
+            format!(
+                "a restaurant_id is 1 to {MAX_ID} characters out of A-Z a-z 0-9 space _ . : / = + - @, no space at its ends"
+            )
+        })
 }
 
 /// Text that is not empty, of so many characters.

@@ -1,6 +1,6 @@
 //! `orderctl place`.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use links::Kind;
@@ -89,18 +89,29 @@ async fn customers_link(stack: &Stack, id: &str, execution: &str) -> Result<Stri
 
 /// Reads an order and checks it by the rules of `save-order`.
 fn read(file: &Path) -> Result<Order, Failure> {
-    let (name, json) = if file == Path::new("-") {
-        ("standard input".into(), io::read_to_string(io::stdin()))
+    let (name, bytes) = if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        let read = io::stdin().read_to_end(&mut bytes);
+        ("standard input".into(), read.map(|_| bytes))
     } else {
-        (file.display().to_string(), std::fs::read_to_string(file))
+        (file.display().to_string(), std::fs::read(file))
     };
-    let json = json.map_err(|error| Failure::other(format!("{name}: {error}")))?;
-    Order::from_json(&json).map_err(|invalid| {
-        let problems: Vec<_> = invalid.problems.iter().map(ToString::to_string).collect();
-        let problems = problems.join("\n  ");
+    let bytes = bytes.map_err(|error| Failure::other(format!("{name}: {error}")))?;
+    let invalid = |problems: &str| {
         Failure::new(
             Exit::Invalid,
             format!("{name} is not a valid order, and nothing was sent:\n  {problems}"),
         )
+    };
+    let json = std::str::from_utf8(&bytes).map_err(|error| {
+        let text = bytes.iter().take(error.valid_up_to());
+        let line = text.filter(|byte| **byte == b'\n').count() + 1;
+        invalid(&format!("line {line} is no text in UTF-8"))
+    })?;
+    // Some editors begin a file with a byte order mark.
+    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
+    Order::from_json(json).map_err(|error| {
+        let problems: Vec<_> = error.problems.iter().map(ToString::to_string).collect();
+        invalid(&problems.join("\n  "))
     })
 }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod aws;
+mod input;
 mod times;
 
 use std::io::Write;
@@ -222,6 +223,36 @@ fn the_help_of_every_command_has_an_example() {
         .filter_map(|line| line.split_whitespace().next());
     let names: Vec<_> = names.filter(|name| *name != "help").collect();
     assert_eq!(names, COMMANDS, "the commands that orderctl has");
+}
+
+#[test]
+fn the_help_of_a_command_has_its_own_options_apart_from_those_of_all() {
+    let said = text(&orderctl(&["accept", "--help"], "").stdout);
+    let (said, _) = said.split_once("Example").expect("an example");
+    let (own, general) = said.split_once("General options:").expect("both");
+    for option in ["--stack", "--profile", "--region", "--output"] {
+        assert!(!own.contains(option) && general.contains(option), "{said}");
+    }
+    assert!(own.contains("Options:\n      --ready-in"), "{said}");
+    assert!(
+        !general.contains("--ready-in") && !general.contains("--restaurant <"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_a_link_may_show_is_listed_and_completed() {
+    let said = text(&orderctl(&["link", "--help"], "").stdout);
+    assert!(
+        said.contains("[possible values: restaurant, order, customer]"),
+        "{said}"
+    );
+    assert_refused(
+        &["link", "rest", "rest-7"],
+        "possible values: restaurant, order, customer",
+    );
+    let script = text(&orderctl(&["completions", "bash"], "").stdout);
+    assert!(script.contains("restaurant order customer"), "{script}");
 }
 
 #[test]
