@@ -50,7 +50,7 @@ ANSWERS = {
 def built(commit):
     """The build of an earlier commit, beside this one's. It starts with a copy of what this one compiled, since most libraries are
     the same. It must not share the folder: Cargo would take the earlier functions for those of this working copy."""
-    build()
+    build(quick=True)
     source = STATE / "upgrade"
     subprocess.run(["git", "worktree", "remove", "--force", source], cwd=ROOT, capture_output=True, check=False)
     subprocess.run(["git", "worktree", "add", "--quiet", "--force", "--detach", source, commit], cwd=ROOT, check=True)
@@ -59,11 +59,11 @@ def built(commit):
         state.mkdir()
         (state / "venv").symlink_to(STATE / "venv")
         target = ROOT / "target"
-        for release in [*target.glob("release"), *target.glob("*/release")]:
-            shutil.copytree(release, source / release.relative_to(ROOT), symlinks=True)
+        for compiled in [*target.glob("debug"), *target.glob("*/debug")]:
+            shutil.copytree(compiled, source / compiled.relative_to(ROOT), symlinks=True, ignore=what_no_build_needs)
         say(f"Building {commit}")
         done = subprocess.run(
-            [sys.executable, "-c", "import stack; stack.build()"],
+            [sys.executable, "-c", "import stack; stack.build(quick=True)"],
             cwd=source,
             env=os.environ | {"PYTHONPATH": str(source / "local")},
             check=False,
@@ -73,6 +73,12 @@ def built(commit):
         yield source / ".aws-sam" / "build"
     finally:
         subprocess.run(["git", "worktree", "remove", "--force", source], cwd=ROOT, check=False)
+
+
+def what_no_build_needs(folder, names):
+    """The largest part of a folder of compiled code: tests and programs, and what is kept to compile a crate again sooner."""
+    programs = [name for name in names if "." not in name] if folder.endswith("deps") else []
+    return ["incremental", *programs]
 
 
 class Observer:
