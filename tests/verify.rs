@@ -1093,6 +1093,11 @@ type Asked = (&'static str, String);
 /// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html>
 const WITHOUT_RESOURCE: [&str; 2] = ["states:SendTaskSuccess", "states:SendTaskFailure"];
 
+/// Whether it shows nothing if the simulator says of an action the opposite of what is expected.
+fn shows_nothing(action: &str, expected: bool) -> bool {
+    expected && WITHOUT_RESOURCE.contains(&action)
+}
+
 /// What a role may do and should not, or should do and may not; and what the simulator cannot tell.
 async fn simulate(
     iam: &aws_sdk_iam::Client,
@@ -1127,7 +1132,7 @@ async fn simulate(
             if (*decision == PolicyEvaluationDecisionType::Allowed) == expected {
                 continue;
             }
-            if expected && WITHOUT_RESOURCE.contains(&action) {
+            if shows_nothing(action, expected) {
                 unknown.push(action.to_owned());
                 continue;
             }
@@ -1588,6 +1593,18 @@ mod tests {
         ] {
             let found = subscribers(wanted, subscribed);
             assert_eq!(found.as_deref().map_err(String::as_str), said);
+        }
+    }
+
+    #[test]
+    fn a_role_that_may_answer_is_not_called_wrong_and_one_that_should_not_is() {
+        for (action, expected, nothing) in [
+            ("states:SendTaskSuccess", true, true),
+            ("states:SendTaskFailure", true, true),
+            ("states:SendTaskSuccess", false, false),
+            ("states:StartExecution", true, false),
+        ] {
+            assert_eq!(shows_nothing(action, expected), nothing, "{action}");
         }
     }
 
