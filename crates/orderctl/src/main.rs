@@ -5,6 +5,7 @@ mod clock;
 mod cmd;
 mod failure;
 mod render;
+mod table;
 
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;

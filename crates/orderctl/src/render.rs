@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 pub use order::money;
-use order::{Item, Status, escaped, escaped_json};
+use order::{Status, escaped, escaped_json};
 use ratatui::crossterm::style::{Color, Stylize};
+use ratatui::crossterm::terminal;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
@@ -61,13 +62,6 @@ pub fn is_terminal() -> bool {
     io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// What was ordered, on one line. Each name is isolated: otherwise one that is written from right to left would take the
-/// quantity of the next.
-pub fn items(items: &[Item]) -> String {
-    let item = |item: &Item| format!("{} × {}", item.quantity, isolated(&clean(&item.name)));
-    items.iter().map(item).collect::<Vec<_>>().join(", ")
-}
-
 /// Text that somebody wrote, on one line, without anything that could steer a terminal.
 pub fn clean(text: &str) -> String {
     escaped(&text.replace(['\t', '\n', '\r'], " "))
@@ -77,7 +71,7 @@ pub fn clean(text: &str) -> String {
 const ISOLATE: [char; 2] = ['\u{2068}', '\u{2069}'];
 
 /// Text that does not change the direction of what stands around it. ASCII never does.
-fn isolated(text: &str) -> String {
+pub fn isolated(text: &str) -> String {
     let [begin, end] = ISOLATE;
     if text.is_ascii() {
         return text.into();
@@ -171,6 +165,12 @@ pub fn ready(at: &str) -> String {
     at.strftime(form).to_string()
 }
 
+/// How many columns the terminal has; none if output goes elsewhere.
+pub fn columns() -> Option<usize> {
+    let size = io::stdout().is_terminal().then(terminal::size)?;
+    size.ok().map(|(columns, _)| columns.into())
+}
+
 /// How many columns of a terminal a text takes.
 pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
@@ -219,19 +219,6 @@ mod tests {
         ] {
             assert_eq!(printable(&text), written);
         }
-    }
-
-    #[test]
-    fn a_name_from_right_to_left_does_not_take_the_quantity_of_the_next() {
-        let item = |quantity, name: &str| Item {
-            quantity,
-            name: name.into(),
-            unit_amount: 1,
-        };
-        assert_eq!(
-            items(&[item(1, "שקשוקה"), item(2, "Pizza"), item(3, "a\u{2069}é")]),
-            "1 × \u{2068}שקשוקה\u{2069}, 2 × Pizza, 3 × \u{2068}a\\u{2069}é\u{2069}"
-        );
     }
 
     #[test]

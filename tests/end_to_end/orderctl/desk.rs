@@ -211,13 +211,13 @@ async fn a_desk_shows_all_of_an_order_its_note_first() {
     desk.wait_for("1 order waits").await;
     desk.press("j");
     desk.wait_for("Note: No basil, please").await;
-    desk.wait_for("no. 01  EUR 25.00").await;
+    desk.wait_for("EUR 25.00  2 × 寿司 no. 01").await;
     desk.wait_until("that there is more", |screen| screen.contains("Page Down"))
         .await;
     for _ in 0..12 {
         desk.press("\u{1b}[6~");
     }
-    desk.wait_for("no. 30  EUR 25.00").await;
+    desk.wait_for("EUR 25.00  2 × 寿司 no. 30").await;
     desk.wait_for("↓ 0 lines").await;
     assert!(!desk.contents().contains("Note:"), "it does not scroll");
     for _ in 0..12 {

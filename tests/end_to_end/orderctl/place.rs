@@ -34,7 +34,7 @@ async fn place_inbox_accept_and_show_work_one_after_the_other() {
     assert!(
         listed
             .stdout
-            .contains("2 × Margherita, 1 × Tiramisù  EUR 31.50  9:"),
+            .contains("  2 × Margherita, 1 × \u{2068}Tiramisù\u{2069}\n"),
         "{listed:?}"
     );
     let listed = inbox_of(

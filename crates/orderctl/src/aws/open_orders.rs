@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use crate::aws::stack::Stack;
 use crate::clock::now;
 use crate::failure::{Failure, aws};
-use crate::render::{clean, clock, items, left_until, money, parse_time};
+use crate::render::{clean, clock, left_until, money, parse_time};
+use crate::table::{Last, Row};
 
 /// How long to pause between two reads. Each costs half a read unit per 4 KB of waiting orders.
 pub const REST: Duration = Duration::from_millis(500);
@@ -57,19 +58,28 @@ impl Waiting {
         json
     }
 
-    /// What stands above [`Waiting::cells`].
-    pub const HEADINGS: [&str; 5] = ["ORDER", "RESTAURANT", "ITEMS", "TOTAL", "LEFT"];
+    /// The headings of a table of orders that wait.
+    pub fn headings() -> Row<'static> {
+        Row {
+            cells: ["ORDER", "RESTAURANT", "TOTAL", "LEFT"]
+                .map(String::from)
+                .into(),
+            last: Last::Whole("ITEMS".into()),
+        }
+    }
 
-    /// The cells of the order's row: id, restaurant, items, total, time left.
-    pub fn cells(&self) -> [String; 5] {
+    /// The order as a row of a table.
+    pub fn row(&self) -> Row<'_> {
         let message = &self.message;
-        [
-            message.order_id.clone(),
-            clean(&message.restaurant_id),
-            items(&message.items),
-            money(message.currency, message.total_amount),
-            clock(left_until(self.respond_by)),
-        ]
+        Row {
+            cells: vec![
+                message.order_id.clone(),
+                clean(&message.restaurant_id),
+                money(message.currency, message.total_amount),
+                clock(left_until(self.respond_by)),
+            ],
+            last: Last::Items(&message.items),
+        }
     }
 }
 

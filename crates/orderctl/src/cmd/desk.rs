@@ -28,10 +28,14 @@ use crate::clock::{now, zone};
 use crate::cmd::WhoseArgs;
 use crate::cmd::answer::ready_in;
 use crate::failure::{Failure, Kind};
-use crate::render::{clean, is_terminal, left_until, money, time_of_day, verdict};
+use crate::render::{self, clean, is_terminal, left_until, money, time_of_day, verdict};
+use crate::table::{self, Last};
 
-/// How many of the last messages are shown.
+/// How many of the last messages are shown, and on how many lines at most.
 const LOG_LINES: u16 = 5;
+const MOST_OF_LOG: u16 = 8;
+/// How many columns are left for an answer beside its question, at least.
+const FIELD: usize = 20;
 /// From how much time left on an order is shown as urgent.
 const SHORT: std::time::Duration = std::time::Duration::from_mins(1);
 /// How many lines of an order one key scrolls.
@@ -98,8 +102,12 @@ pub async fn desk(stack: &Stack, whose: Whose, can_answer: bool) -> Result<(), F
     }
     .await;
     let restored = execute!(stdout(), DisableBracketedPaste);
+    let shown = terminal.show_cursor();
+    // When it is dropped it writes to the terminal again, and panics if that is closed.
+    std::mem::forget(terminal);
     ratatui::try_restore()?;
     restored?;
+    shown?;
     ended
 }
 
@@ -420,16 +428,49 @@ impl Screen {
     }
 
     fn draw(&mut self, frame: &mut Frame) {
-        let [title, table, order, log, field, keys] = Layout::vertical([
-            Constraint::Length(2),
+        let width = frame.area().width;
+        let heading = self.heading();
+        let log = wrapped(
+            self.log
+                .iter()
+                .map(|said| Line::from(said.as_str()))
+                .collect(),
+        );
+        let keys = wrapped(vec![Line::from(self.keys()).dim()]);
+        let height = |text: &Paragraph| u16::try_from(text.line_count(width)).unwrap_or(u16::MAX);
+        // What is empty takes no room.
+        let some = |some: bool, constraint| {
+            if some {
+                constraint
+            } else {
+                Constraint::Length(0)
+            }
+        };
+        let logged = if self.log.is_empty() {
+            0
+        } else {
+            height(&log).min(MOST_OF_LOG) + 1
+        };
+        let [title, table, order, said, field, last] = Layout::vertical([
+            Constraint::Length(height(&heading)),
             Constraint::Fill(1),
-            Constraint::Fill(1),
-            Constraint::Length(LOG_LINES + 1),
-            Constraint::Length(1),
-            Constraint::Length(1),
+            some(self.selection().is_some(), Constraint::Fill(1)),
+            Constraint::Length(logged),
+            Constraint::Length(self.field_height(width)),
+            Constraint::Length(height(&keys)),
         ])
         .areas(frame.area());
+        frame.render_widget(heading, title);
+        self.draw_table(frame, table);
+        let above = height(&log).saturating_sub(said.height);
+        frame.render_widget(log.scroll((above, 0)), said);
+        self.draw_order(frame, order);
+        self.draw_field(frame, field);
+        frame.render_widget(keys, last);
+    }
 
+    /// Where this is, and what goes on.
+    fn heading(&self) -> Paragraph<'static> {
         let whose = match &self.whose {
             Whose::Restaurant(restaurant) => clean(restaurant),
             Whose::All => "all restaurants".into(),
@@ -446,36 +487,62 @@ impl Screen {
         let place = self.stack.place.as_ref();
         let place = place.map_or_else(String::new, |place| format!(" in {place}"));
         let heading = Line::from(format!("{}{place}: {whose}", self.stack.name)).bold();
-        frame.render_widget(Paragraph::new(vec![heading, state]), title);
+        wrapped(vec![heading, state])
+    }
 
-        let row = |waiting: &Waiting| {
-            let row = Row::new(waiting.cells());
-            if self.answered.contains(&waiting.message.task_token) {
+    /// The orders that wait. The last line says how many more there are than fit.
+    fn draw_table(&self, frame: &mut Frame, area: Rect) {
+        let headings = std::iter::once(Waiting::headings());
+        let rows: Vec<_> = headings
+            .chain(self.waiting.iter().map(Waiting::row))
+            .collect();
+        let mut rows = table::lines(&rows, Some(area.width.into()))
+            .into_iter()
+            .map(|lines| {
+                let height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+                (height, Row::new([lines.join("\n")]).height(height))
+            });
+        let (above, header) = rows.next().unwrap_or_default();
+        let mut heights = Vec::new();
+        let mut orders = Vec::new();
+        for (waiting, (height, row)) in self.waiting.iter().zip(rows) {
+            heights.push(height);
+            orders.push(if self.answered.contains(&waiting.message.task_token) {
                 row.dim()
             } else if left_until(waiting.respond_by) < SHORT {
                 row.red()
             } else {
                 row
-            }
-        };
-        let widths = [
-            Constraint::Max(24),
-            Constraint::Max(14),
-            Constraint::Fill(1),
-            Constraint::Max(18),
-            Constraint::Length(6),
-        ];
-        let orders = Table::new(self.waiting.iter().map(row), widths)
-            .header(Row::new(Waiting::HEADINGS).bold())
-            .column_spacing(2)
+            });
+        }
+        let room = area.height.saturating_sub(above);
+        let all_fit = heights
+            .iter()
+            .copied()
+            .reduce(u16::saturating_add)
+            .unwrap_or(0)
+            <= room;
+        let [shown, more] =
+            Layout::vertical([Constraint::Fill(1), Constraint::Length(u16::from(!all_fit))])
+                .areas(area);
+        let orders = Table::new(orders, [Constraint::Fill(1)])
+            .header(header.bold().height(above))
             .row_highlight_style(Style::new().reversed());
         let mut selection = TableState::new().with_selected(self.position());
-        frame.render_stateful_widget(orders, table, &mut selection);
-
-        self.draw_order(frame, order);
-        frame.render_widget(Paragraph::new(self.log.join("\n")), log);
-        self.draw_field(frame, field);
-        frame.render_widget(Line::from(self.keys()).dim(), keys);
+        frame.render_stateful_widget(orders, shown, &mut selection);
+        if !all_fit {
+            let before = selection.offset();
+            let mut room = shown.height.saturating_sub(above);
+            let fits = |height: &&u16| {
+                let fits = **height <= room;
+                room = room.saturating_sub(**height);
+                fits
+            };
+            let within = heights.iter().skip(before).take_while(fits).count();
+            let after = heights.len().saturating_sub(before + within);
+            let text = format!("↑ {before} more   ↓ {after} more orders");
+            frame.render_widget(Line::from(text).dim(), more);
+        }
     }
 
     /// All of the selected order, the customer's note first. The last line says how much more there is.
@@ -489,16 +556,17 @@ impl Screen {
         let mut lines = vec![Line::from(heading).bold()];
         let note = message.note.as_deref();
         lines.extend(note.map(|note| Line::from(format!("Note: {}", clean(note))).yellow()));
-        lines.extend(message.items.iter().map(|item| {
+        let items = message.items.iter().map(|item| {
             let amount = item.quantity.saturating_mul(item.unit_amount);
-            let amount = money(message.currency, amount);
-            Line::from(format!(
-                "{} × {}  {amount}",
-                item.quantity,
-                clean(&item.name)
-            ))
-        }));
-        let text = Paragraph::new(lines).wrap(Wrap { trim: false });
+            table::Row {
+                cells: vec![money(message.currency, amount)],
+                last: Last::Whole(format!("{} × {}", item.quantity, clean(&item.name))),
+            }
+        });
+        let items: Vec<_> = items.collect();
+        let items = table::lines(&items, Some(area.width.into()));
+        lines.extend(items.into_iter().flatten().map(Line::from));
+        let text = wrapped(lines);
 
         let [shown, more] =
             Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
@@ -513,20 +581,41 @@ impl Screen {
         }
     }
 
-    fn draw_field(&self, frame: &mut Frame, area: Rect) {
-        let Some(field) = &self.field else {
-            return;
-        };
+    /// The field's question, if a field is being filled in.
+    fn question(&self) -> Option<String> {
+        let field = self.field.as_ref()?;
         let id = &field.waiting.message.order_id;
-        let question = Line::from(match field.question {
+        Some(match field.question {
             Question::Ready => format!("In how many minutes is {id} ready? "),
             Question::Why => format!("Why is {id} rejected? "),
         })
-        .yellow();
-        let width = u16::try_from(question.width()).unwrap_or(u16::MAX);
-        let [asks, text] =
-            Layout::horizontal([Constraint::Length(width), Constraint::Min(20)]).areas(area);
-        frame.render_widget(question, asks);
+    }
+
+    /// How many lines the field takes: one, or one below its question.
+    fn field_height(&self, width: u16) -> u16 {
+        let Some(question) = self.question() else {
+            return 0;
+        };
+        if render::width(&question) + FIELD <= width.into() {
+            return 1;
+        }
+        let question = wrapped(vec![Line::from(question)]).line_count(width);
+        u16::try_from(question)
+            .unwrap_or(u16::MAX)
+            .saturating_add(1)
+    }
+
+    fn draw_field(&self, frame: &mut Frame, area: Rect) {
+        let (Some(field), Some(question)) = (&self.field, self.question()) else {
+            return;
+        };
+        let wide = u16::try_from(render::width(&question)).unwrap_or(u16::MAX);
+        let [asks, text] = if area.height > 1 {
+            Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area)
+        } else {
+            Layout::horizontal([Constraint::Length(wide), Constraint::Fill(1)]).areas(area)
+        };
+        frame.render_widget(wrapped(vec![Line::from(question).yellow()]), asks);
         frame.render_widget(&field.text, text);
     }
 
@@ -545,6 +634,11 @@ impl Screen {
             (None, _) => "↑ ↓ select   q quit",
         }
     }
+}
+
+/// Lines that go on below where they are too long.
+fn wrapped(lines: Vec<Line>) -> Paragraph {
+    Paragraph::new(lines).wrap(Wrap { trim: false })
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::desk::desk;
 use crate::cmd::{Perseverance, WhoseArgs};
 use crate::failure::Failure;
-use crate::render::{self, Output, is_terminal, pad, width};
+use crate::render::{self, Output, columns, is_terminal};
+use crate::table::{self, Row};
 
 /// List the orders that wait for an answer, the most urgent first
 ///
@@ -110,33 +111,31 @@ async fn inbox(
 
 /// An order that waits, on one line.
 fn row(waiting: &Waiting, show_token: bool) -> String {
-    let [id, restaurant, items, total, left] = waiting.cells();
-    let token = if show_token {
-        format!("\n  {}", waiting.message.task_token)
-    } else {
-        String::new()
-    };
-    format!("{id}  {restaurant}  {items}  {total}  {left} left{token}")
+    let mut row = waiting.row();
+    if let Some(left) = row.cells.last_mut() {
+        left.push_str(" left");
+    }
+    rows(&[row], &[waiting], show_token)
 }
 
 /// The orders that wait, as a table.
 fn table(waiting: &[Waiting], show_token: bool) -> String {
-    let mut rows = vec![Waiting::HEADINGS.map(String::from)];
-    rows.extend(waiting.iter().map(Waiting::cells));
-    let mut widths = [0; 5];
-    for row in &rows {
-        for (widest, cell) in widths.iter_mut().zip(row) {
-            *widest = width(cell).max(*widest);
-        }
-    }
+    let headings = std::iter::once(Waiting::headings());
+    let table: Vec<_> = headings.chain(waiting.iter().map(Waiting::row)).collect();
+    let waiting: Vec<_> = waiting.iter().collect();
+    rows(&table, &waiting, show_token)
+}
+
+/// The rows of these orders, which come last, each with its token if asked for.
+fn rows(rows: &[Row], waiting: &[&Waiting], show_token: bool) -> String {
+    let headings = rows.len().saturating_sub(waiting.len());
     let mut lines = Vec::new();
-    for (index, row) in rows.iter().enumerate() {
-        let cell = |(cell, width): (&String, &usize)| pad(cell, *width);
-        let cells: Vec<_> = row.iter().zip(&widths).map(cell).collect();
-        lines.push(cells.join("  ").trim_end().to_owned());
-        if let Some(waiting) = index.checked_sub(1).and_then(|index| waiting.get(index))
-            && show_token
-        {
+    for (index, row) in table::lines(rows, columns()).into_iter().enumerate() {
+        lines.extend(row);
+        let waiting = index
+            .checked_sub(headings)
+            .and_then(|index| waiting.get(index));
+        if let (true, Some(waiting)) = (show_token, waiting) {
             lines.push(format!("  {}", waiting.message.task_token));
         }
     }

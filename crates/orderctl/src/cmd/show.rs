@@ -8,7 +8,8 @@ use crate::aws::stack::{Stack, StackArgs};
 use crate::clock::zone;
 use crate::cmd::order_id;
 use crate::failure::Failure;
-use crate::render::{self, Output, clean, money, pad, verdict};
+use crate::render::{self, Output, clean, columns, money, verdict};
+use crate::table::{self, Last, Row};
 
 /// Show an order as it is stored, and what its execution did
 #[derive(clap::Args)]
@@ -87,28 +88,23 @@ fn order_text(order: &StoredOrder) -> String {
     let mut line = |name: &str, value: &str| lines.push(format!("  {name:<11} {value}"));
     line("restaurant", &clean(&order.restaurant_id));
     line("customer", &clean(&order.customer_id));
+    let amount = |amount| format!("{:>12}", money(order.currency, amount));
+    let row = |label: &str, amount, last: String| Row {
+        cells: vec![format!("{label:<10}"), amount],
+        last: Last::Whole(last),
+    };
+    let mut rows = Vec::new();
     for (index, item) in order.items.iter().enumerate() {
-        let amount = money(
-            order.currency,
-            item.quantity.saturating_mul(item.unit_amount),
-        );
-        let name = if index == 0 { "items" } else { "" };
-        line(
-            name,
-            &format!(
-                "{} {amount:>12}",
-                pad(&format!("{} × {}", item.quantity, clean(&item.name)), 28)
-            ),
-        );
+        let label = if index == 0 { "items" } else { "" };
+        let price = amount(item.quantity.saturating_mul(item.unit_amount));
+        let what = format!("{} × {}", item.quantity, clean(&item.name));
+        rows.push(row(label, price, what));
     }
-    line(
-        "total",
-        &format!(
-            "{:<28} {:>12}",
-            "",
-            money(order.currency, order.total_amount)
-        ),
-    );
+    rows.push(row("total", amount(order.total_amount), String::new()));
+    let limit = columns().map(|columns| columns.saturating_sub(2));
+    let rows = table::lines(&rows, limit).into_iter().flatten();
+    lines.extend(rows.map(|row| format!("  {row}")));
+    let mut line = |name: &str, value: &str| lines.push(format!("  {name:<11} {value}"));
     if let Some(note) = &order.note {
         line("note", &clean(note));
     }

@@ -13,7 +13,8 @@ use crate::aws::orders::unknown;
 use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::{Perseverance, order_id};
 use crate::failure::Failure;
-use crate::render::{self, Output, clock, left_until, time_of_day, verdict};
+use crate::render::{self, Output, clock, columns, left_until, pad, time_of_day, verdict, width};
+use crate::table::cut;
 
 /// Follow an order to its outcome
 #[derive(clap::Args)]
@@ -155,8 +156,18 @@ fn count_down(visit: &Visit, deadline: Option<Timestamp>) -> Result<(), Failure>
     let left = left.unwrap_or_default();
     let entered = time_of_day(timestamp(visit.entered));
     clear(true)?;
+    // A line that is as wide as the terminal would begin a new one each time.
+    let columns = columns().unwrap_or(usize::MAX).saturating_sub(1);
+    let room = columns.saturating_sub(width(&entered) + width(&left).max(8) + 3);
+    let line = if room < 8 {
+        let room = columns.saturating_sub(width(&left) + 1);
+        format!("{} {left}", cut(&visit.state, room))
+    } else {
+        let state = pad(&cut(&visit.state, room), room.min(28));
+        format!("{entered}  {state} {left:>8}")
+    };
     let mut out = io::stdout();
-    write!(out, "{entered}  {:<28} {left:>8}", visit.state)?;
+    write!(out, "{}", cut(line.trim_end(), columns))?;
     out.flush()?;
     Ok(())
 }

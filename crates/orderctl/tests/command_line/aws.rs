@@ -221,6 +221,10 @@ impl Person {
         &self.home
     }
 
+    pub fn variables(&self) -> &HashMap<String, String> {
+        &self.variables
+    }
+
     pub fn start(&self, arguments: &[&str]) -> Child {
         Command::new(env!("CARGO_BIN_EXE_orderctl"))
             .args(arguments)

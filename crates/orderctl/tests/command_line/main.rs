@@ -4,6 +4,7 @@
 mod accounts;
 mod aws;
 mod input;
+mod terminal;
 mod times;
 
 use std::io::Write;

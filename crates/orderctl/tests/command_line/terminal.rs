@@ -1,0 +1,241 @@
+//! What terminals of several sizes show, and what comes of one that closes.
+
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use serde_json::{Value, json};
+
+use crate::aws::{Aws, Person, json as answer_json};
+
+/// `orderctl` in a pseudo-terminal.
+struct Terminal {
+    screen: Arc<Mutex<vt100::Parser>>,
+    /// None once it is closed.
+    pair: Option<(Box<dyn MasterPty + Send>, Box<dyn Write + Send>)>,
+    child: Box<dyn Child + Send + Sync>,
+}
+
+impl Terminal {
+    /// Nobody reads what it prints, so that closing it closes it for good.
+    fn unread(person: &Person, columns: u16, arguments: &[&str]) -> Self {
+        let size = PtySize {
+            rows: 24,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system()
+            .openpty(size)
+            .expect("a pseudo-terminal");
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_orderctl"));
+        command.args(arguments);
+        command.env_clear();
+        for (name, value) in person.variables() {
+            command.env(name, value);
+        }
+        command.env("TERM", "xterm-256color");
+        let child = pair.slave.spawn_command(command).expect("orderctl");
+        drop(pair.slave);
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(size.rows, columns, 1_000)));
+        let keys = pair.master.take_writer().expect("its keys");
+        Self {
+            screen,
+            pair: Some((pair.master, keys)),
+            child,
+        }
+    }
+
+    fn run(person: &Person, columns: u16, arguments: &[&str]) -> Self {
+        let terminal = Self::unread(person, columns, arguments);
+        let (master, _) = terminal.pair.as_ref().expect("a terminal");
+        let mut reader = master.try_clone_reader().expect("what it prints");
+        let drawn = terminal.screen.clone();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                drawn.lock().expect("the screen").process(&bytes[..count]);
+            }
+        });
+        terminal
+    }
+
+    fn contents(&self) -> String {
+        self.screen.lock().expect("the screen").screen().contents()
+    }
+
+    fn wait_for(&self, what: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let contents = self.contents();
+            if contents.contains(what) {
+                return contents;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_mins(1),
+                "{what} is not on:\n{contents}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        let (_, writer) = self.pair.as_mut().expect("a terminal");
+        writer.write_all(keys.as_bytes()).expect("keys");
+        writer.flush().expect("keys");
+    }
+
+    fn end(&mut self) -> portable_pty::ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a process") {
+                return status;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_mins(1),
+                "it does not end:\n{}",
+                self.contents()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It has ended already, unless the test failed.
+        let _ = self.child.kill();
+    }
+}
+
+fn row(id: &str, total: u64, items: usize) -> Value {
+    let item = json!({ "M": { "name": { "S": "寿司 of the house" }, "quantity": { "N": "2" }, "unit_amount": { "N": "1250" } } });
+    let respond_by = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(9);
+    json!({
+        "order_id": { "S": id }, "restaurant_id": { "S": "rest-7" }, "items": { "L": vec![item; items] },
+        "currency": { "S": "EUR" }, "total_amount": { "N": total.to_string() },
+        "respond_by": { "S": respond_by.to_string() }, "task_token": { "S": format!("token-{id}") },
+        "expires_at": { "N": "4070908800" },
+    })
+}
+
+/// An AWS with these open orders.
+fn aws_with(rows: Vec<Value>) -> Aws {
+    Aws::new(move |call| {
+        let list = ["Query", "Scan"].contains(&call.action.as_str());
+        list.then(|| answer_json(&json!({ "Items": rows, "Count": rows.len() })))
+    })
+}
+
+#[test]
+fn a_list_shows_ids_and_money_whole_and_counts_items_that_do_not_fit() {
+    let long = "o".repeat(80);
+    let aws = aws_with(vec![row("ord-2001", 1_234_560, 4), row(&long, 2_500, 1)]);
+    let person = Person::of(&aws);
+    for (columns, items) in [
+        (40, "2 × 寿司 of the house, +3 items"),
+        (60, "2 × 寿司 of the house, 2 × 寿司 of the house, +2 items"),
+        (80, "2 × 寿司 of the house, +3 items"),
+        (
+            200,
+            "2 × 寿司 of the house, 2 × 寿司 of the house, 2 × 寿司 of the house, 2 × 寿司 of the house",
+        ),
+    ] {
+        for (command, is_desk) in [("inbox", false), ("desk", true)] {
+            let mut terminal =
+                Terminal::run(&person, columns, &[command, "--restaurant", "rest-7"]);
+            let shown = if is_desk {
+                let shown = terminal.wait_for("2 orders wait");
+                terminal.press("q");
+                shown
+            } else {
+                assert!(terminal.end().success());
+                terminal.wait_for("EUR 25.00")
+            };
+            let plain = shown.replace(['\u{2068}', '\u{2069}'], "");
+            for whole in ["ord-2001", "EUR 12345.60", items] {
+                assert!(
+                    plain.contains(whole),
+                    "{command} {columns}: {whole} is not in\n{shown}"
+                );
+            }
+            let joined: String = plain.split_whitespace().collect();
+            assert!(
+                joined.contains(&long),
+                "{command} {columns}: an id is cut:\n{shown}"
+            );
+            if is_desk {
+                assert!(terminal.end().success());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_desk_says_how_many_orders_do_not_fit_and_gives_no_room_to_what_is_empty() {
+    let rows = (1..=40).map(|number| row(&format!("ord-{number:02}"), 2_500, 1));
+    let person = Person::of(&aws_with(rows.collect()));
+    let mut desk = Terminal::run(&person, 80, &["desk", "--restaurant", "rest-7"]);
+    let shown = desk.wait_for("more orders");
+    let orders = shown
+        .lines()
+        .filter(|line| line.starts_with("ord-"))
+        .count();
+    // Of 24 lines: two for the title, one each for the headings, how many more there are, and the keys.
+    assert_eq!(orders, 19, "{shown}");
+    assert!(shown.contains("↑ 0 more   ↓ 21 more orders"), "{shown}");
+    desk.press("k");
+    desk.wait_for("↓ 0 more orders");
+    desk.press("q");
+    assert!(desk.end().success());
+}
+
+#[test]
+fn a_desk_whose_terminal_closes_ends_by_itself() {
+    let aws = aws_with(Vec::new());
+    let mut desk = Terminal::unread(&Person::of(&aws), 80, &["desk", "--restaurant", "rest-7"]);
+    while aws.calls_of("Query").is_empty() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    desk.pair = None;
+    let status = desk.end();
+    assert!(status.signal().is_none(), "{status:?}");
+}
+
+#[test]
+fn a_countdown_stays_on_its_line_in_a_narrow_terminal() {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let aws = Aws::new(move |call| {
+        #[allow(clippy::cast_precision_loss)] // a time of today
+        let now = now as f64 / 1_000.0;
+        Some(match call.action.as_str() {
+            "GetItem" => answer_json(&json!({})),
+            "DescribeExecution" => answer_json(&json!({
+                "executionArn": "arn:e", "stateMachineArn": "arn:m", "status": "RUNNING", "startDate": now,
+                "input": "{\"order_id\": \"o\"}",
+            })),
+            "GetExecutionHistory" => answer_json(&json!({ "events": [{
+                "timestamp": now, "type": "TaskStateEntered", "id": 1,
+                "stateEnteredEventDetails": { "name": "Notify restaurant" },
+            }] })),
+            "DescribeStateMachineForExecution" => answer_json(&json!({
+                "stateMachineArn": "arn:m", "name": "m", "roleArn": "arn:r", "updateDate": now,
+                "definition": json!({ "States": { "Notify restaurant": {
+                    "Resource": "arn:aws:states:::sns:publish.waitForTaskToken", "TimeoutSeconds": 600,
+                } } }).to_string(),
+            })),
+            _ => return None,
+        })
+    });
+    for columns in [20, 40, 47, 60] {
+        let mut watch = Terminal::run(&Person::of(&aws), columns, &["watch", "o"]);
+        watch.wait_for("left");
+        std::thread::sleep(Duration::from_millis(1_500));
+        let shown = watch.contents();
+        let lines = shown.lines().filter(|line| !line.trim().is_empty()).count();
+        assert_eq!(lines, 1, "{columns}:\n{shown}");
+        watch.press("\u{3}");
+        watch.end();
+    }
+}
