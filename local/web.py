@@ -30,7 +30,7 @@ def link(found, kind, name, valid=12 * HOUR):
     signed = aws("kms").sign(KeyId=key, Message=text.encode(), MessageType="RAW", SigningAlgorithm="ECDSA_SHA_256")
     signature = base64.urlsafe_b64encode(signed["Signature"]).decode().rstrip("=")
     quoted = urllib.parse.quote(name, safe="-._~")
-    return f"{found['WebUrl']}/{kind}?id={quoted}&i={issued}&e={expires}&s={signature}"
+    return f"{found['WebUrl']}/{kind}?id={quoted}&s={signature}&i={issued}&e={expires}"
 
 
 def connect(link, seconds):

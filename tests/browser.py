@@ -369,6 +369,22 @@ def test_a_page_whose_link_has_ended_asks_no_more(address):
     browser.close()
 
 
+def test_a_page_of_an_order_that_has_ended_asks_no_more(address):
+    order = place("rest-over")
+    browser = BROWSER(address)
+    # A mailer's additions are gone before the page looks.
+    browser.open(link("customer", order) + "&utm_source=mail&fbclid=x")
+    browser.says("has not answered yet")
+    assert "utm_source" not in browser.run("return location.href")
+    ORDERS.answer(ORDERS.token({"restaurant_id": "rest-over", "order_id": order}), {"isAccepted": True})
+    browser.says("Accepted at")
+    looks = browser.looks()
+    time.sleep(20)
+    assert browser.looks() == looks, "it asks again"
+    assert "Not connected" not in browser.text()
+    browser.close()
+
+
 def test_an_answer_is_sent_though_its_page_cannot_be_shown(address):
     order = place("rest-sent")
     browser = BROWSER(address)

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
-use support::pages::{Link, Waiting, ask, link, orderctl};
+use support::pages::{Link, Waiting, ask, link, orderctl, signature_of};
 use support::{Stack, TestOrder, cases, log_lines, output, poll_until, unique};
 
 #[tokio::test]
@@ -152,10 +152,10 @@ async fn a_forged_and_an_expired_link_are_refused() {
 
 /// The query of a link with one character of its signature changed: it can be read, and does not hold.
 fn forged(query: &str) -> String {
-    let (said, signature) = query.rsplit_once("&s=").expect("a signature");
+    let signature = signature_of(query);
     let (begin, rest) = signature.split_at(signature.len() / 2);
     let other = if rest.starts_with('A') { 'B' } else { 'A' };
-    format!("{said}&s={begin}{other}{}", &rest[1..])
+    query.replace(signature, &format!("{begin}{other}{}", &rest[1..]))
 }
 
 #[tokio::test]
@@ -288,7 +288,11 @@ async fn no_link_and_no_task_token_is_logged() {
                 &waiting.customer.query,
             ] {
                 // The signature of a link is the credential in it.
-                let secret = secret.rsplit("&s=").next().expect("a part");
+                let secret = if secret.contains("&s=") {
+                    signature_of(secret)
+                } else {
+                    secret
+                };
                 assert!(!line.contains(secret), "{function} logs {line}");
             }
             for text in ["&s=", "A secret reason", "Margherita"] {

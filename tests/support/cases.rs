@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::listener::RestaurantQueue;
 use crate::made::{Made, made};
-use crate::pages::{Link, Waiting, ask, link, orderctl};
+use crate::pages::{Link, Waiting, ask, link, orderctl, signature_of};
 use crate::stack::{Stack, named, output};
 use crate::test_order::TestOrder;
 
@@ -492,19 +492,18 @@ pub async fn refused_links(order: TestOrder) {
         path: path.into(),
         query,
     };
-    let signature = |link: &Link| link.query.rsplit("&s=").next().map(ToOwned::to_owned);
     let one = &waiting.one.query;
-    let another = signature(&waiting.customer).expect("a signature");
-    let its_own = signature(&waiting.one).expect("a signature");
+    let another = signature_of(&waiting.customer.query);
+    let its_own = signature_of(one);
     for (what, link) in [
         ("an expired link", expired),
         (
             "a link without a signature",
-            of("/order", one.replace(&its_own, "")),
+            of("/order", one.replace(its_own, "")),
         ),
         (
             "a link with another's signature",
-            of("/order", one.replace(&its_own, &another)),
+            of("/order", one.replace(its_own, another)),
         ),
         (
             "a link to another order",

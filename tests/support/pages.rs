@@ -37,6 +37,13 @@ pub async fn link(arguments: &[&str]) -> Link {
     Link::of(made["url"].as_str().expect("a link"))
 }
 
+/// The signature in a link's query.
+#[must_use]
+pub fn signature_of(query: &str) -> &str {
+    let (_, rest) = query.split_once("&s=").expect("a signature");
+    rest.split('&').next().expect("a part")
+}
+
 /// Runs `orderctl` on the stack under test, with the caller's credentials; gives the JSON that it printed, as text.
 pub async fn orderctl(arguments: &[&str]) -> String {
     let mut command = Command::new(orderctl_binary());

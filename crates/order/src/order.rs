@@ -1,5 +1,7 @@
 //! An order as it is placed and as it is stored.
 
+#[cfg(feature = "schemas")]
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use iso_currency::Currency;
@@ -30,15 +32,12 @@ pub(crate) const LINES: [char; 3] = ['\t', '\n', '\r'];
 
 /// The characters that text may hold, as a pattern of JSON Schema.
 #[cfg(feature = "schemas")]
-fn text() -> String {
-    format!("^[^{}]*$", unprintable_class(&LINES))
-}
+static TEXT: LazyLock<String> = LazyLock::new(|| format!("^[^{}]*$", unprintable_class(&LINES)));
 
 /// The same for an id: one line, and no space at its ends.
 #[cfg(feature = "schemas")]
-fn printable_id() -> String {
-    format!(r"^(?!\s)(?!.*\s$)[^{}]*$", unprintable_class(&[]))
-}
+static PRINTABLE_ID: LazyLock<String> =
+    LazyLock::new(|| format!(r"^(?!\s)(?!.*\s$)[^{}]*$", unprintable_class(&[])));
 
 /// Every code of ISO 4217, as JSON Schema.
 #[cfg(feature = "schemas")]
@@ -57,7 +56,7 @@ pub struct Order {
     #[cfg_attr(feature = "schemas", schemars(regex(pattern = format!("^[A-Za-z0-9_-]{{1,{MAX_ID}}}$"))))]
     pub order_id: String,
     /// Who ordered.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_ID), regex(pattern = printable_id())))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_ID), regex(pattern = PRINTABLE_ID.as_str())))]
     pub customer_id: String,
     /// Who is asked to prepare it: letters and digits of ASCII, `_ . : / = + - @`, and spaces but at its ends, as in a tag of IAM.
     #[cfg_attr(feature = "schemas", schemars(regex(pattern = format!("^(?! )(?!.* $)[A-Za-z0-9 _.:/=+@-]{{1,{MAX_ID}}}$"))))]
@@ -70,7 +69,7 @@ pub struct Order {
     pub items: Vec<Item>,
     /// What the restaurant should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schemas", schemars(length(max = MAX_NOTE), regex(pattern = text())))]
+    #[cfg_attr(feature = "schemas", schemars(length(max = MAX_NOTE), regex(pattern = TEXT.as_str())))]
     pub note: Option<String>,
 }
 
@@ -80,7 +79,7 @@ pub struct Order {
 #[serde(deny_unknown_fields)]
 pub struct Item {
     /// What it is.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_NAME), regex(pattern = text())))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = MAX_NAME), regex(pattern = TEXT.as_str())))]
     pub name: String,
     /// How many.
     #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = MAX_QUANTITY)))]

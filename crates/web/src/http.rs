@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use order::escaped_json;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -149,7 +150,8 @@ impl Response {
     /// JSON.
     #[must_use]
     pub fn json(status_code: u16, body: &Value) -> Self {
-        Self::new(status_code, "application/json", body.to_string())
+        let body = escaped_json(&body.to_string());
+        Self::new(status_code, "application/json", body)
     }
 
     /// A page.

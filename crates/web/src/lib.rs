@@ -29,6 +29,9 @@ pub use crate::pages::View;
 
 /// How long a request may take: less than the function's `Timeout` in `web/template.yaml`, so that a slow one gets a page, too.
 pub const PATIENCE: Duration = Duration::from_millis(2_500);
+/// How long after its link was made an order may take to be stored, in seconds. Then the page says that there is none, and
+/// asks no more; it still shows an order that comes later, if somebody looks again.
+const STORED_WITHIN: u64 = 5 * 60;
 /// The most minutes until an accepted order is ready: the workflow ignores times more than a day away.
 const LONGEST: u64 = 24 * 60 - 1;
 
@@ -48,6 +51,8 @@ pub struct Site {
 #[derive(Clone)]
 struct Address {
     kind: Kind,
+    /// The link's own parameters.
+    query: String,
     /// For a restaurant's later orders: those after this place in the list.
     after: Option<Place>,
     marks: Marks,
@@ -56,7 +61,7 @@ struct Address {
 impl Address {
     /// `/<kind>`, and `/<kind>/sent/<marks>` after answers; `/restaurant/later/<place>` for the orders that did not fit on
     /// the page before.
-    fn of(path: &str) -> Option<Self> {
+    fn of(path: &str, query: &str) -> Option<Self> {
         let parts: Vec<_> = path.strip_prefix('/')?.split('/').collect();
         let (kind, rest) = parts.split_first()?;
         let kind = Kind::named(kind)?;
@@ -71,18 +76,28 @@ impl Address {
             ["sent", marks] => Marks::read(marks)?,
             _ => return None,
         };
-        Some(Self { kind, after, marks })
+        let query = Claim::without_additions(query);
+        Some(Self {
+            kind,
+            query,
+            after,
+            marks,
+        })
     }
 
     /// The page's path, with the query of the link.
-    fn written(&self, request: &Request) -> String {
-        let Self { kind, after, marks } = self;
+    fn written(&self) -> String {
+        let Self {
+            kind,
+            query,
+            after,
+            marks,
+        } = self;
         let after = after
             .as_ref()
             .map(|after| format!("/later/{}", after.written()));
         let marks = marks.written();
         let sent = if marks.is_empty() { "" } else { "/sent/" };
-        let query = &request.raw_query_string;
         format!("/{kind}{}{sent}{marks}?{query}", after.unwrap_or_default())
     }
 }
@@ -122,19 +137,20 @@ impl Site {
     async fn respond(&self, request: &Request, now: u64) -> Response {
         let posted = request.method() == "POST";
         match request.raw_path.as_str() {
-            "/page.css" if !posted => return pages::style(),
-            "/page.js" if !posted => return pages::script(),
+            "/page.css" if !posted => return pages::style(&request.raw_query_string),
+            "/page.js" if !posted => return pages::script(&request.raw_query_string),
             _ => {}
         }
-        let Some(address) = Address::of(&request.raw_path) else {
+        let Some(address) = Address::of(&request.raw_path, &request.raw_query_string) else {
             return pages::notice(request, Notice::NoSuchPage);
         };
-        let claim = self
-            .verifier
-            .verify(address.kind, &request.raw_query_string, now);
-        let Some(claim) = claim else {
+        let Some(claim) = self.verifier.verify(address.kind, &address.query, now) else {
             return pages::notice(request, Notice::Refused);
         };
+        // A page's forms and its script use the page's own address, which is to be that of the link.
+        if !posted && !request.wants_json() && request.raw_query_string != address.query {
+            return Response::see_other(address.written());
+        }
         if posted && request.is_from_elsewhere(&self.origin) {
             return pages::notice(request, Notice::FromElsewhere);
         }
@@ -175,19 +191,17 @@ impl Site {
                         after,
                         ..address.clone()
                     };
-                    address.written(request)
+                    address.written()
                 };
                 let first = address.after.is_some().then(|| at(None));
                 let next = lists.more_after.clone().map(|last| at(Some(last)));
                 View::restaurant(claim, lists, marks, (first, next), now)
             }
-            Kind::Order => match self.orders.read(&claim.id).await? {
+            Kind::Order | Kind::Customer => match self.orders.read(&claim.id).await? {
+                Some(order) if claim.kind == Kind::Customer => View::customer(order, marks),
                 Some(order) => View::order(order, claim.deadline(), marks, now),
-                None => View::NotYet,
-            },
-            Kind::Customer => match self.orders.read(&claim.id).await? {
-                Some(order) => View::customer(order, marks),
-                None => View::NotYet,
+                None if now < claim.issued + STORED_WITHIN => View::NotYet,
+                None => View::Unknown,
             },
         };
         if request.wants_json() {
@@ -251,7 +265,7 @@ impl Site {
                 Some(_) => {
                     log("Ended");
                     address.marks.add(Mark::new(order_id, choice, false, 0));
-                    return Ok(Response::see_other(address.written(request)));
+                    return Ok(Response::see_other(address.written()));
                 }
             },
         };
@@ -269,7 +283,7 @@ impl Site {
                 let taken = sent == Sent::Taken;
                 let mark = Mark::new(order_id, choice, taken, deadline);
                 address.marks.add(mark);
-                Ok(Response::see_other(address.written(request)))
+                Ok(Response::see_other(address.written()))
             }
         }
     }

@@ -18,6 +18,10 @@ use crate::marks::ENDED;
 
 /// How many orders a list shows.
 pub const PAGE: u8 = 100;
+/// How many bytes of names and notes the orders of a list have at most, unless it is one order. HTML makes six bytes of some, so
+/// that the page stays below 2 MB; Lambda refuses a response of 6 MB:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const PAGE_TEXT: usize = 200_000;
 
 /// What a restaurant's page shows of an order that waits. The task token is not read.
 #[derive(Deserialize)]
@@ -216,6 +220,14 @@ impl Orders {
         let mut open = open.items.unwrap_or_default();
         let more = cut || open.len() > PAGE.into();
         open.truncate(PAGE.into());
+        let mut text = 0;
+        let shown = open.iter().take_while(|order| {
+            text += text_of(order);
+            text <= PAGE_TEXT
+        });
+        let shown = shown.count().max(1);
+        let more = more || shown < open.len();
+        open.truncate(shown);
         let last = open.last().filter(|_| more).cloned();
         Ok(Lists {
             more_after: last.and_then(|last| serde_dynamo::from_item(last).ok()),
@@ -317,6 +329,19 @@ fn outcome<E: ProvideErrorMetadata>(
             Ok(Sent::Unheard)
         }
     }
+}
+
+/// How many bytes of names and notes an order has.
+fn text_of(order: &HashMap<String, AttributeValue>) -> usize {
+    let text = |value: Option<&AttributeValue>| {
+        value
+            .and_then(|value| value.as_s().ok())
+            .map_or(0, String::len)
+    };
+    let items = order.get("items").and_then(|items| items.as_l().ok());
+    let items = items.into_iter().flatten();
+    let names = items.filter_map(|item| item.as_m().ok()?.get("name"));
+    names.map(|name| text(Some(name))).sum::<usize>() + text(order.get("note"))
 }
 
 /// The rows, without those that cannot be read.

@@ -116,10 +116,7 @@
     const fresh = [...next.querySelectorAll("#open > *")].some((card) => !waiting.has(card.id));
     document.title = page.title;
     if (old.querySelector("#open") && next.querySelector("#open")) {
-      for (const name of ["poll", "alert", "hold"]) {
-        if (name in next.dataset) old.dataset[name] = next.dataset[name];
-        else delete old.dataset[name];
-      }
+      attributes(old, next);
       bring(old, next, force);
     } else if (force || source.get(old) === shape(next) || !inUse(old)) {
       if (force || source.get(old) !== shape(next)) {
@@ -128,11 +125,23 @@
         old.replaceWith(next);
       }
     } else {
+      attributes(old, next);
       bring(old, next, force);
     }
     tick();
     if (fresh && "alert" in next.dataset) sound();
   }
+
+  // What the page's own attributes say: how often to look, whether an order waits.
+  function attributes(old, next) {
+    for (const name of ["poll", "alert", "hold"]) {
+      if (name in next.dataset) old.dataset[name] = next.dataset[name];
+      else delete old.dataset[name];
+    }
+  }
+
+  // Nothing can change here any more.
+  const over = () => refused || !("poll" in main().dataset);
 
   function success(response) {
     heard = ticks();
@@ -169,9 +178,9 @@
         failed = false;
         success(response);
         // Its time is over, or it was revoked: it will hardly work again.
-        const over = response.status === 403;
-        if (over && !refused) sound();
-        refused = over;
+        const ended = response.status === 403;
+        if (ended && !refused) sound();
+        refused = ended;
         if (response.status !== 304 && !("hold" in main().dataset)) {
           etag = response.headers.get("etag");
           show(text);
@@ -183,7 +192,7 @@
   }
   function plan(failed) {
     clearTimeout(timer);
-    if (refused) return;
+    if (over()) return;
     // Soon after a failure, and not all pages at the same moment.
     timer = setTimeout(look, failed ? 3000 + 1000 * Math.random() : Number(main().dataset.poll) || 10000);
   }
@@ -202,7 +211,7 @@
         each.textContent = "at " + day + time(moment);
       }
     }
-    if (since(heard) > LOST_AFTER && !refused && !document.getElementById("lost")) cover();
+    if (since(heard) > LOST_AFTER && !over() && !document.getElementById("lost")) cover();
   }
 
   // Nothing of a page that may be out of date can be read as fresh, or pressed.
@@ -321,9 +330,10 @@
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState !== "visible") return;
     if (audio) listen();
-    look();
+    // A link that was refused may hold again.
+    if (refused || !over()) look();
   });
-  addEventListener("online", look);
+  addEventListener("online", () => { if (!over()) look(); });
   remember(main());
   parts(main()).forEach(remember);
   tick();

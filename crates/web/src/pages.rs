@@ -16,7 +16,8 @@ use crate::http::{Request, Response};
 use crate::marks::{Choice, Mark, Marks};
 use crate::orders::{Answer, Closed, Lists, PAGE, Waiting, rfc_3339, seconds};
 
-/// How often the script looks while an order waits, and otherwise, in milliseconds.
+/// How often the script looks while an order waits, and otherwise, in milliseconds. It does not look where nothing can change:
+/// there, a page says nothing of it.
 const SOON: u32 = 3_000;
 const LATER: u32 = 10_000;
 
@@ -38,14 +39,24 @@ const SHORT_NOTE: (usize, usize) = (6, 120);
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The stylesheet.
-pub fn style() -> Response {
-    Response::new(200, "text/css; charset=utf-8", STYLE.into())
+/// The stylesheet, for the query of its address.
+pub fn style(query: &str) -> Response {
+    versioned(query, "text/css; charset=utf-8", STYLE)
 }
 
-/// The script.
-pub fn script() -> Response {
-    Response::new(200, "text/javascript; charset=utf-8", SCRIPT.into())
+/// The script, for the query of its address.
+pub fn script(query: &str) -> Response {
+    versioned(query, "text/javascript; charset=utf-8", SCRIPT)
+}
+
+/// What a browser may keep, if its address has the version.
+fn versioned(query: &str, content_type: &str, body: &str) -> Response {
+    let response = Response::new(200, content_type, body.into());
+    if query.strip_prefix("v=") == Some(version()) {
+        response.with("cache-control", "max-age=31536000, immutable")
+    } else {
+        response
+    }
 }
 
 /// Of stylesheet and script. It is in their addresses: a page that has been open since before a deployment sees by it that
@@ -146,7 +157,8 @@ pub fn notice(request: &Request, notice: Notice) -> Response {
         Response::json(status, &json!({ "error": format!("{said} {then}") }))
     } else {
         let main = html! {
-            main class="notice" data-poll=(LATER) {
+            // Only what AWS could not do may work by itself later.
+            main class="notice" data-poll=[(status == 503).then_some(LATER)] {
                 h1 { (said) }
                 p id="then" { (then) }
                 p id="again" { a href="" { "Look again" } }
@@ -274,6 +286,9 @@ pub struct Confirmation {
     order_id: String,
     #[serde(skip)]
     question: String,
+    /// What somebody wrote, after it.
+    #[serde(skip)]
+    text: Option<String>,
     #[serde(skip)]
     fields: Vec<(&'static str, String)>,
     #[serde(skip)]
@@ -293,6 +308,8 @@ pub enum View {
     Customer(OrderView),
     /// The order is not stored yet.
     NotYet,
+    /// The order was never stored, or is deleted.
+    Unknown,
     #[serde(skip)]
     /// A question before an answer is given. As JSON there is none.
     Confirm(Confirmation),
@@ -388,27 +405,31 @@ impl View {
     /// What is asked before an answer is given.
     pub(crate) fn confirm(claim: &Claim, answer: &Answer, now: u64) -> Self {
         let order_id = claim.id.clone();
-        let (question, button, fields) = match answer {
+        let (question, text, button, fields) = match answer {
             Answer::Accept { ready_at } => {
                 let minutes = seconds(ready_at).unwrap_or(now).saturating_sub(now) / 60;
                 (
                     format!("Accept this order, ready in {minutes} minutes?"),
+                    None,
                     "Accept",
                     vec![("do", "accept".into()), ("minutes", minutes.to_string())],
                 )
             }
             Answer::Decline { reason } => (
-                format!("Decline this order? Reason: {reason}"),
+                "Decline this order? Reason:".into(),
+                Some(reason.clone()),
                 "Decline",
                 vec![("do", "decline".into()), ("reason", reason.clone())],
             ),
             Answer::Problem { cause } => (
-                format!("Report a problem with this order? {cause}"),
+                "Report a problem with this order?".into(),
+                Some(cause.clone()),
                 "Report it",
                 vec![("do", "problem".into()), ("reason", cause.clone())],
             ),
             Answer::Cancel { reason } => (
                 "Cancel your order?".into(),
+                None,
                 "Cancel the order",
                 std::iter::once(("do", "cancel".to_owned()))
                     .chain(reason.iter().map(|reason| ("reason", reason.clone())))
@@ -418,6 +439,7 @@ impl View {
         Self::Confirm(Confirmation {
             order_id,
             question,
+            text,
             fields,
             button,
         })
@@ -446,6 +468,7 @@ pub fn page(view: &View, now: u64) -> Page {
         View::Order(view) => (view.order_id.clone(), order(view, now)),
         View::Customer(view) => (view.order_id.clone(), customer(view, now)),
         View::NotYet => ("Orders".into(), not_yet()),
+        View::Unknown => ("Orders".into(), unknown()),
         View::Confirm(confirmation) => (confirmation.order_id.clone(), confirm(confirmation)),
     };
     Page {
@@ -547,7 +570,7 @@ fn restaurant(view: &RestaurantView, now: u64) -> Markup {
 fn order(view: &OrderView, now: u64) -> Markup {
     let deadline = view.respond_by.as_deref().unwrap_or_default();
     html! {
-        main data-poll=(poll(view)) {
+        main data-poll=[poll(view)] {
             h1 id="what" { "Order " (view.order_id) }
             article id="card" {
                 @if view.can_answer { (left(deadline, now)) }
@@ -569,7 +592,7 @@ fn order(view: &OrderView, now: u64) -> Markup {
 
 fn customer(view: &OrderView, now: u64) -> Markup {
     html! {
-        main data-poll=(poll(view)) {
+        main data-poll=[poll(view)] {
             h1 id="what" { "Your order " (view.order_id) }
             article id="card" {
                 @match (view.status, &view.mark) {
@@ -607,13 +630,23 @@ fn not_yet() -> Markup {
     }
 }
 
+fn unknown() -> Markup {
+    html! {
+        main {
+            h1 id="what" { "There is no such order" }
+            p id="then" { "It was not placed, or it was refused. If it was placed just now, look again." }
+            p id="again" { a href="" { "Look again" } }
+        }
+    }
+}
+
 fn confirm(asked: &Confirmation) -> Markup {
     html! {
         // `data-hold`: the script replaces nothing until the question is answered.
         main data-poll=(LATER) data-hold {
             h1 id="what" { "Order " (asked.order_id) }
             article id="card" {
-                p.said { bdi { (asked.question) } }
+                p.said { (asked.question) @if let Some(text) = &asked.text { " " bdi { (text) } } }
                 form method="post" {
                     @for (name, value) in &asked.fields {
                         input type="hidden" name=(name) value=(value);
@@ -627,12 +660,9 @@ fn confirm(asked: &Confirmation) -> Markup {
     }
 }
 
-fn poll(view: &OrderView) -> u32 {
-    if view.status == Status::Placed {
-        SOON
-    } else {
-        LATER
-    }
+/// How often to look at one order; not once it has ended.
+fn poll(view: &OrderView) -> Option<u32> {
+    (view.status == Status::Placed).then_some(SOON)
 }
 
 /// How much time is left to answer an order.

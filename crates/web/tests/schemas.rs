@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use order::escaped_json;
 use schemars::schema_for;
 use serde_json::Value;
 
@@ -11,8 +12,10 @@ fn the_schema_in_the_repository_is_that_of_the_type() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/web-page.schema.json");
     let schema = schema_for!(web::View);
     if std::env::var_os("WRITE_SCHEMAS").is_some() {
-        let written = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
-        std::fs::write(&file, written).expect("a written schema");
+        let written = serde_json::to_string_pretty(&schema).expect("JSON");
+        // A reader sees each character of a pattern.
+        let lines = written.lines().map(|line| escaped_json(line) + "\n");
+        std::fs::write(&file, lines.collect::<String>()).expect("a written schema");
     }
     let found = std::fs::read_to_string(&file).unwrap_or_default();
     let found: Value = serde_json::from_str(&found).unwrap_or_default();

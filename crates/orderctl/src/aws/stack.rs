@@ -119,7 +119,8 @@ impl Stack {
                 .map(|url| {
                     Ok::<_, Failure>(Web {
                         url: url.clone(),
-                        epoch: output("LinkEpoch")?,
+                        // Empty until somebody sets one.
+                        epoch: outputs.get("LinkEpoch").cloned().unwrap_or_default(),
                         restaurants_key: output("RestaurantLinksKeyArn")?,
                         customers_key: output("CustomerLinksKeyArn")?,
                         revocations: output("RevocationsTableName")?,
