@@ -95,6 +95,7 @@ lint-template: $(TOOLS) $(NODE_TOOLS) $(CHECKOV)
 	sam validate --lint --region us-east-1
 	.local/checkov/bin/checkov --config-file local/checkov.yaml
 	$(BIN)/python local/definition.py --check
+	$(BIN)/python local/deployment.py --check
 
 # What the end-to-end tests deploy. To optimize it as for AWS takes as long as to compile all tests, and minutes after each
 # change, so the tests do without, unless RELEASE=1 asks for it, as GitHub's workflows do.
@@ -135,6 +136,7 @@ in-operation: $(NODE_TOOLS)
 	$(CARGO_TEST) --no-run --test command_line
 	$(BIN)/python tests/runbook.py
 	$(BIN)/python tests/browser.py
+	$(BIN)/python tests/lifetime.py
 
 .PHONY: webkit
 webkit: functions $(NODE_TOOLS) ## Try the pages in WebKit, which needs Debian's webkit2gtk-driver and xvfb
@@ -194,11 +196,11 @@ picture: $(TOOLS) ## Redraw docs/demo.svg and docs/desk.svg from real terminals
 	$(BIN)/python local/stack.py run -- target/debug/picture
 
 .PHONY: package
-package: $(TOOLS) ## Package functions, template and samconfig.toml for each of ARCHITECTURES, and orderctl, into .local/release, with checksums
+package: $(TOOLS) ## Package functions, template and deploy.toml for each of ARCHITECTURES, and orderctl, into .local/release, with checksums
 	@rm -rf .local/release && mkdir -p .local/release
 	@for architecture in $(ARCHITECTURES); do \
 		sam build --parameter-overrides Architecture=$$architecture --build-dir .local/release/build; \
-		cp -r statemachine samconfig.toml .local/release/build/; \
+		cp -r statemachine deploy.toml .local/release/build/; \
 		sed -i 's#: [./]*statemachine/#: statemachine/#' .local/release/build/template.yaml; \
 		tar -C .local/release/build -czf .local/release/order-workflow-$$architecture.tar.gz .; \
 		rm -rf .local/release/build .local/release/build.toml; \

@@ -353,15 +353,15 @@ class Policies:
         return {}
 
 
-def deploy(port, build=BUILD, *parameters):
+def deploy(port, build=BUILD, *parameters, stack=STACK_NAME, credentials=None):
     """Deploys what was built, without what the local AWS lacks."""
     # Named by the port, since two stacks of their own may be deployed at the same time.
     adapted, log = adapt(build, f"local-{port}.yaml"), STATE / f"sam-deploy-{port}.log"
     run_step(
-        f"Deploying the stack {STACK_NAME} to the local AWS with SAM",
-        ["sam", "deploy", "--config-file", ROOT / "samconfig.toml", "--config-env", "local", "--template-file", adapted]
-        + ["--parameter-overrides", f"Architecture={architecture()}", "Web=true", *parameters],
-        environment_for(port),
+        f"Deploying the stack {stack} to the local AWS with SAM",
+        ["sam", "deploy", "--config-file", ROOT / "deploy.toml", "--config-env", "local", "--template-file", adapted]
+        + ["--stack-name", stack, "--parameter-overrides", f"Architecture={architecture()}", "Web=true", *parameters],
+        environment_for(port) | (credentials or {}),
         log,
     )
     for each in build.rglob(adapted.name):
@@ -410,12 +410,12 @@ def port_in_use():
     raise StackError("This needs a deployed stack: run it with `local/stack.py run --auth --`, as `make end-to-end` does")
 
 
-def outputs(port):
+def outputs(port, stack=STACK_NAME):
     """The deployed stack's outputs by name."""
     try:
-        found = aws_cli(port, "cloudformation", "describe-stacks", "--stack-name", STACK_NAME)
+        found = aws_cli(port, "cloudformation", "describe-stacks", "--stack-name", stack)
     except StackError:
-        raise StackError(f"The stack {STACK_NAME} is not deployed. Deploy it with `make deploy`.") from None
+        raise StackError(f"The stack {stack} is not deployed. Deploy it with `make deploy`.") from None
     return {output["OutputKey"]: output["OutputValue"] for output in found["Stacks"][0]["Outputs"]}
 
 
@@ -497,7 +497,7 @@ def usage(port):
     say("Ready. For the AWS CLI and every AWS SDK, in your shell:")
     print(f"export PATH={STATE / 'bin'}:{VENV_BIN}:$PATH AWS_ENDPOINT_URL=http://{HOST}:{port} AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION} \\")
     print(f"    AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test NO_PROXY={NO_PROXY}")
-    for name, value in found.items():
+    for name, value in {"STACK": STACK_NAME, **found}.items():
         print(f"export {name}={value}")
 
 

@@ -26,9 +26,9 @@ NOT_RUN = {
     'orderctl retry "$ORDER"\n': "the local AWS has no RedriveExecution",
     "orderctl retry --all-failed --since 2h\n": "the local AWS has no RedriveExecution",
     "git switch": "changes this working copy",
-    "sam build && sam deploy --parameter-overrides WebConcurrency": "the local AWS takes no reserved concurrency from a template",
+    'sam build && sam deploy --config-file deploy.toml --stack-name "$STACK" --parameter-overrides WebConcurrency': "the local AWS takes no reserved concurrency from a template",
     "sam build": "tests/release.py deploys",
-    "aws logs filter-log-events --log-group-name /aws/vendedlogs/apis/": "the local AWS writes no access logs",
+    'aws logs filter-log-events --log-group-name "/aws/vendedlogs/apis/': "the local AWS writes no access logs",
 }
 # Commands that print nothing when all went well.
 SILENT = ["aws sqs purge-queue", "aws lambda delete-function-concurrency"]
@@ -40,12 +40,28 @@ NOTHING = {
 }
 
 
-class Runbook:
+class Shell:
+    """One long session: a command gets the variables that those before it set."""
+
+    def __init__(self, environment):
+        self.environment = environment
+
+    def shell(self, command):
+        with tempfile.NamedTemporaryFile("r") as variables:
+            script = f"set -a -e -u -o pipefail; trap 'env -0 >{variables.name}' EXIT; {command}"
+            done = subprocess.run(
+                ["bash", "-c", script], cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+            )
+            if left := variables.read():
+                self.environment = dict(pair.split("=", 1) for pair in left.split("\0") if pair)
+        return done
+
+
+class Runbook(Shell):
     def __init__(self, port):
         self.outputs = outputs(port)
         self.orders = Orders(self.outputs)
-        # The variables of the page's shell: a command gets those that the commands before it set.
-        self.environment = os.environ | self.outputs
+        super().__init__(os.environ | self.outputs | {"STACK": STACK_NAME})
         self.environment["PATH"] = f"{ROOT / 'target' / 'debug'}{os.pathsep}{self.environment['PATH']}"
         self.events, self.customer = self.subscribe()
         # Each order that was placed, by its id.
@@ -58,7 +74,7 @@ class Runbook:
     def check(self):
         unused = set(NOT_RUN)
         section = None
-        for heading, line, command in commands(PAGE.read_text()):
+        for heading, line, command in commands(PAGE):
             if heading != section:
                 section = heading
                 self.prepare(section)
@@ -84,17 +100,6 @@ class Runbook:
         else:
             return
         raise StackError(f"{PAGE}:{line}: this {failed}:\n{command}\nIt printed:\n{done.stdout}{done.stderr}")
-
-    def shell(self, command):
-        """Runs a command as a part of one long session: with the variables that those before it set."""
-        with tempfile.NamedTemporaryFile("r") as variables:
-            script = f"set -a -e -u -o pipefail; trap 'env -0 >{variables.name}' EXIT; {command}"
-            done = subprocess.run(
-                ["bash", "-c", script], cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
-            )
-            if left := variables.read():
-                self.environment = dict(pair.split("=", 1) for pair in left.split("\0") if pair)
-        return done
 
     # What the sections are about.
 
@@ -272,12 +277,12 @@ class Runbook:
 
 
 def commands(page):
-    """The commands in the page's bash blocks, each with its section and line. A command is as many lines as bash needs."""
+    """The commands in a page's bash blocks, each with its section and line. A command is as many lines as bash needs."""
     heading, block, begun, command = None, False, 0, ""
-    for number, line in enumerate(page.splitlines(), 1):
+    for number, line in enumerate(page.read_text().splitlines(), 1):
         if line.startswith("```"):
             if command:
-                raise StackError(f"{PAGE}:{begun}: this is no whole command:\n{command}")
+                raise StackError(f"{page}:{begun}: this is no whole command:\n{command}")
             block = line == "```bash"
         elif not block and re.match("#+ ", line):
             heading = line.lstrip("# ")
@@ -290,8 +295,28 @@ def commands(page):
                 command = ""
 
 
+def check_delivery_policy():
+    """Subscribes by HTTP to this machine as docs/restaurants.md says for HTTPS: SNS must try for as long as an order waits, and
+    for no longer than it takes in a policy."""
+    page = ROOT / "docs" / "restaurants.md"
+    (subscribe,) = (command for heading, _, command in commands(page) if heading == "By HTTPS")
+    subscribe = subscribe.replace("--protocol https", "--protocol http").replace("https://orders.example.com/", "http://127.0.0.1:9/")
+    shell = Shell(os.environ | outputs(port_in_use()))
+    done = shell.shell(subscribe)
+    if done.returncode != 0:
+        raise StackError(f"{page}: this failed:\n{subscribe}\n{done.stderr}")
+    topic = shell.environment["RestaurantTopicArn"]
+    found = aws("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    (arn,) = (each["SubscriptionArn"] for each in found if each["Protocol"] == "http")
+    attributes = aws("sns").get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+    policy = json.loads(attributes["DeliveryPolicy"])["healthyRetryPolicy"]
+    if policy["numRetries"] > 100 or not 600 <= policy["numRetries"] * policy["minDelayTarget"] <= 3600:
+        raise StackError(f"{page}: SNS does not take this policy, or stops before 600 s: {policy}")
+
+
 def main():
     Runbook(port_in_use()).check()
+    check_delivery_policy()
     say(f"Every command of {PAGE.name} was run, but for those above")
 
 
