@@ -187,8 +187,8 @@ def mend(found, observer, port):
     faulty = BUILD.parent / "faulty"
     shutil.copytree(BUILD, faulty)
     try:
-        # The wrong code: it refuses what the state machine sends.
-        shutil.copy(BUILD / "NotifyUserFunction" / "bootstrap", faulty / "UpdateStatusFunction" / "bootstrap")
+        # The wrong code, which starts with the settings of update-status and refuses what the state machine sends.
+        shutil.copy(BUILD / "SaveOrderFunction" / "bootstrap", faulty / "UpdateStatusFunction" / "bootstrap")
         deploy(port, faulty)
     finally:
         shutil.rmtree(faulty)
