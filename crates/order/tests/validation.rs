@@ -315,7 +315,7 @@ fn an_input_that_is_no_json_is_told_with_line_and_column() {
         ),
         (
             "{\"a\": 1,\r\n}",
-            "must be JSON: trailing comma at line 2, column 1",
+            "must be JSON: key must be a string at line 2, column 1",
         ),
         (
             "1e999",
@@ -327,7 +327,7 @@ fn an_input_that_is_no_json_is_told_with_line_and_column() {
         ),
         (
             r#"{"note": "\ud83c"}"#,
-            "must be JSON: unexpected end of hex escape at line 1, column 16",
+            "must be JSON: unexpected end of hex escape at line 1, column 17",
         ),
         (
             "{}\n\n {}",
