@@ -4,6 +4,8 @@
 //! began with. If that step comes before the restaurant's answer, the restaurant is asked now, however old the order is. So
 //! this says how old each order is.
 
+use std::io::{self, IsTerminal, Write};
+
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::{ExecutionRedriveStatus, ExecutionStatus};
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 use crate::aws::executions::{self, describe, ended_since, forgotten};
 use crate::aws::orders::unknown;
 use crate::aws::stack::{Stack, StackArgs};
+use crate::clock::now;
 use crate::cmd::{length_of_time, order_id};
 use crate::failure::{Failure, Kind};
 use crate::render::{Output, clean};
@@ -133,7 +136,11 @@ impl Tried {
 
 impl Retry {
     pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
-        let stack = Stack::find(stack).await?;
+        let stack = if self.dry_run {
+            Stack::find(stack).await?
+        } else {
+            Stack::find_to_change(stack, output).await?
+        };
         if let Some(order_id) = &self.order_id {
             return retry(&stack, order_id, self.dry_run, output).await;
         }
@@ -215,7 +222,7 @@ async fn redrive(
     Ok(Tried {
         label: label.to_owned(),
         execution: described.execution_arn,
-        age: Some(Timestamp::now().duration_since(placed)),
+        age: Some(now().duration_since(placed)),
         status,
         outcome,
     })
@@ -255,10 +262,14 @@ async fn all_failed(
     dry_run: bool,
     output: Output,
 ) -> Result<(), Failure> {
-    let after = (Timestamp::now() - since).as_second();
+    let after = (now() - since).as_second();
     let executions = ended_since(stack, after).await?;
     let all = executions.len();
     output.hint(&format!("{all} executions failed or timed out since then"));
+    if !dry_run && all > 0 {
+        let place = stack.place.as_deref().unwrap_or("AWS on this computer");
+        ask(&format!("Redrive them in {place}?"))?;
+    }
     let (mut redriven, mut running, mut left, mut refused) = (0, 0, 0, 0);
     // One after the other: AWS allows an account some ten reads of executions in a second.
     for (index, execution) in executions.into_iter().enumerate() {
@@ -306,6 +317,20 @@ async fn all_failed(
             ),
         )),
     }
+}
+
+/// Asks a person at a terminal; fails unless the answer is yes. A script is not asked.
+fn ask(question: &str) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() {
+        return Ok(());
+    }
+    write!(io::stderr(), "{question} [y/N] ")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::NotRetried, "nothing was retried"))
 }
 
 /// Redrives one of many executions.

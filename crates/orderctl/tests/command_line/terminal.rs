@@ -239,3 +239,61 @@ fn a_countdown_stays_on_its_line_in_a_narrow_terminal() {
         watch.end();
     }
 }
+
+/// An AWS with one execution that failed.
+fn aws_with_a_failure() -> Aws {
+    Aws::new(|call| {
+        let execution = json!({
+            "executionArn": "arn:e", "stateMachineArn": "arn:m", "name": "o", "status": "FAILED", "error": "Misconfigured",
+            "startDate": 1_800_000_000.0, "stopDate": 4_070_908_800.0, "input": "{\"order_id\": \"o\"}",
+            "redriveStatus": "REDRIVABLE",
+        });
+        let is_failed = call.body.contains("\"FAILED\"");
+        Some(match call.action.as_str() {
+            "ListExecutions" => {
+                let listed = if is_failed {
+                    vec![execution]
+                } else {
+                    Vec::new()
+                };
+                answer_json(&json!({ "executions": listed }))
+            }
+            "DescribeExecution" => answer_json(&execution),
+            "GetItem" => answer_json(&json!({})),
+            "RedriveExecution" => answer_json(&json!({ "redriveDate": 1_800_000_000.0 })),
+            _ => return None,
+        })
+    })
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked_before_all_that_failed_is_retried() {
+    let retry = ["retry", "--all-failed", "--since", "2h"];
+    for (answer, redriven) in [("y\r", 1), ("\r", 0), ("no\r", 0)] {
+        let aws = aws_with_a_failure();
+        let elsewhere = Person::of(&aws)
+            .set("AWS_ENDPOINT_URL", "http://aws.example")
+            .set("HTTP_PROXY", &aws.address);
+        let mut terminal = Terminal::run(&elsewhere, 120, &retry);
+        terminal.wait_for("Redrive them in account 123456789012, region eu-central-1? [y/N]");
+        assert_eq!(aws.calls_of("RedriveExecution").len(), 0, "it did not wait");
+        terminal.press(answer);
+        assert_eq!(terminal.end().success(), redriven == 1);
+        assert_eq!(
+            aws.calls_of("RedriveExecution").len(),
+            redriven,
+            "{answer:?}"
+        );
+    }
+    // A script is not asked, and a dry run acts on nothing.
+    let aws = aws_with_a_failure();
+    Person::of(&aws).run(&retry).assert(0, &[]);
+    assert_eq!(aws.calls_of("RedriveExecution").len(), 1);
+    let dry_run = [&retry[..], &["--dry-run"]].concat();
+    assert!(
+        Terminal::run(&Person::of(&aws), 120, &dry_run)
+            .end()
+            .success()
+    );
+    assert_eq!(aws.calls_of("RedriveExecution").len(), 1);
+}
