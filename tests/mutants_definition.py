@@ -246,11 +246,11 @@ def remove_node(root, path):
         parent.value = [(key, value) for key, value in parent.value if key.value != last]
 
 
-def put_scalar(text, tag="tag:yaml.org,2002:str"):
+def put_scalar(text):
     def change(root, path):
         *way, last = path
         parent = at(root, way)
-        node = yaml.ScalarNode(tag, text, style="'" if text == "*" else None)
+        node = yaml.ScalarNode("tag:yaml.org,2002:str", text, style="'" if text == "*" else None)
         if isinstance(last, int):
             parent.value[last] = node
         else:
