@@ -41,7 +41,6 @@ SURVIVORS = STATE / "mutants-definition.json"
 LISTED = {
     "Restaurant decision / Choices / 1: before": "no answer matches two of the first three rules, so their order says nothing",
     "Restaurant decision / Choices / 2: before": "the same",
-    "Update order status / Arguments / Payload: `'order_id'": "the state's input has the same order_id, which the function then gets",
 }
 
 
@@ -129,21 +128,16 @@ def exchange(at, index):
 
 OPERATORS = [
     (r" and ", " or "),
-    (r" or ", " and "),
     (r" = ", " != "),
-    (r" != ", " = "),
     (r" < ", " >= "),
-    (r" - ", " + "),
     (r"\$not\(", "("),
-    (r"\$max\(", "$min("),
+    (r"\$exists\(", "("),
     (r"\btrue\b", "false"),
     (r"\bfalse\b", "true"),
     (r"\b\d{2,}\b", "7"),
     # A member of an object, or of a list, with its comma.
-    (r"'\w+': [$\w.]+, ", ""),
-    (r", '\w+': [$\w.]+(?:\(\))?(?=\})", ""),
-    (r"'\w+', ", ""),
-    (r", '\w+'(?=\])", ""),
+    (r", '\w+': [$\w.]+(?=\})", ""),
+    (r"\$\w+, ", ""),
 ]
 
 

@@ -45,8 +45,6 @@ use tokio::time::sleep;
 const PREFIX: &str = "verify-";
 /// What an order costs on AWS, in dollars: docs/cost.md.
 const COST_OF_AN_ORDER: f64 = 0.000_2;
-/// An answer near the 256 KiB that Step Functions takes, in bytes.
-const LARGE_ANSWER: usize = 255 * 1024;
 /// How long the deployed workflow waits for a restaurant.
 const SILENCE: Duration = Duration::from_mins(10);
 
@@ -427,8 +425,10 @@ fn all_checks(config: &SdkConfig, target: &Target, failures: bool, silence: bool
         checks.order(fail, target, |stack, order| async move {
             cases::told_of_failures(&stack, order).await;
         });
+        reported_by_names_of_aws(&mut checks, target);
     } else {
-        for name in [stop, fail] {
+        let names = "an order ends whatever name of AWS's a restaurant reports";
+        for name in [stop, fail, names] {
             checks.skip(name, "it raises an alarm: FAILURES=1 runs it");
         }
     }
@@ -451,7 +451,7 @@ fn all_checks(config: &SdkConfig, target: &Target, failures: bool, silence: bool
 /// The outcomes, answers and repeats of the end-to-end tests.
 fn outcomes(checks: &mut Checks, target: &Target) {
     let reason = "Out of 🍕 \"dough\"";
-    let large = |answer| padded(answer, LARGE_ANSWER);
+    let fails = Some(MALFORMED_ANSWER);
     for (name, answer, status, reason) in [
         (
             "an order that the restaurant accepts is confirmed",
@@ -484,28 +484,31 @@ fn outcomes(checks: &mut Checks, target: &Target) {
             Some(reason),
         ),
         (
-            "an acceptance of 255 KB counts",
-            large(json!({ "isAccepted": true })),
-            Status::Accepted,
-            None,
-        ),
-        (
-            "a rejection of 255 KB counts",
-            large(json!({ "isAccepted": false })),
+            "a rejection of 59,999 characters counts, with its reason",
+            padded(
+                json!({ "isAccepted": false, "reason": "Out of dough" }),
+                59_999,
+            ),
             Status::Rejected,
-            None,
+            Some("Out of dough"),
         ),
         (
-            "a rejection of 255 KB keeps its reason",
-            large(json!({ "isAccepted": false, "reason": reason })),
-            Status::Rejected,
-            Some(reason),
+            "an acceptance of 60,000 characters fails the order",
+            padded(json!({ "isAccepted": true }), 60_000),
+            Status::Failed,
+            fails,
         ),
         (
-            "a cancellation of 255 KB keeps its reason",
-            large(json!({ "isCancelled": true, "reason": reason })),
-            Status::Cancelled,
-            Some(reason),
+            "an acceptance of 255 KB fails the order",
+            padded(json!({ "isAccepted": true }), 255 * 1024),
+            Status::Failed,
+            fails,
+        ),
+        (
+            "an answer of 240 KB in 60,000 characters fails the order",
+            json!({ "isAccepted": "🍕".repeat(59_900) }).to_string(),
+            Status::Failed,
+            fails,
         ),
     ] {
         checks.order(name, target, move |_, order| async move {
@@ -610,6 +613,75 @@ fn failures_reported(checks: &mut Checks, target: &Target) {
             },
         );
     }
+}
+
+/// The names of errors that AWS documents for Step Functions, but for `States.Timeout`. A restaurant can report them as well.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-handling-error-representation>
+const NAMES_OF_AWS: [&str; 16] = [
+    "States.ALL",
+    "States.BranchFailed",
+    "States.DataLimitExceeded",
+    "States.ExceedToleratedFailureThreshold",
+    "States.HeartbeatTimeout",
+    "States.Http.Socket",
+    "States.IntrinsicFailure",
+    "States.ItemReaderFailed",
+    "States.NoChoiceMatched",
+    "States.ParameterPathFailure",
+    "States.Permissions",
+    "States.QueryEvaluationError",
+    "States.ResultPathMatchFailure",
+    "States.ResultWriterFailed",
+    "States.Runtime",
+    "States.TaskFailed",
+];
+
+/// An order ends, and its customer is told, whatever its restaurant sends. Each of these raises the alarm about restaurants
+/// that AWS could not ask.
+fn reported_by_names_of_aws(checks: &mut Checks, target: &Target) {
+    for name in NAMES_OF_AWS.into_iter().chain(["States.Timeout"]) {
+        let stack = target.stack.clone();
+        checks.add(
+            format!("an order ends whose restaurant reports {name}"),
+            async move {
+                let order = TestOrder::new(&stack).await;
+                let execution = order.place().await;
+                let message = order.restaurant_message().await;
+                let token = &message.task_token;
+                order.fail(token, Some(name), Some("verify")).await;
+                ended_somehow(&stack, &order, &execution).await
+            },
+        );
+    }
+    // JSON has no largest number, and a program that reads JSON may have one.
+    let target = target.clone();
+    checks.add("an order ends whose restaurant sends 1e400", async move {
+        let order = TestOrder::new(&target.stack).await;
+        let execution = order.place().await;
+        let message = order.restaurant_message().await;
+        let answer = r#"{"isAccepted": true, "number": 1e400}"#;
+        let sent = target.stack.answer(&message.task_token, answer).await;
+        if let Err(error) = sent {
+            order.accept(&message).await;
+            return Found::Holds(format!("refused: {}", refusal(&error)));
+        }
+        let ended = target.stack.end_of(&execution).await;
+        if target.local && ended.status == ExecutionStatus::Failed {
+            return Found::NotAnswered("the local AWS makes of it what is no JSON".to_owned());
+        }
+        ended_somehow(&target.stack, &order, &execution).await
+    });
+}
+
+/// The status that an order has got, the same wherever it is told.
+async fn ended_somehow(stack: &Stack, order: &TestOrder, execution: &str) -> Found {
+    let ended = stack.end_of(execution).await;
+    let output: Value = serde_json::from_str(ended.output().unwrap_or_default())
+        .unwrap_or_else(|_| panic!("the execution ended otherwise: {:?}", ended.error()));
+    let status = serde_json::from_value(output["status"].clone()).expect("a status");
+    let reason = output["status_reason"].as_str();
+    order.assert_ended(execution, status, reason).await;
+    Found::Holds(format!("the order is {status}"))
 }
 
 /// What is refused: its execution fails, which is counted and wakes nobody.
@@ -1146,44 +1218,26 @@ async fn simulate(
 /// Facts that were taken from AWS's documentation: each check asks AWS for one.
 #[allow(clippy::too_many_lines)] // a list
 fn of_aws_alone(checks: &mut Checks, config: &SdkConfig, target: &Target) {
-    for error in ["SNS.SomethingNew", "States.Permissions"] {
-        let target = target.clone();
-        checks.add(
-            format!("{error} at Notify restaurant fails the execution"),
-            async move {
-                let mock = failed(error);
-                let answer = test_state(&target, "Notify restaurant", Some(mock), &json!({})).await;
-                with(&target, answer, |answer| {
-                    answer.status == Some(TestExecutionStatus::Failed)
-                        && answer.error.as_deref() == Some("States.QueryEvaluationError")
-                })
-            },
-        );
-    }
-    for (what, mock, next, status) in [
+    let answer = MockInput::builder()
+        .result(r#"{"isAccepted":true}"#)
+        // An answer, not what SNS says of a message.
+        .field_validation_mode(MockResponseValidationMode::None)
+        .build();
+    let asks = [
+        ("an answer", answer, "Restaurant decision", None),
         (
-            "a timeout",
+            "States.Timeout",
             failed("States.Timeout"),
             "Update order status",
             Some("TIMED_OUT"),
         ),
-        (
-            "the restaurant's failure",
-            failed("RestaurantUnavailable"),
-            "Update order status",
-            Some("FAILED"),
-        ),
-        (
-            "an answer",
-            MockInput::builder()
-                .result(r#"{"isAccepted":true}"#)
-                // An answer, not what SNS says of a message.
-                .field_validation_mode(MockResponseValidationMode::None)
-                .build(),
-            "Restaurant decision",
-            None,
-        ),
-    ] {
+    ];
+    let others = ["RestaurantUnavailable", "SNS.SomethingNew"];
+    let fails = others.into_iter().chain(NAMES_OF_AWS).map(|name| {
+        let (next, status) = ("Update order status", Some("FAILED"));
+        (name, failed(name), next, status)
+    });
+    for (what, mock, next, status) in asks.into_iter().chain(fails) {
         let target = target.clone();
         checks.add(
             format!("{what} at Notify restaurant leads to {next}"),
@@ -1303,18 +1357,17 @@ async fn test_state(
     input: &Value,
 ) -> Result<Answer, Found> {
     let time = now();
-    let order =
-        json!({ "order_id": "verify", "restaurant_id": "verify", "items": [], "currency": "EUR" });
+    let order = json!({ "order_id": "verify", "restaurant_id": "verify" });
     // A context may be given with a mock only.
     let context = mock.is_some().then(|| {
         json!({
-            "Execution": { "Id": output("StateMachineArn"), "Name": "verify", "StartTime": time, "Input": order },
+            "Execution": { "Id": output("StateMachineArn"), "Name": "verify", "StartTime": time, "Input": {} },
             "State": { "Name": state, "EnteredTime": time, "RetryCount": 0 },
             "Task": { "Token": "verify" },
         })
         .to_string()
     });
-    let variables = json!({ "order_id": "verify", "summary": { "order_id": "verify", "restaurant_id": "verify", "total_amount": 1 } });
+    let variables = json!({ "order_id": "verify", "summary": order, "offer": order });
     let answered = target
         .stack
         .sfn
@@ -1380,12 +1433,12 @@ async fn deadlines(target: &Target) -> Found {
                 state.remove(field);
             }
         }
-        let summary = json!({ "order_id": "verify", "customer_id": "verify", "restaurant_id": "verify", "currency": "EUR", "total_amount": 1 });
+        let offer = json!({ "order_id": "verify", "restaurant_id": "verify" });
         json!({
             "QueryLanguage": "JSONata",
             "StartAt": "Begin",
             "States": {
-                "Begin": { "Type": "Pass", "Assign": { "order_id": "verify", "summary": summary }, "Next": "Notify restaurant" },
+                "Begin": { "Type": "Pass", "Assign": { "order_id": "verify", "offer": offer }, "Next": "Notify restaurant" },
                 "Notify restaurant": notify,
             },
         })

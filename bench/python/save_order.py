@@ -23,6 +23,7 @@ from functions import (
 TABLE = os.environ["ORDERS_TABLE"]
 RETENTION_DAYS = int(os.environ["ORDER_RETENTION_DAYS"])
 SUMMARY = ("order_id", "customer_id", "restaurant_id", "currency", "total_amount", "placed_at")
+OFFER = ("order_id", "restaurant_id", "items", "currency", "total_amount", "note")
 MAX_UNIT_AMOUNT = 10_000_000_000
 NOT_IN_A_TAG = re.compile("[^A-Za-z0-9 _.:/=+@-]")
 
@@ -144,7 +145,10 @@ def handler(event, metrics):
             raise DuplicateOrder(
                 f"order {order['order_id']} was already placed by another execution and is left as it is"
             ) from None
-        stored = found | {"total_amount": int(found["total_amount"])}
+        # What is stored is what this execution stored before: its input does not change.
     except (ClientError, BotoCoreError) as error:
         raise failure("storing the order", error, StoreUnavailable) from None
-    return {name: stored[name] for name in SUMMARY}
+    return {
+        "summary": {name: stored[name] for name in SUMMARY},
+        "offer": {name: stored[name] for name in OFFER if name in stored},
+    }

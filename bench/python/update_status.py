@@ -13,6 +13,7 @@ TABLE = os.environ["ORDERS_TABLE"]
 RETENTION_DAYS = int(os.environ["ORDER_RETENTION_DAYS"])
 MALFORMED = (
     'InvalidRestaurantResponse: the answer must be {"isAccepted": true}, {"isAccepted": false} or {"isCancelled": true}'
+    ', in fewer than 60,000 characters of JSON'
 )
 METRICS = {
     "ACCEPTED": "OrdersAccepted",
@@ -31,16 +32,16 @@ def one_line(text):
     return " ".join("".join(c if is_printable(c) else " " for c in text).split())
 
 
-def reason_of(status, event):
+def reason_of(status, result):
     """Why an order has a status: on one line, the restaurant's reason, at most 500 characters, or its failure, whole."""
     if status in ("REJECTED", "CANCELLED"):
-        answer = event.get("notifyRestaurantResult")
+        answer = result.get("notifyRestaurantResult")
         given = answer.get("reason") if isinstance(answer, dict) else None
         if not isinstance(given, str):
             return None
         return one_line(given)[:500].rstrip() or None
     if status == "FAILED":
-        if (failed := event.get("failure")) is None:
+        if (failed := result.get("failure")) is None:
             return MALFORMED
         said = [one_line(part) for part in (failed.get("Error"), failed.get("Cause")) if isinstance(part, str)]
         return ": ".join(part for part in said if part) or "The restaurant gave no reason"
@@ -49,7 +50,7 @@ def reason_of(status, event):
 
 def ready_at_of(status, event):
     """When an accepted order is ready, as the restaurant wrote it: from the answer on, within a day, give or take a minute."""
-    answer = event.get("notifyRestaurantResult")
+    answer = event["result"].get("notifyRestaurantResult")
     given = answer.get("ready_at") if status == "ACCEPTED" and isinstance(answer, dict) else None
     if not (isinstance(given, str) and RFC_3339.fullmatch(given)):
         return None
@@ -59,6 +60,12 @@ def ready_at_of(status, event):
         return None
     minute = timedelta(minutes=1)
     return given if -minute <= until_ready <= timedelta(days=1) + minute else None
+
+
+def decided(status, reason, ready_at):
+    """What the state machine gets: without what there is none of."""
+    decision = {"status": status, "status_reason": reason, "ready_at": ready_at}
+    return {name: value for name, value in decision.items() if value is not None}
 
 
 @served
@@ -73,7 +80,7 @@ def handler(event, metrics):
         ":predecessor": {"S": "PLACED"},
         ":execution_arn": {"S": execution_arn},
     }
-    if (reason := reason_of(status, event)) is not None:
+    if (reason := reason_of(status, event["result"])) is not None:
         update += ", status_reason = :status_reason"
         values[":status_reason"] = {"S": reason}
     if (ready_at := ready_at_of(status, event)) is not None:
@@ -102,11 +109,11 @@ def handler(event, metrics):
             raise StatusConflict(
                 f"order {order_id} is {stored['status']['S']} already and cannot become {status}"
             ) from None
-        details = {name: stored.get(name, {}).get("S") for name in ("status_reason", "ready_at")}
-        return {"status": status} | details
+        return decided(status, *(stored.get(name, {}).get("S") for name in ("status_reason", "ready_at")))
     except (ClientError, BotoCoreError) as error:
         raise failure("updating the order", error, StoreUnavailable) from None
     metrics[METRICS[status]] = 1
-    if (response_ms := event.get("response_ms")) is not None:
-        metrics["RestaurantResponseTime"] = response_ms
-    return {"status": status, "status_reason": reason, "ready_at": ready_at}
+    if answered_at := event.get("answered_at"):
+        took = datetime.fromisoformat(answered_at) - datetime.fromisoformat(event["asked_at"])
+        metrics["RestaurantResponseTime"] = took / timedelta(milliseconds=1)
+    return decided(status, reason, ready_at)

@@ -169,19 +169,24 @@ impl Subject {
             }),
             Some("update-status") => json!({
                 "order_id": "ord-1001",
-                "notifyRestaurantResult": {"isAccepted": true, "ready_at": "2026-01-01T13:25:00+01:00"},
                 "execution_arn": execution,
                 "status": "ACCEPTED",
-                "updated_at": at,
+                "asked_at": "2026-01-01T11:59:58.766Z",
                 "answered_at": at,
-                "response_ms": 1234
+                "updated_at": at,
+                "result": {
+                    "order_id": "ord-1001",
+                    "notifyRestaurantResult": {"isAccepted": true, "ready_at": "2026-01-01T13:25:00+01:00"}
+                }
             }),
             Some(_) => json!({
                 "order_id": "ord-1001",
                 "customer_id": "cust-42",
                 "restaurant_id": "rest-7",
+                "currency": "EUR",
+                "total_amount": 2500,
+                "placed_at": at,
                 "status": "ACCEPTED",
-                "status_reason": null,
                 "ready_at": "2026-01-01T13:25:00+01:00",
                 "execution_arn": execution
             }),

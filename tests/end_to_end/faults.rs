@@ -147,18 +147,16 @@ async fn stops_and_goes_on(stack: &Stack, faults: &Faults, call: Call, fault: Fa
 async fn resume(stack: &Stack, order: &TestOrder, execution: &str, step: &str) -> String {
     let item = stack.item(&order.order.order_id).await.unwrap_or_default();
     let placed_at = item["placed_at"].as_str().unwrap_or_default().to_owned();
-    let summary = order
-        .order
-        .clone()
-        .placed(placed_at.clone(), execution.to_owned())
-        .summary();
+    let placed = order.order.clone();
+    let placed = placed.placed(placed_at.clone(), execution.to_owned());
     let variables = json!({
         "order_id": order.order.order_id,
-        "summary": summary,
+        "summary": placed.summary(),
+        "offer": placed.offer(),
         "status": "ACCEPTED",
+        "asked_at": placed_at,
         "answered_at": placed_at,
-        "response_ms": null,
-        "decision": { "status": "ACCEPTED", "status_reason": null, "ready_at": null },
+        "decision": { "status": "ACCEPTED" },
     });
     let change = |definition: &str| {
         let id = "$states.context.Execution.Id";

@@ -9,7 +9,9 @@ use support::cases::padded;
 use support::{Stack, TestOrder, unique};
 
 /// The largest output that `SendTaskSuccess` takes, in bytes.
-const LARGEST_ANSWER: usize = 262_144;
+const LARGEST_OUTPUT: usize = 262_144;
+/// The largest answer that counts, in characters.
+const LARGEST_ANSWER: usize = 59_999;
 /// The largest cause that `SendTaskFailure` takes, in characters.
 const LARGEST_CAUSE: usize = 32_768;
 
@@ -74,17 +76,19 @@ async fn the_largest_answers_count_like_small_ones_and_fit_into_the_next_state()
 }
 
 #[tokio::test]
-async fn the_largest_malformed_answer_fails_the_order() {
+async fn an_answer_that_is_larger_fails_the_order_however_clear_it_is() {
     let stack = Stack::connect();
     for answer in [
-        json!("x".repeat(LARGEST_ANSWER - 2)),
-        json!({ "isAccepted": "x".repeat(LARGEST_ANSWER - 20) }),
-        json!({ "isAccepted": true, "isCancelled": "x".repeat(LARGEST_ANSWER - 40) }),
-        // Six bytes each as JSON.
-        json!("\u{1}".repeat((LARGEST_ANSWER - 2) / 6)),
+        padded(json!({ "isAccepted": true }), LARGEST_ANSWER + 1),
+        padded(json!({ "isAccepted": false }), LARGEST_OUTPUT),
+        padded(json!({ "isCancelled": true }), LARGEST_OUTPUT),
+        json!("x".repeat(LARGEST_OUTPUT - 2)).to_string(),
+        // Four bytes a character, and six.
+        json!({ "isAccepted": "🍕".repeat(LARGEST_ANSWER - 40) }).to_string(),
+        json!("\u{1}".repeat((LARGEST_OUTPUT - 2) / 6)).to_string(),
     ] {
         let order = TestOrder::new(&stack).await;
-        let execution = order.place_and_answer(&answer.to_string()).await;
+        let execution = order.place_and_answer(&answer).await;
         order
             .assert_ended(&execution, Status::Failed, Some(MALFORMED_ANSWER))
             .await;
@@ -123,7 +127,7 @@ async fn assert_states_fit(stack: &Stack, execution: &str) {
         if let Some(exited) = event.state_exited_event_details() {
             let size = exited.output().unwrap_or_default().len();
             assert!(
-                size <= LARGEST_ANSWER,
+                size <= LARGEST_OUTPUT,
                 "the output of {} has {size} bytes",
                 exited.name()
             );

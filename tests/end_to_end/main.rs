@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this crate is nothing but tests
 
 mod answers;
+mod error_names;
 mod faults;
 mod inputs;
 mod limits;

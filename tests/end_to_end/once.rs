@@ -11,7 +11,7 @@ use save_order::{SaveOrder, save_order};
 use serde_json::json;
 use support::{Stack, output, unique};
 use tokio::runtime::Runtime;
-use update_status::{UpdateStatus, update_status};
+use update_status::{Response, UpdateStatus, update_status};
 
 /// Orders are kept for ever.
 const FOR_EVER: Retention = Retention::days(0);
@@ -109,12 +109,11 @@ impl Real {
                     order_id: self.order.order_id.clone(),
                     execution_arn: execution(by),
                     status: to,
-                    answer: None,
+                    asked_at: None,
                     answered_at: None,
-                    failure: None,
                     // Tells a second change of the item from the first.
                     updated_at: unique(),
-                    response_ms: None,
+                    result: Response::default(),
                 };
                 update_status(&self.stack.dynamodb, &table, FOR_EVER, request).await.map(drop)
             }

@@ -480,6 +480,7 @@ fn what_functions_count_is_what_alarms_and_dashboard_read() {
         "OrdersInvalid",
         "OrdersDuplicate",
         "RestaurantFailures",
+        "RestaurantNotReached",
         "OpenOrdersFailed",
     ] {
         let alarmed = format!("MetricName: {counted}");

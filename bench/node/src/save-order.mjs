@@ -91,13 +91,10 @@ function* problemsOf(value, rules, path) {
   }
 }
 
-const summary = ({ order_id, customer_id, restaurant_id, currency, total_amount, placed_at }) => ({
-  order_id,
-  customer_id,
-  restaurant_id,
-  currency,
-  total_amount,
-  placed_at,
+// An absent note is undefined, and so left out of the JSON.
+const saved = ({ order_id, customer_id, restaurant_id, currency, items, note, total_amount, placed_at }) => ({
+  summary: { order_id, customer_id, restaurant_id, currency, total_amount, placed_at },
+  offer: { order_id, restaurant_id, items, currency, total_amount, note },
 });
 
 export const handler = served(async ({ order, execution_arn, placed_at }, metrics) => {
@@ -138,8 +135,8 @@ export const handler = served(async ({ order, execution_arn, placed_at }, metric
         `order ${order.order_id} was already placed by another execution and is left as it is`,
       );
     }
-    return summary(stored);
+    return saved(stored);
   }
   metrics.OrdersPlaced = 1;
-  return summary(placed);
+  return saved(placed);
 });

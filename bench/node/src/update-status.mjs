@@ -12,7 +12,7 @@ const METRICS = {
 };
 
 const MALFORMED =
-  'InvalidRestaurantResponse: the answer must be {"isAccepted": true}, {"isAccepted": false} or {"isCancelled": true}';
+  'InvalidRestaurantResponse: the answer must be {"isAccepted": true}, {"isAccepted": false} or {"isCancelled": true}, in fewer than 60,000 characters of JSON';
 const RFC_3339 = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$/i;
 const DAY = 24 * 60 * 60 * 1000;
 const MINUTE = 60 * 1000;
@@ -36,7 +36,7 @@ function reasonOf(status, { notifyRestaurantResult: answer, failure: failed }) {
 }
 
 // When an accepted order is ready, as the restaurant wrote it: from the answer on, within a day, give or take a minute.
-function readyAtOf(status, { notifyRestaurantResult: answer, answered_at }) {
+function readyAtOf(status, { result: { notifyRestaurantResult: answer }, answered_at }) {
   const given = status === "ACCEPTED" && answer?.ready_at;
   if (typeof given !== "string" || !RFC_3339.test(given)) {
     return null;
@@ -46,11 +46,11 @@ function readyAtOf(status, { notifyRestaurantResult: answer, answered_at }) {
 }
 
 export const handler = served(async (event, metrics) => {
-  const { order_id, execution_arn, status, updated_at, response_ms } = event;
+  const { order_id, execution_arn, status, asked_at, answered_at, updated_at } = event;
   if (!Object.hasOwn(METRICS, status)) {
     throw new WorkflowError("Misconfigured", `no order moves to ${status}`);
   }
-  const status_reason = reasonOf(status, event);
+  const status_reason = reasonOf(status, event.result);
   const sets = ["#status = :status", "updated_at = :updated_at"];
   const more = {};
   if (status_reason !== null) {
@@ -104,11 +104,12 @@ export const handler = served(async (event, metrics) => {
       );
     }
     const { status_reason, ready_at } = error.Item;
-    return { status, status_reason: status_reason?.S ?? null, ready_at: ready_at?.S ?? null };
+    return { status, status_reason: status_reason?.S, ready_at: ready_at?.S };
   }
   metrics[METRICS[status]] = 1;
-  if (response_ms != null) {
-    metrics.RestaurantResponseTime = response_ms;
+  if (answered_at) {
+    metrics.RestaurantResponseTime = Date.parse(answered_at) - Date.parse(asked_at);
   }
-  return { status, status_reason, ready_at };
+  // What is undefined is left out of the JSON.
+  return { status, status_reason: status_reason ?? undefined, ready_at: ready_at ?? undefined };
 });

@@ -20,7 +20,7 @@ const MAX_READY_AT: usize = "2026-01-31T12:00:00.123456789+00:00".len();
 const TOLERANCE: Duration = Duration::MINUTE;
 
 /// The reason of `FAILED` after an answer that neither accepts nor rejects nor cancels the order.
-pub const MALFORMED_ANSWER: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true}, {"isAccepted": false} or {"isCancelled": true}"#;
+pub const MALFORMED_ANSWER: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true}, {"isAccepted": false} or {"isCancelled": true}, in fewer than 60,000 characters of JSON"#;
 
 /// The reason of `FAILED` after a failure that the restaurant reports without an error or a cause.
 const NO_REASON: &str = "The restaurant gave no reason";
@@ -31,10 +31,11 @@ const NO_REASON: &str = "The restaurant gave no reason";
 pub struct Decision {
     /// The final status.
     pub status: Status,
-    /// Why, if more is known than the status; otherwise `null` in JSON.
+    /// Why, if more is known than the status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
-    /// When an accepted order is ready (RFC 3339, written as in the answer), if the restaurant said so; otherwise `null`
-    /// in JSON.
+    /// When an accepted order is ready (RFC 3339, written as in the answer), if the restaurant said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<String>,
 }
 
@@ -77,7 +78,8 @@ impl Decision {
     }
 }
 
-/// The error output of a state: what the restaurant reported as its failure, or that it did not answer in time.
+/// The error output of the state that asks the restaurant: what the restaurant reported as its failure, that it did not
+/// answer in time, or that AWS could not ask it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Failure {
     #[serde(rename = "Error")]
@@ -87,6 +89,18 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Whether its name is one of AWS's: SNS did not take the message, or the state machine could not go on. A restaurant can
+    /// report such a name, too. It does report `States.TaskFailed`, where it gives no name, and `States.Timeout` says that
+    /// it did not answer.
+    #[must_use]
+    pub fn is_of_aws(&self) -> bool {
+        let name = self.error.as_ref().and_then(|error| text(error));
+        name.is_some_and(|name| {
+            (name.starts_with("SNS.") || name.starts_with("States."))
+                && !matches!(name.as_str(), "States.TaskFailed" | "States.Timeout")
+        })
+    }
+
     /// Its error and cause on one line, uncut.
     fn said(&self) -> String {
         let said: Vec<_> = [&self.error, &self.cause]
@@ -132,6 +146,14 @@ impl Answer {
         }
         Some(ready_at)
     }
+}
+
+/// How long it was from one time to another (RFC 3339), in milliseconds. None if one of them is no time, or the second is
+/// the earlier one.
+#[must_use]
+pub fn milliseconds_between(from: &str, to: &str) -> Option<u32> {
+    let between = rfc_3339(to)? - rfc_3339(from)?;
+    between.whole_milliseconds().try_into().ok()
 }
 
 /// The time that a text names.
@@ -378,6 +400,44 @@ mod tests {
         ] {
             let failure = format!(r#"{{"failure": {{"Error": "{error}", "Cause": "{cause}"}}}}"#);
             assert_eq!(reason(Status::Failed, &failure).as_deref(), Some(kept));
+        }
+    }
+
+    #[test]
+    fn a_failure_of_sns_or_of_the_state_machine_is_told_from_the_restaurants_by_its_name() {
+        for (failure, of_aws) in [
+            (r#"{"Error": "SNS.NotFoundException", "Cause": "c"}"#, true),
+            (r#"{"Error": "SNS.SomethingNew"}"#, true),
+            (r#"{"Error": "States.DataLimitExceeded"}"#, true),
+            (r#"{"Error": "States.TaskFailed", "Cause": "c"}"#, false),
+            (r#"{"Error": "States.Timeout"}"#, false),
+            (r#"{"Error": "RestaurantUnavailable"}"#, false),
+            (r#"{"Error": "SNSdown"}"#, false),
+            (r#"{"Error": "MyStates.Closed"}"#, false),
+            (r#"{"Error": "", "Cause": "SNS.NotFoundException"}"#, false),
+            (r#"{"Error": null, "Cause": null}"#, false),
+            ("{}", false),
+        ] {
+            let read: Failure = serde_json::from_str(failure).expect("a failure");
+            assert_eq!(read.is_of_aws(), of_aws, "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_response_time_is_between_two_times_in_their_order() {
+        let asked = "2026-01-31T12:00:00.500Z";
+        for (answered, milliseconds) in [
+            ("2026-01-31T12:00:05.734Z", Some(5_234)),
+            ("2026-01-31T14:00:01+02:00", Some(500)),
+            ("2026-01-31T12:00:00.500Z", Some(0)),
+            ("2026-01-31T12:00:00.499Z", None),
+            ("soon", None),
+        ] {
+            assert_eq!(
+                milliseconds_between(asked, answered),
+                milliseconds,
+                "{answered}"
+            );
         }
     }
 

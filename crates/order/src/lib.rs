@@ -10,9 +10,10 @@ mod status;
 mod text;
 mod validation;
 
-pub use decision::{Decision, Failure, MALFORMED_ANSWER, MAX_REASON};
+pub use decision::{Decision, Failure, MALFORMED_ANSWER, MAX_REASON, milliseconds_between};
 pub use messages::{
-    CustomerMessage, EVENT_SOURCE, OrderEvent, OrderSummary, RestaurantAnswer, RestaurantMessage,
+    CustomerMessage, EVENT_SOURCE, Offer, OrderEvent, OrderSummary, RestaurantAnswer,
+    RestaurantMessage,
 };
 pub use open_orders::{ClosedOrder, KEPT, OpenOrder, indexes};
 pub use order::{

@@ -10,7 +10,8 @@ use crate::status::Status;
 /// The `Source` of every event on the bus.
 pub const EVENT_SOURCE: &str = "order-processing";
 
-/// What every event says of an order. `save-order` returns it, the workflow keeps it for its events.
+/// What every event says of an order. `save-order` returns it, and the workflow makes events and the customer's message of
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct OrderSummary {
@@ -50,6 +51,24 @@ pub struct OrderEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schemas", schemars(extend("format" = "date-time")))]
     pub ready_at: Option<String>,
+}
+
+/// What a restaurant is offered. `save-order` returns it, and the workflow makes the [`RestaurantMessage`] of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Offer {
+    /// Which order.
+    pub order_id: String,
+    /// Who is asked.
+    pub restaurant_id: String,
+    /// What was ordered.
+    pub items: Vec<Item>,
+    /// ISO 4217 code.
+    pub currency: Currency,
+    /// The price of all items, in the currency's minor unit.
+    pub total_amount: u64,
+    /// What the customer wants the restaurant to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// What the restaurant receives. Anybody with its `task_token` can answer for the restaurant, so the type has no `Debug`: no

@@ -8,7 +8,7 @@ use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::Decision;
-use crate::messages::OrderSummary;
+use crate::messages::{Offer, OrderSummary};
 use crate::status::Status;
 #[cfg(feature = "schemas")]
 use crate::text::unprintable_class;
@@ -234,6 +234,19 @@ impl StoredOrder {
             currency: self.currency,
             total_amount: self.total_amount,
             placed_at: self.placed_at.clone(),
+        }
+    }
+
+    /// What its restaurant is offered.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        Offer {
+            order_id: self.order_id.clone(),
+            restaurant_id: self.restaurant_id.clone(),
+            items: self.items.clone(),
+            currency: self.currency,
+            total_amount: self.total_amount,
+            note: self.note.clone(),
         }
     }
 }

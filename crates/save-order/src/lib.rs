@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use functions::{Error, Request, aws};
-use order::{Order, OrderSummary, Retention, StoredOrder};
-use serde::Deserialize;
+use order::{Offer, Order, OrderSummary, Retention, StoredOrder};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// The metrics of refused orders. Each is the caller's to mend, so one alone alarms nobody.
@@ -35,7 +35,25 @@ impl Request for SaveOrder {
     }
 }
 
-/// Stores the order unless it is there already, and answers with its summary.
+/// What the state machine gets, and keeps for the states that follow.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Saved {
+    /// What events and the customer's message are made of.
+    pub summary: OrderSummary,
+    /// What the restaurant is sent.
+    pub offer: Offer,
+}
+
+impl From<StoredOrder> for Saved {
+    fn from(order: StoredOrder) -> Self {
+        Self {
+            summary: order.summary(),
+            offer: order.offer(),
+        }
+    }
+}
+
+/// Stores the order unless it is there already.
 ///
 /// A repeat by the same execution finds the order there and succeeds, changing nothing.
 ///
@@ -46,7 +64,7 @@ pub async fn save_order(
     table: &str,
     retention: Retention,
     request: SaveOrder,
-) -> Result<OrderSummary, Error> {
+) -> Result<Saved, Error> {
     let order = Order::from_json(request.order.get())
         .inspect_err(|_| metrics::counter!(INVALID).increment(1))?;
     let mut order = order.placed(request.placed_at, request.execution_arn);
@@ -64,7 +82,7 @@ pub async fn save_order(
         .await;
     let Err(error) = put else {
         metrics::counter!(order.status.metric()).increment(1);
-        return Ok(order.summary());
+        return Ok(order.into());
     };
 
     let Some(PutItemError::ConditionalCheckFailedException(taken)) = error.as_service_error()
@@ -82,7 +100,7 @@ pub async fn save_order(
     let stored: StoredOrder = serde_dynamo::from_item(item.clone())
         .map_err(|_| Error::unreadable_item(&order.order_id))?;
     if stored.execution_arn == order.execution_arn {
-        return Ok(stored.summary());
+        return Ok(stored.into());
     }
     metrics::counter!(DUPLICATE).increment(1);
     Err(Error::DuplicateOrder(format!(

@@ -4,8 +4,8 @@
 use aws_sdk_dynamodb::Client;
 use functions::testing::{FakeAws, outages, recorded, refusals};
 use functions::{Error, Request};
-use order::{OrderSummary, Retention};
-use save_order::{SaveOrder, save_order};
+use order::Retention;
+use save_order::{SaveOrder, Saved, save_order};
 use serde_json::{Value, json};
 
 const EXECUTION: &str = "arn:aws:states:eu-central-1:123456789012:execution:orders:ord-1001";
@@ -49,7 +49,7 @@ fn taken_by(execution: &str) -> String {
     .to_string()
 }
 
-async fn save(aws: &FakeAws) -> Result<OrderSummary, Error> {
+async fn save(aws: &FakeAws) -> Result<Saved, Error> {
     save_order(
         &Client::new(&aws.config()),
         "orders",
@@ -62,12 +62,18 @@ async fn save(aws: &FakeAws) -> Result<OrderSummary, Error> {
 #[tokio::test]
 async fn a_new_order_is_stored_as_placed_unless_there_is_one() {
     let aws = FakeAws::answering(&[(200, "{}")]);
-    let summary = save(&aws).await.expect("a stored order");
+    let saved = save(&aws).await.expect("a stored order");
     assert_eq!(
-        serde_json::to_value(summary).expect("JSON"),
+        serde_json::to_value(saved).expect("JSON"),
         json!({
-            "order_id": "ord-1001", "customer_id": "cust-42", "restaurant_id": "rest-7", "currency": "EUR",
-            "total_amount": 2500, "placed_at": "2026-01-31T12:00:00.000Z",
+            "summary": {
+                "order_id": "ord-1001", "customer_id": "cust-42", "restaurant_id": "rest-7", "currency": "EUR",
+                "total_amount": 2500, "placed_at": "2026-01-31T12:00:00.000Z",
+            },
+            "offer": {
+                "order_id": "ord-1001", "restaurant_id": "rest-7", "currency": "EUR", "total_amount": 2500,
+                "items": [{ "name": "Margherita", "quantity": 2, "unit_amount": 1250 }],
+            },
         })
     );
     let request: Value = serde_json::from_str(&aws.requests()[0]).expect("JSON");
@@ -98,6 +104,25 @@ async fn a_repeat_by_the_same_execution_succeeds_like_the_first_time() {
         .expect("a stored order");
     let repeat = save(&FakeAws::answering(&[(400, &taken_by(EXECUTION))])).await;
     assert_eq!(repeat.expect("a repeat"), first);
+}
+
+#[tokio::test]
+async fn a_note_is_for_the_restaurant_and_an_absent_one_is_left_out() {
+    for (note, offered) in [
+        (json!("No basil, please"), Some("No basil, please")),
+        (Value::Null, None),
+    ] {
+        let aws = FakeAws::answering(&[(200, "{}")]);
+        let mut order = order();
+        order["note"] = note;
+        let client = Client::new(&aws.config());
+        let saved = save_order(&client, "orders", FOR_EVER, request(&order)).await;
+        let saved = saved.expect("a stored order");
+        let saved = serde_json::to_value(saved).expect("JSON");
+        let given = saved["offer"].get("note").map(|note| note.as_str());
+        assert_eq!(given, offered.map(Some), "{saved}");
+        assert_eq!(saved["summary"].get("note"), None, "{saved}");
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,9 @@ pub const RESPONSE_TIME: &str = "RestaurantResponseTime";
 /// The metric of failures that restaurants report, which fail their task though nothing is wrong with AWS.
 const RESTAURANT_FAILURES: &str = "RestaurantFailures";
 
+/// The metric of orders that failed because AWS could not ask the restaurant.
+const RESTAURANT_NOT_REACHED: &str = "RestaurantNotReached";
+
 /// What the state machine sends.
 #[derive(Deserialize)]
 pub struct UpdateStatus {
@@ -26,18 +29,26 @@ pub struct UpdateStatus {
     pub execution_arn: String,
     /// The status to move to.
     pub status: Status,
-    /// The restaurant's answer, any JSON, where there is one.
-    #[serde(rename = "notifyRestaurantResult")]
-    pub answer: Option<Box<RawValue>>,
+    /// When the restaurant was asked (RFC 3339, UTC).
+    pub asked_at: Option<String>,
     /// When the answer or the failure came (RFC 3339, UTC): before `updated_at` where this function had to be called again.
     /// None where the restaurant did not answer.
     pub answered_at: Option<String>,
-    /// The failure that the restaurant, or the wait for it, ended with.
-    pub failure: Option<Failure>,
     /// When the state machine asked for the status (RFC 3339, UTC).
     pub updated_at: String,
-    /// How long the restaurant took to answer, in milliseconds, where it did.
-    pub response_ms: Option<f64>,
+    /// What came of asking the restaurant.
+    #[serde(default)]
+    pub result: Response,
+}
+
+/// The output of the state that asks the restaurant.
+#[derive(Default, Deserialize)]
+pub struct Response {
+    /// The restaurant's answer, any JSON, where there is one.
+    #[serde(rename = "notifyRestaurantResult")]
+    pub answer: Option<Box<RawValue>>,
+    /// The failure that the restaurant, or the wait for it, ended with.
+    pub failure: Option<Failure>,
 }
 
 impl Request for UpdateStatus {
@@ -66,17 +77,16 @@ pub async fn update_status(
         order_id,
         execution_arn,
         status,
-        answer,
+        asked_at,
         answered_at,
-        failure,
         updated_at,
-        response_ms,
+        result: Response { answer, failure },
     } = request;
     let Some(predecessor) = status.predecessor() else {
         return Err(Error::Misconfigured(format!("no order moves to {status}")));
     };
-    let answered_at = answered_at.as_deref().unwrap_or(&updated_at);
-    let decision = Decision::new(status, answer.as_deref(), failure.as_ref(), answered_at);
+    let came_at = answered_at.as_deref().unwrap_or(&updated_at);
+    let decision = Decision::new(status, answer.as_deref(), failure.as_ref(), came_at);
     let text = |text: &str| AttributeValue::S(text.to_owned());
 
     let mut set = "SET #status = :status, updated_at = :updated_at".to_owned();
@@ -110,11 +120,17 @@ pub async fn update_status(
         .await;
     let Err(error) = update else {
         metrics::counter!(status.metric()).increment(1);
+        if failure.as_ref().is_some_and(Failure::is_of_aws) {
+            metrics::counter!(RESTAURANT_NOT_REACHED).increment(1);
+            return Ok(decision);
+        }
         if status == Status::Failed && failure.is_some() {
             metrics::counter!(RESTAURANT_FAILURES).increment(1);
         }
-        if let Some(response_ms) = response_ms {
-            metrics::histogram!(RESPONSE_TIME).record(response_ms);
+        if let Some((asked_at, answered_at)) = asked_at.zip(answered_at)
+            && let Some(took) = order::milliseconds_between(&asked_at, &answered_at)
+        {
+            metrics::histogram!(RESPONSE_TIME).record(f64::from(took));
         }
         return Ok(decision);
     };

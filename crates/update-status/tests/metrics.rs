@@ -28,23 +28,35 @@ async fn counted(metrics: &Collector, status: &str, besides: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_status_is_counted_and_beside_it_a_failure_that_the_restaurant_reports() {
+async fn a_status_is_counted_and_beside_it_whose_failure_it_was_and_how_long_the_restaurant_took() {
     let metrics = Builder::new().cloudwatch_namespace("test").init();
     let metrics = metrics.expect("a collector");
-    let failure = json!({ "failure": { "Error": "E", "Cause": "C" } });
+    let times = json!({ "asked_at": "2026-01-31T12:00:00.000Z", "answered_at": "2026-01-31T12:00:01.500Z" });
+    let failed = |error: &str| {
+        let mut request = times.clone();
+        request["result"] = json!({ "failure": { "Error": error, "Cause": "C" } });
+        request
+    };
 
-    let accepted = counted(metrics, "ACCEPTED", json!({ "response_ms": 1_500.0 })).await;
+    let accepted = counted(metrics, "ACCEPTED", times.clone()).await;
     assert_eq!(
         accepted,
         json!({ "OrdersAccepted": 1, "RestaurantResponseTime": [1_500.0] })
     );
-    let reported = counted(metrics, "FAILED", failure.clone()).await;
+    let reported = counted(metrics, "FAILED", failed("E")).await;
     assert_eq!(
         reported,
-        json!({ "OrdersFailed": 1, "RestaurantFailures": 1 })
+        json!({ "OrdersFailed": 1, "RestaurantFailures": 1, "RestaurantResponseTime": [1_500.0] })
+    );
+    let not_reached = counted(metrics, "FAILED", failed("SNS.NotFoundException")).await;
+    assert_eq!(
+        not_reached,
+        json!({ "OrdersFailed": 1, "RestaurantNotReached": 1 })
     );
     let malformed = counted(metrics, "FAILED", json!({})).await;
     assert_eq!(malformed, json!({ "OrdersFailed": 1 }));
-    let silent = counted(metrics, "TIMED_OUT", failure).await;
+    let mut silent = failed("States.Timeout");
+    silent["answered_at"] = json!(null);
+    let silent = counted(metrics, "TIMED_OUT", silent).await;
     assert_eq!(silent, json!({ "OrdersTimedOut": 1 }));
 }
