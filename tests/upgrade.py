@@ -212,10 +212,10 @@ def redrive(found, order, step):
     replies = [json.loads(each["taskSucceededEventDetails"]["output"]) for each in events if each["type"] == "TaskSucceeded"]
     variables = {
         "order_id": order.order_id,
-        "summary": replies[0]["Payload"],
+        **replies[0]["Payload"],
         "status": order.status,
+        "asked_at": None,
         "answered_at": None,
-        "response_ms": None,
     }
     deployed = states.describe_state_machine(stateMachineArn=found["StateMachineArn"])
     definition = json.loads(deployed["definition"].replace("$states.context.Execution.Id", f"'{order.execution}'"))
