@@ -119,7 +119,7 @@ tested-stack:
 
 .PHONY: operated-stack
 operated-stack:
-	$(BIN)/python local/stack.py run --auth --built -- $(MAKE) --no-print-directory in-operation
+	$(BIN)/python local/stack.py run --built -- $(MAKE) --no-print-directory in-operation
 
 # Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there. `nice` lets the
 # local AWS go first where processors are scarce.
@@ -129,19 +129,20 @@ on-stack:
 	$(CARGO_TEST) --test coverage
 	FAILURES=1 target/debug/verify order-workflow
 
-# Needs a stack that `stack.py run --auth` starts.
+# Needs a stack that `stack.py run` starts.
 .PHONY: in-operation
 in-operation: $(NODE_TOOLS)
 	$(BIN)/python tests/release.py
 	$(CARGO_TEST) --no-run --test command_line
 	$(BIN)/python tests/runbook.py
+	$(BIN)/python tests/local_aws.py
 	$(BIN)/python tests/browser.py
 	$(BIN)/python tests/lifetime.py
 
 .PHONY: webkit
 webkit: functions $(NODE_TOOLS) ## Try the pages in WebKit, which needs Debian's webkit2gtk-driver and xvfb
 	$(CARGO_TEST) --no-run --test command_line
-	BROWSER=webkit $(BIN)/python local/stack.py run --auth --built -- $(BIN)/python tests/browser.py
+	BROWSER=webkit $(BIN)/python local/stack.py run --built -- $(BIN)/python tests/browser.py
 
 .PHONY: upgrade-test
 upgrade-test: $(TOOLS) ## Deploy over the stack of the commit before, or FROM, while orders wait; then a fault, and its mend

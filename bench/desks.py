@@ -23,7 +23,7 @@ import boto3
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 from orders import Orders, example
-from stack import ROOT, StackError, aws, outputs, port_in_use, say
+from stack import ROOT, StackError, aws, outputs, say
 
 ORDERCTL = ROOT / "target" / "debug" / "orderctl"
 LOOKS = 15
@@ -36,7 +36,7 @@ LATE_SECONDS = 60
 
 
 def main():
-    found = outputs(port_in_use())
+    found = outputs()
     aws("stepfunctions")  # The client is made before the threads that share it.
     table, orders = boto3.resource("dynamodb").Table(found["OpenOrdersTableName"]), Orders(found)
     # One after the other: each needs the machine for itself.

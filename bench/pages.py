@@ -27,7 +27,7 @@ from web_cost import pauses
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 from orders import Orders, example, queue
-from stack import ROOT, StackError, aws, outputs, port_in_use, say
+from stack import ROOT, StackError, aws, outputs, say
 import web
 
 LOAD = ROOT / "target" / "debug" / "load"
@@ -42,7 +42,7 @@ PATIENCE = 5
 
 
 def main():
-    found = outputs(port_in_use())
+    found = outputs()
     for service in ("stepfunctions", "sns", "sqs", "kms", "dynamodb"):
         aws(service)  # The client is made before the threads that share it.
     say(f"`make load` with {LOAD_ORDERS} orders, without pages")

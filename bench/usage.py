@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "local"))
 from demo import SCENARIOS  # noqa: E402
 from orders import Orders, example  # noqa: E402
-from stack import FUNCTIONS, StackError, aws, outputs, port_in_use, read_template, say, until  # noqa: E402
+from stack import FUNCTIONS, StackError, aws, outputs, read_template, say, until  # noqa: E402
 import web  # noqa: E402
 
 # A restaurant that is silent.
@@ -187,7 +187,7 @@ def measure(closed_orders):
     answers["rejected"] = {"isAccepted": False, "reason": "Out of dough"}
     answers["failed: malformed"] = {"isAccepted": "yes"}
     answers["failed: reported"] = answers.pop("failed")
-    found = outputs(port_in_use())
+    found = outputs()
     orders = Orders(found)
     impatient_machine = orders.impatient_machine()
     usages, size, row_size, row = {}, 0, 0, None

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from orders import EVENT_SOURCE, SHORT_TIMEOUT, Orders, example
+from orders import EVENT_SOURCE, SHORT_TIMEOUT, Orders, example, open_queue
 from stack import StackError, aws_cli, outputs, say, temporary_stack, until
 
 # A value longer than this is shown as the shell variable that would hold it.
@@ -75,8 +75,7 @@ SCENARIOS = [
 class Shell:
     """Runs AWS CLI commands, each shown first. A command that is repeated until it finds something is shown once."""
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self):
         # What is shown instead of a value.
         self.shown = {}
         self.last = None
@@ -91,7 +90,7 @@ class Shell:
         if not quiet and command != self.last:
             print(f"    $ aws {command}", flush=True)
             self.last = command
-        return aws_cli(self.port, *arguments)
+        return aws_cli(*arguments)
 
     def call(self, service, operation, **arguments):
         """The same with boto3's names, for `Orders`."""
@@ -139,6 +138,9 @@ def subscribed_queues(shell, outputs):
         get = ["sqs", "get-queue-attributes", "--queue-url", url, "--attribute-names", "QueueArn"]
         arns[name] = shell.aws(*get, quiet=True)["Attributes"]["QueueArn"]
         shell.shown[arns[name]] = f'"${name.upper()}_ARN"'
+        attributes = json.dumps(open_queue(arns[name]))
+        shell.shown[attributes] = f'"$SNS_AND_EVENTBRIDGE_MAY_SEND_TO_{name.upper()}"'
+        shell.aws("sqs", "set-queue-attributes", "--queue-url", url, "--attributes", attributes)
     for topic, name in (("RestaurantTopicArn", "restaurants"), ("UserTopicArn", "customers")):
         shell.aws(
             *("sns", "subscribe", "--topic-arn", outputs[topic], "--protocol", "sqs"),
@@ -259,8 +261,8 @@ def print_table(rows):
 def main():
     begun = time.monotonic()
     # Without optimization, which takes most of a first build: the first order comes sooner.
-    with temporary_stack(quick=True) as port:
-        shell, found = Shell(port), outputs(port)
+    with temporary_stack(quick=True):
+        shell, found = Shell(), outputs()
         say("The stack's outputs, used below by their names:")
         for name, value in found.items():
             shell.shown[value] = f'"${name}"'

@@ -1,9 +1,112 @@
 #!/usr/bin/env python3
-"""Starts MiniStack, the local AWS, as `stack.py` needs it. What is changed about MiniStack itself is in this file."""
+"""Starts MiniStack, the local AWS, as `stack.py` needs it. What is changed about MiniStack itself is in this file.
+
+MiniStack runs functions as processes of the user who started it, so whoever may create a function there can run any program
+as that user. As it comes, every web page in a browser of this machine may: MiniStack takes the known key `test`, looks at
+neither `Host` nor `Origin`, and lets other sites read its answers. Here it serves only programs that have its key.
+"""
+
+import os
+import re
 
 from ministack import app
+from ministack.core import iam_evaluator
+from ministack.core.lambda_runtime import ProvidedWorker
 from ministack.services import cloudformation, eventbridge, iam
 from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS
+
+# The hosts of AWS's interfaces, on any port: the tests have a proxy on another one.
+AWS = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?")
+# The hosts of HTTP APIs, which are the web pages. As on AWS, their functions decide who may do what.
+PAGES = re.compile(r"[0-9a-f]{8}\.execute-api\.localhost(:\d+)?")
+
+
+def refusal_of_a_browser(hosts, origins, sites):
+    """Why a request may be one that a web page sent, or None. A page of another site cannot leave out `Origin` and
+    `Sec-Fetch-Site`; and a site whose name leads to this machine, so that it is no other site, cannot choose `Host`."""
+    if len(hosts) != 1 or not AWS.fullmatch(hosts[0].lower()):
+        return "this host is not served"
+    if origins or any(site != "none" for site in sites):
+        return "web pages may not call this interface"
+    return None
+
+
+def refusal(scope):
+    """Why a request is refused before MiniStack sees it, or None."""
+
+    def values(name):
+        return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]
+
+    if scope["type"] != "http":
+        return "there are no WebSockets here"
+    if scope["path"].startswith("/_") or scope["path"] == "/health":
+        return "MiniStack's own interface is closed"
+    hosts = values(b"host")
+    if len(hosts) == 1 and PAGES.fullmatch(hosts[0].lower()):
+        return None
+    if why := refusal_of_a_browser(hosts, values(b"origin"), values(b"sec-fetch-site")):
+        return why
+    if not any(value.startswith("AWS4-HMAC-SHA256 ") for value in values(b"authorization")):
+        return "the request is not signed: `make env` prints the key"
+    return None
+
+
+def guarded(ministack):
+    """MiniStack's application behind the checks of this file."""
+
+    async def application(scope, receive, send):
+        if scope["type"] == "lifespan":
+            return await ministack(scope, receive, send)
+        why = refusal(scope)
+        if scope["type"] == "websocket":
+            return await send({"type": "websocket.close"})
+        if why:
+            headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
+            await send({"type": "http.response.start", "status": 403, "headers": headers})
+            return await send({"type": "http.response.body", "body": f"Refused: {why}\n".encode()})
+
+        async def send_without_cors(message):
+            if message["type"] == "http.response.start":
+                kept = [header for header in message["headers"] if not header[0].lower().startswith(b"access-control-")]
+                message = message | {"headers": kept}
+            await send(message)
+
+        headers = list(scope["headers"])
+        if not any(PAGES.fullmatch(value.decode("latin-1").lower()) for name, value in headers if name.lower() == b"host"):
+            # What is sent to AWS's interfaces counts as sent by TLS, which the policies of topics and queues demand. Nothing
+            # leaves this machine.
+            headers = [header for header in headers if header[0].lower() != b"x-forwarded-proto"]
+            headers.append((b"x-forwarded-proto", b"https"))
+        return await ministack(scope | {"headers": headers}, receive, send_without_cors)
+
+    return application
+
+
+def guard_runtime_api():
+    """Lets no web page talk to the ports by which functions take their events and give their results."""
+    build = ProvidedWorker._build_handler_class
+
+    def build_guarded(worker, *arguments):
+        class Guarded(build(worker, *arguments)):
+            def parse_request(self):
+                if not super().parse_request():
+                    return False
+                hosts, origins, sites = (self.headers.get_all(name, []) for name in ("Host", "Origin", "Sec-Fetch-Site"))
+                if why := refusal_of_a_browser(hosts, origins, sites):
+                    self.send_error(403, why)
+                    return False
+                return True
+
+        return Guarded
+
+    ProvidedWorker._build_handler_class = build_guarded
+
+
+def verify_signatures_of_root():
+    """MiniStack takes the key `test`, each key of 12 digits and no key at all for root's, and believes root without looking
+    at the signature. Here root has one key, and signs like everybody else."""
+    iam_evaluator.is_root_access_key = lambda key: key == os.environ["AWS_ACCESS_KEY_ID"]
+    iam_evaluator._is_root_key = lambda key: False
 
 
 def in_use(kind, name):
@@ -46,4 +149,7 @@ def refuse_to_delete_what_is_in_use():
 
 if __name__ == "__main__":
     refuse_to_delete_what_is_in_use()
+    app.app = guarded(app.app)
+    guard_runtime_api()
+    verify_signatures_of_root()
     app.main()

@@ -19,11 +19,15 @@ def queue(name):
     """Makes a queue to which SNS and EventBridge may send; gives its URL and ARN."""
     url = aws("sqs").create_queue(QueueName=name)["QueueUrl"]
     arn = aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    aws("sqs").set_queue_attributes(QueueUrl=url, Attributes=open_queue(arn))
+    return url, arn
+
+
+def open_queue(arn):
+    """The attributes by which a queue lets SNS and EventBridge send to it."""
     senders = {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}
     allowed = {"Effect": "Allow", "Principal": senders, "Action": "sqs:SendMessage", "Resource": arn}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    aws("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    return url, arn
+    return {"Policy": json.dumps({"Version": "2012-10-17", "Statement": [allowed]})}
 
 
 def call(service, operation, **arguments):

@@ -10,17 +10,19 @@ import argparse
 import json
 import os
 import platform
+import secrets
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.parse
-import urllib.request
 from contextlib import contextmanager, suppress
 from functools import cache
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -54,32 +56,54 @@ def say(text):
 
 
 class LocalAws:
-    """One local AWS, known by its name. Its process, port, log and files are under `.local/<name>/`."""
+    """One local AWS, known by its name. Its process, port, key, log and files are under `.local/<name>/`, which no other user
+    of the machine can read."""
 
     def __init__(self, name):
         self.home = STATE / name
         self.record = self.home / "process.json"
         self.log = self.home / "ministack.log"
 
-    def port(self):
-        """The port that it serves, or None where it does not run."""
+    def process(self):
+        """What `start` recorded of the process, or None where it does not run."""
         try:
             record = json.loads(self.record.read_text())
         except (OSError, ValueError):
             return None
-        return record["port"] if runs(record["pid"], record["started_at"]) else None
+        return record if runs(record["pid"], record["started_at"]) else None
+
+    def use(self):
+        """From now on, this process and what it starts call this local AWS and no other."""
+        process = self.process()
+        if process is None:
+            raise StackError("The local AWS is not running. Start it with `make up`.")
+        environment = tools() | process["variables"]
+        os.environ.clear()
+        os.environ.update(environment)
 
     def start(self, port, extra=None):
         """Starts it on a port, or a free one; `extra` are settings of MiniStack."""
-        if running := self.port():
-            say(f"The local AWS is already running on port {running}")
+        if running := self.process():
+            say(f"The local AWS is already running on {running['variables']['AWS_ENDPOINT_URL']}")
             return
         port = port or free_port()
         require_free(port)
         shutil.rmtree(self.home, ignore_errors=True)
-        (self.home / "tmp").mkdir(parents=True)
+        STATE.mkdir(exist_ok=True)
+        self.home.mkdir(mode=0o700)
+        (self.home / "tmp").mkdir()
         say(f"Starting the local AWS on http://{HOST}:{port}")
-        environment = environment_for(port) | {
+        variables = {
+            "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
+            "AWS_ACCESS_KEY_ID": f"LOCAL{secrets.token_hex(8).upper()}",
+            "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20),
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "NO_PROXY": NO_PROXY,
+        }
+        environment = tools() | variables | {
+            # It enforces IAM.
+            "AUTH": "true",
             "BIND_HOST": HOST,
             # Part of the address of the pages, at <id>.execute-api.localhost.
             "MINISTACK_HOST": "localhost",
@@ -106,15 +130,15 @@ class LocalAws:
             )
         record = {
             "pid": process.pid,
-            "port": port,
             "started_at": psutil.Process(process.pid).create_time(),
+            "variables": variables,
         }
         self.record.write_text(json.dumps(record))
 
         def is_up():
             if process.poll() is not None:
                 raise StackError("The local AWS ended at once")
-            return healthy(port)
+            return answers(port)
 
         try:
             until(is_up, "answer of the local AWS", START_SECONDS)
@@ -124,10 +148,11 @@ class LocalAws:
             raise StackError(f"{error}. It logged:\n{self.log.read_text(errors='replace')}") from None
 
     def stop(self):
-        if self.port() is None:
+        process = self.process()
+        if process is None:
             say("The local AWS is not running")
             return
-        pid = json.loads(self.record.read_text())["pid"]
+        pid = process["pid"]
         say("Stopping the local AWS")
         members = members_of(pid)
         os.killpg(pid, signal.SIGTERM)
@@ -140,17 +165,11 @@ class LocalAws:
 
     def remove(self):
         """Stops it, and leaves nothing of it but its log, as `.local/ministack.log`."""
-        if self.port() is not None:
+        if self.process():
             self.stop()
         if self.log.exists():
             self.log.replace(STATE / self.log.name)
         shutil.rmtree(self.home, ignore_errors=True)
-
-    def running_port(self):
-        port = self.port()
-        if port is None:
-            raise StackError("The local AWS is not running. Start it with `make up`.")
-        return port
 
 
 def runs(pid, began):
@@ -190,25 +209,22 @@ def require_free(port):
             ) from None
 
 
-def healthy(port):
+def answers(port):
+    """Whether something answers there, if only by a refusal."""
+    connection = HTTPConnection(HOST, port, timeout=1)
     try:
-        # Directly, even if the environment names a proxy.
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(f"http://{HOST}:{port}/_ministack/health", timeout=1) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
+        connection.request("GET", "/")
+        return connection.getresponse().status
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()
 
 
-def environment_for(port):
-    """The variables by which every AWS client uses the local AWS and no other."""
+def tools():
+    """The variables by which the pinned tools run, and know no AWS."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return environment | {
-        "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
         "AWS_PAGER": "",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -250,7 +266,8 @@ def build(quick=False):
     """Builds the functions' binaries as `sam build` does, but all at once and with Cargo's progress in sight; then
     `sam build` finds them built. A quick build is for trying out changes: the optimization of what goes to AWS takes
     most of a build's time, every time."""
-    environment = environment_for(DEFAULT_PORT)
+    # SAM asks for a region, though a build calls no AWS.
+    environment = tools() | {"AWS_DEFAULT_REGION": REGION}
     if quick:
         # Without symbols, which nobody looks up in a function, SAM has less to pack with each deployment.
         environment |= {"SAM_BUILD_MODE": "debug", "CARGO_PROFILE_DEV_DEBUG": "false", "CARGO_PROFILE_DEV_STRIP": "symbols"}
@@ -304,10 +321,6 @@ def take_out_what_the_local_aws_lacks(resources):
                 for statement in policy["PolicyDocument"]["Statement"]:
                     if "states:SendTaskSuccess" in statement["Action"]:
                         statement["Resource"] = "*"
-        # It has no TLS, and so refuses all calls where a policy demands it.
-        if resource["Type"] in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"):
-            document = properties["PolicyDocument"]
-            document["Statement"] = [each for each in document["Statement"] if each.get("Sid") != "OnlyOverTls"]
 
 
 def adapt(folder, name, nested=False):
@@ -353,15 +366,16 @@ class Policies:
         return {}
 
 
-def deploy(port, build=BUILD, *parameters, stack=STACK_NAME, credentials=None):
+def deploy(build=BUILD, *parameters, stack=STACK_NAME, credentials=None):
     """Deploys what was built, without what the local AWS lacks."""
     # Named by the port, since two stacks of their own may be deployed at the same time.
+    port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
     adapted, log = adapt(build, f"local-{port}.yaml"), STATE / f"sam-deploy-{port}.log"
     run_step(
         f"Deploying the stack {stack} to the local AWS with SAM",
         ["sam", "deploy", "--config-file", ROOT / "deploy.toml", "--config-env", "local", "--template-file", adapted]
         + ["--stack-name", stack, "--parameter-overrides", f"Architecture={architecture()}", "Web=true", *parameters],
-        environment_for(port) | (credentials or {}),
+        os.environ | (credentials or {}),
         log,
     )
     for each in build.rglob(adapted.name):
@@ -369,12 +383,11 @@ def deploy(port, build=BUILD, *parameters, stack=STACK_NAME, credentials=None):
     log.unlink()
 
 
-def aws_cli(port, *arguments):
-    """Runs an AWS CLI command against the local AWS; gives what it printed, as JSON."""
+def aws_cli(*arguments):
+    """Runs an AWS CLI command; gives what it printed, as JSON."""
     done = subprocess.run(
         ["aws", *arguments, "--output", "json"],
         cwd=ROOT,
-        env=environment_for(port),
         capture_output=True,
         text=True,
         check=False,
@@ -386,8 +399,7 @@ def aws_cli(port, *arguments):
 
 @cache
 def aws(service):
-    """A client of an AWS service, for a command that `stack.py run` runs. Tests make many calls, and the AWS CLI would
-    start a process for each: minutes in sum."""
+    """A client of an AWS service. Tests make many calls, and the AWS CLI would start a process for each: minutes in sum."""
     import boto3
 
     return boto3.client(service)
@@ -403,19 +415,15 @@ def until(look, what, seconds=60):
     raise StackError(f"There was no {what} within {seconds} s")
 
 
-def port_in_use():
-    """The port of the local AWS on which `stack.py run` runs this command."""
-    if address := os.environ.get("AWS_ENDPOINT_URL"):
-        return urllib.parse.urlsplit(address).port
-    raise StackError("This needs a deployed stack: run it with `local/stack.py run --auth --`, as `make end-to-end` does")
-
-
-def outputs(port, stack=STACK_NAME):
+def outputs(stack=STACK_NAME):
     """The deployed stack's outputs by name."""
+    # Imported here, since it is slow.
+    from botocore.exceptions import BotoCoreError, ClientError
+
     try:
-        found = aws_cli(port, "cloudformation", "describe-stacks", "--stack-name", stack)
-    except StackError:
-        raise StackError(f"The stack {stack} is not deployed. Deploy it with `make deploy`.") from None
+        found = aws("cloudformation").describe_stacks(StackName=stack)
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(f"The stack {stack} is not deployed. Deploy it with `make deploy`. ({error})") from None
     return {output["OutputKey"]: output["OutputValue"] for output in found["Stacks"][0]["Outputs"]}
 
 
@@ -432,7 +440,7 @@ def is_orphan(name):
 
 @contextmanager
 def temporary_stack(extra=None, built=False, quick=False):
-    """A deployed stack on a free port; gives the port, and stops the local AWS in the end whatever happens."""
+    """A deployed stack on a free port, which this process then uses; stops the local AWS in the end whatever happens."""
     if not built:
         build(quick)
     # Interrupts and terminations must still stop what was started.
@@ -441,13 +449,14 @@ def temporary_stack(extra=None, built=False, quick=False):
     for left in STATE.glob(f"{TEMPORARY}*"):
         if is_orphan(left.name):
             LocalAws(left.name).remove()
-    aws = LocalAws(temporary_name())
+    local = LocalAws(temporary_name())
     try:
-        aws.start(None, extra)
-        deploy(aws.running_port())
-        yield aws.running_port()
+        local.start(None, extra)
+        local.use()
+        deploy()
+        yield
     finally:
-        aws.remove()
+        local.remove()
 
 
 def mocks():
@@ -464,41 +473,40 @@ def mocks():
     return {"StateMachines": {"mocked": {"TestCases": cases}}, "MockedResponses": responses}
 
 
-def run(argv, auth, built=False):
-    """Runs a command with a stack of its own, named by its environment. With `auth`, the local AWS enforces IAM."""
+def run(argv, built=False):
+    """Runs a command with a stack of its own, named by its environment."""
     # Like an account of AWS, the local AWS refuses more functions at once than this, and the workflow then tries again.
     # Without the limit, a thousand orders at once would start a thousand processes.
     extra = {"LAMBDA_ACCOUNT_CONCURRENCY": "32"}
-    with temporary_stack(extra | ({"AUTH": "true"} if auth else {}), built) as port:
-        return subprocess.run(argv, cwd=ROOT, env=environment_for(port) | outputs(port), check=False).returncode
+    with temporary_stack(extra, built):
+        return subprocess.run(argv, cwd=ROOT, env=os.environ | outputs(), check=False).returncode
 
 
 def run_tests(argv, built=False):
-    """Runs a command that tests a stack of its own. The local AWS then enforces IAM, does not wait before a retry of
-    the workflow, throws what the mocks say, and its functions reach it through the port on which the command may put a
-    proxy that injects faults."""
+    """Runs a command that tests a stack of its own. The local AWS then does not wait before a retry of the workflow, throws
+    what the mocks say, and its functions reach it through the port on which the command may put a proxy that injects
+    faults."""
     faults_port = free_port()
     STATE.mkdir(exist_ok=True)
     mock_file = STATE / "mocks.json"
     mock_file.write_text(json.dumps(mocks(), indent=2))
     extra = {
-        "AUTH": "true",
         "AWS_ENDPOINT_URL": f"http://{HOST}:{faults_port}",
         "SFN_MOCK_CONFIG": str(mock_file),
         "SFN_WAIT_SCALE": "0",
     }
-    with temporary_stack(extra, built) as port:
-        environment = environment_for(port) | outputs(port) | {"FAULTS_PORT": str(faults_port)}
+    with temporary_stack(extra, built):
+        environment = os.environ | outputs() | {"FAULTS_PORT": str(faults_port)}
         return subprocess.run(argv, cwd=ROOT, env=environment, check=False).returncode
 
 
-def usage(port):
-    found = outputs(port)
+def usage(local):
+    found = outputs()
     say("Ready. For the AWS CLI and every AWS SDK, in your shell:")
-    print(f"export PATH={STATE / 'bin'}:{VENV_BIN}:$PATH AWS_ENDPOINT_URL=http://{HOST}:{port} AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION} \\")
-    print(f"    AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test NO_PROXY={NO_PROXY}")
-    for name, value in {"STACK": STACK_NAME, **found}.items():
-        print(f"export {name}={value}")
+    path = shlex.quote(f"{STATE / 'bin'}:{VENV_BIN}")
+    print(f'export PATH={path}:"$PATH"')
+    for name, value in (local.process()["variables"] | {"STACK": STACK_NAME} | found).items():
+        print(f"export {name}={shlex.quote(value)}")
 
 
 def main():
@@ -513,30 +521,29 @@ def main():
     building.add_argument("--quick", action="store_true", help="build without optimization")
     for name, what in (("run", "a command"), ("test", "tests")):
         command = commands.add_parser(name, help=f"run {what} against a stack of its own, and stop it afterwards")
-        if name == "run":
-            command.add_argument("--auth", action="store_true", help="enforce IAM")
         command.add_argument("--built", action="store_true", help="deploy what `stack.py build` built, without looking for changes")
         command.add_argument("argv", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
 
-    aws = LocalAws("stack")
+    local = LocalAws("stack")
     if arguments.command == "up":
-        aws.start(arguments.port)
+        local.start(arguments.port)
     if arguments.command in ("up", "deploy"):
-        port = aws.running_port()
+        local.use()
         build(quick=arguments.command == "deploy")
-        deploy(port)
-        usage(port)
+        deploy()
+        usage(local)
     elif arguments.command == "env":
-        usage(aws.running_port())
+        local.use()
+        usage(local)
     elif arguments.command == "down":
-        aws.stop()
+        local.stop()
     elif arguments.command == "build":
         build(arguments.quick)
     else:
         argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
         built = arguments.built
-        return run_tests(argv, built) if arguments.command == "test" else run(argv, arguments.auth, built)
+        return run_tests(argv, built) if arguments.command == "test" else run(argv, built)
     return 0
 
 

@@ -4,7 +4,6 @@ them, until Ctrl-C."""
 
 import base64
 import itertools
-import os
 import random
 import sys
 import time
@@ -13,7 +12,7 @@ from contextlib import closing
 from http.client import HTTPConnection
 
 from orders import Orders, example
-from stack import StackError, aws, environment_for, outputs, say, temporary_stack
+from stack import StackError, aws, outputs, say, temporary_stack
 
 RESTAURANTS = ["rest-7", "Cafe 8"]
 # Pauses between two orders, in seconds.
@@ -64,9 +63,8 @@ def status(link):
 
 def main():
     # Without optimization, which takes most of a first build: the first order comes sooner.
-    with temporary_stack(quick=True) as port:
-        os.environ |= environment_for(port)
-        found, order = outputs(port), example()
+    with temporary_stack(quick=True):
+        found, order = outputs(), example()
         say("Open these in a browser on this machine. Ctrl-C stops all.")
         for restaurant in RESTAURANTS:
             print(f"    {restaurant}: {link(found, 'restaurant', restaurant)}", flush=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes, changes and removes a second stack beside the one that `stack.py run --auth` deployed.
+"""Makes, changes and removes a second stack beside the one that `stack.py run` deployed.
 
 Who does it has docs/deployer-policy.json and no other permission; the local AWS asks for its permissions in calls to
 CloudFormation and S3, and for none in what CloudFormation does then. The stack is removed by the commands of docs/deploy.md, as
@@ -7,6 +7,7 @@ they stand there, by an administrator, after CloudFormation was refused once.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -25,9 +26,7 @@ from stack import (
     StackError,
     aws,
     deploy,
-    environment_for,
     outputs,
-    port_in_use,
     read_template,
     say,
     until,
@@ -80,7 +79,7 @@ def try_parameters():
 
 def deployer():
     """The credentials of a user who has the documented policy only."""
-    shell = Shell(environment_for(port_in_use()) | {"STACK": BESIDE})
+    shell = Shell(os.environ | {"STACK": BESIDE})
     run_section(shell, "Who may deploy")
     aws("iam").create_user(UserName="deployer")
     policies = aws("iam").list_policies(Scope="Local")["Policies"]
@@ -104,7 +103,7 @@ def run_section(shell, section):
 
 def order(stack, order_id):
     """Places an order on a stack, accepts it, and checks that it was."""
-    orders = Orders(outputs(port_in_use(), stack))
+    orders = Orders(outputs(stack))
     placed = example(order_id=order_id)
     execution = orders.place(placed)
     orders.answer(orders.token(placed), {"isAccepted": True})
@@ -133,7 +132,7 @@ def deploy_what_fails(credentials):
         template["Resources"]["Fails"] = {"Type": "AWS::Events::EventBus", "DependsOn": "UpdateStatusFunction", "Properties": exists}
         write_template(build / "template.yaml", template)
         with redirect_stderr(StringIO()):
-            deploy(port_in_use(), build, stack=BESIDE, credentials=credentials)
+            deploy(build, stack=BESIDE, credentials=credentials)
     except StackError:
         return
     finally:
@@ -144,14 +143,14 @@ def deploy_what_fails(credentials):
 def refused(credentials):
     """What the documented policy must not allow: to touch another stack."""
     command = ["aws", "cloudformation", "delete-stack", "--stack-name", STACK_NAME]
-    environment = environment_for(port_in_use()) | credentials
+    environment = os.environ | credentials
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     require("AccessDenied" in done.stderr, f"The deployer may delete the stack {STACK_NAME}: {done.stderr}")
 
 
 def in_use():
     """Does to the stack what stops its deletion: gives people its policies, and puts somebody's rule on its bus."""
-    found = outputs(port_in_use(), BESIDE)
+    found = outputs(BESIDE)
     aws("iam").create_user(UserName="waiter")
     aws("iam").attach_user_policy(UserName="waiter", PolicyArn=found["RestaurantPolicyArn"])
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
@@ -193,13 +192,13 @@ def left():
 def main():
     try_parameters()
     credentials = deployer()
-    deploy(port_in_use(), stack=BESIDE, credentials=credentials)
+    deploy(stack=BESIDE, credentials=credentials)
     refused(credentials)
     order(BESIDE, "ord-same")
     order(STACK_NAME, "ord-same")
     say(f"An order of the same id was accepted on each of the stacks {STACK_NAME} and {BESIDE}")
 
-    deploy(port_in_use(), BUILD, "LogRetentionDays=7", stack=BESIDE, credentials=credentials)
+    deploy(BUILD, "LogRetentionDays=7", stack=BESIDE, credentials=credentials)
     require(log_retention() == 7, f"Logs are kept for {log_retention()} days after LogRetentionDays=7")
     deploy_what_fails(credentials)
     require(status() == "UPDATE_ROLLBACK_COMPLETE", f"After a deployment that failed, the stack is {status()}")
@@ -218,7 +217,7 @@ def main():
     say(f"The deletion of a stack in use is refused: {reasons}")
     require({"RestaurantPolicy", "OrderEventBus", "WebPages"} <= set(reasons), "Something in use was deleted")
 
-    shell = Shell(environment_for(port_in_use()) | found | {"STACK": BESIDE})
+    shell = Shell(os.environ | found | {"STACK": BESIDE})
     run_section(shell, "Remove a stack")
     ended("DELETE_COMPLETE")
     require(left() == [found["OrdersTableName"]], f"This is left, and not only the table of orders: {left()}")

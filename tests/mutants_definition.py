@@ -29,7 +29,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 import definition
-from stack import ROOT, STATE, VENV_BIN, StackError, build, deploy, port_in_use, run_tests, say
+from stack import ROOT, STATE, VENV_BIN, StackError, build, deploy, run_tests, say
 
 DEFINITION = "statemachine/order.asl.json"
 # The stack's, and that of its pages.
@@ -400,7 +400,7 @@ def deployed_and_tested():
     """The first test that fails, or the deployment."""
     try:
         build(quick=True)
-        deploy(port_in_use())
+        deploy()
     except StackError:
         return "the deployment"
     argv = cargo_test("--test", "end_to_end", "--", "--test-threads", "16", *os.environ.get("TESTS", "").split())

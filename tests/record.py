@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 from orders import Orders, example, impatient
-from stack import FUNCTIONS, ROOT, StackError, aws, outputs, port_in_use, say
+from stack import FUNCTIONS, ROOT, StackError, aws, outputs, say
 
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 FILE = ROOT / "tests" / "requests" / f"{VERSION}.jsonl"
@@ -54,7 +54,7 @@ def recording(definition):
 
 def record():
     """Each request to a function, with its reply."""
-    orders = Orders(outputs(port_in_use()))
+    orders = Orders(outputs())
     states = aws("stepfunctions")
     deployed = states.describe_state_machine(stateMachineArn=orders.outputs["StateMachineArn"])
     definition = json.dumps(recording(impatient(json.loads(deployed["definition"]))))

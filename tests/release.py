@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 import web
 from orders import Orders, example
-from stack import BUILD, StackError, deploy, outputs, port_in_use, say
+from stack import BUILD, StackError, deploy, outputs, say
 
 
 def expect(what, found, expected):
@@ -19,11 +19,11 @@ def expect(what, found, expected):
 
 
 def new_link():
-    return web.link(outputs(port_in_use()), "restaurant", "rest-7")
+    return web.link(outputs(), "restaurant", "rest-7")
 
 
 def main():
-    orders = Orders(outputs(port_in_use()))
+    orders = Orders(outputs())
     link = new_link()
     expect("A link before the deployment", web.status(link), 200)
     order = example(order_id="ord-waits")
@@ -31,7 +31,7 @@ def main():
     token = orders.token(order)
     expect("Whether the order is kept for ever", "expires_at" not in orders.item("ord-waits"), True)
 
-    deploy(port_in_use(), BUILD, "OrderRetentionDays=30", f"LinkEpoch={secrets.token_hex(16)}")
+    deploy(BUILD, "OrderRetentionDays=30", f"LinkEpoch={secrets.token_hex(16)}")
 
     expect("A link made before another epoch", web.status(link), 403)
     expect("A link made in that epoch", web.status(new_link()), 200)

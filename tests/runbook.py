@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 import web
 from orders import EVENT_SOURCE, Orders, example, queue
-from stack import ROOT, STACK_NAME, StackError, aws, outputs, port_in_use, say, until
+from stack import ROOT, STACK_NAME, StackError, aws, outputs, say, until
 
 PAGE = ROOT / "docs" / "runbook.md"
 
@@ -58,8 +58,8 @@ class Shell:
 
 
 class Runbook(Shell):
-    def __init__(self, port):
-        self.outputs = outputs(port)
+    def __init__(self):
+        self.outputs = outputs()
         self.orders = Orders(self.outputs)
         super().__init__(os.environ | self.outputs | {"STACK": STACK_NAME})
         self.environment["PATH"] = f"{ROOT / 'target' / 'debug'}{os.pathsep}{self.environment['PATH']}"
@@ -301,7 +301,7 @@ def check_delivery_policy():
     page = ROOT / "docs" / "restaurants.md"
     (subscribe,) = (command for heading, _, command in commands(page) if heading == "By HTTPS")
     subscribe = subscribe.replace("--protocol https", "--protocol http").replace("https://orders.example.com/", "http://127.0.0.1:9/")
-    shell = Shell(os.environ | outputs(port_in_use()))
+    shell = Shell(os.environ | outputs())
     done = shell.shell(subscribe)
     if done.returncode != 0:
         raise StackError(f"{page}: this failed:\n{subscribe}\n{done.stderr}")
@@ -315,7 +315,7 @@ def check_delivery_policy():
 
 
 def main():
-    Runbook(port_in_use()).check()
+    Runbook().check()
     check_delivery_policy()
     say(f"Every command of {PAGE.name} was run, but for those above")
 

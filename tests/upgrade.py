@@ -30,7 +30,6 @@ from stack import (
     aws,
     build,
     deploy,
-    environment_for,
     outputs,
     say,
     temporary_name,
@@ -154,17 +153,17 @@ class Order:
             raise StackError(f"{self.order_id} has {seen} {where}, and not {expected}")
 
 
-def upgrade(commit, earlier, port):
+def upgrade(commit, earlier):
     """Gives what the upgraded stack has, and who hears of its orders."""
-    deploy(port, earlier)
-    found = outputs(port)
+    deploy(earlier)
+    found = outputs()
     observer = Observer(found)
     waiting = [Order(found, observer, f"ord-before-{status.lower()}", status) for status in ANSWERS]
     for order in waiting:
         until(lambda order=order: order.row(found), f"row of {order.order_id} in the table of open orders")
 
-    deploy(port)
-    found = outputs(port)
+    deploy()
+    found = outputs()
     shown = [order.order_id for order in waiting if order.row(found)]
     if len(shown) != len(waiting):
         raise StackError(f"Of the orders that wait, the table of open orders has {shown} only")
@@ -181,7 +180,7 @@ def upgrade(commit, earlier, port):
     return found, observer
 
 
-def mend(found, observer, port):
+def mend(found, observer):
     """A fault in a function stops an order; once a deployment has mended it, a redrive brings the order to its outcome."""
     # Beside the build, since the paths in its template are relative.
     faulty = BUILD.parent / "faulty"
@@ -189,14 +188,14 @@ def mend(found, observer, port):
     try:
         # The wrong code, which starts with the settings of update-status and refuses what the state machine sends.
         shutil.copy(BUILD / "SaveOrderFunction" / "bootstrap", faulty / "UpdateStatusFunction" / "bootstrap")
-        deploy(port, faulty)
+        deploy(faulty)
     finally:
         shutil.rmtree(faulty)
     order = Order(found, observer, "ord-stopped", "ACCEPTED")
     order.answer(found)
     end = Orders(found).end(order.execution)
     order.expect("as the end of its execution", (end["status"], end.get("error")), ("FAILED", "Misconfigured"))
-    deploy(port)
+    deploy()
     order.execution = redrive(found, order, "Update order status")
     order.check(found)
     say("A fault in update-status stopped an order. Mended and redriven, it ended as answered")
@@ -232,11 +231,10 @@ def main():
     local = LocalAws(temporary_name())
     with built(commit) as earlier:
         try:
-            local.start(None, {"AUTH": "true"})
-            # The clients of this process read them from the environment.
-            os.environ |= environment_for(local.running_port())
-            found, observer = upgrade(commit, earlier, local.running_port())
-            mend(found, observer, local.running_port())
+            local.start(None)
+            local.use()
+            found, observer = upgrade(commit, earlier)
+            mend(found, observer)
         finally:
             local.remove()
 

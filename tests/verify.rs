@@ -24,12 +24,7 @@ use aws_sdk_sfn::types::{
     ExecutionStatus, InspectionLevel, MockErrorOutput, MockInput, MockResponseValidationMode,
     TestExecutionStatus,
 };
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
-    http_client_fn,
-};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::result::ConnectorError;
 use order::{MALFORMED_ANSWER, Status};
 use serde_json::{Value, json};
 use support::cases::{self, padded, seconds_from_now};
@@ -235,28 +230,12 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// The HTTP client. The SDK puts `sync-` before the host of some calls, and the local AWS has no such host.
-fn http_client() -> SharedHttpClient {
-    let client = support::http_client();
-    if !is_local() {
-        return client;
-    }
-    http_client_fn(move |settings, components| {
-        SharedHttpConnector::new(OneHost(client.http_connector(settings, components)))
-    })
-}
-
-/// Asks the host without `sync-`.
-#[derive(Debug)]
-struct OneHost(SharedHttpConnector);
-
-impl HttpConnector for OneHost {
-    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+/// Asks the local AWS for what the SDK asks a host that begins with `sync-`, which the local AWS does not have. The request is
+/// signed afterwards.
+fn without_sync(request: &mut HttpRequest) {
+    if is_local() {
         let uri = request.uri().replacen("//sync-", "//", 1);
-        match request.set_uri(uri) {
-            Ok(()) => self.0.call(request),
-            Err(error) => HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
-        }
+        request.set_uri(uri).expect("an address");
     }
 }
 
@@ -267,7 +246,7 @@ fn is_local() -> bool {
 /// Finds the stack with the credentials, the region and the profile of the caller.
 async fn find(name: &str) -> Result<(SdkConfig, Target), String> {
     let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http_client())
+        .http_client(support::http_client())
         .load()
         .await;
     let region = config.region().map(ToString::to_string);
@@ -1291,7 +1270,9 @@ fn of_aws_alone(checks: &mut Checks, config: &SdkConfig, target: &Target) {
                 .test_state()
                 .definition(state.to_string())
                 .role_arn(&sns.role)
-                .input("{}");
+                .input("{}")
+                .customize()
+                .mutate_request(without_sync);
             match call.send().await {
                 Ok(answer) => {
                     let error = answer.error().unwrap_or("no error");
@@ -1380,6 +1361,8 @@ async fn test_state(
         .set_mock(mock)
         .set_context(context)
         .inspection_level(InspectionLevel::Debug)
+        .customize()
+        .mutate_request(without_sync)
         .send()
         .await
         .map_err(|error| target.refused(&error))?;

@@ -107,7 +107,8 @@ where
                     ". The credentials have expired: sign in again"
                 }
                 "UnrecognizedClientException" | "InvalidClientTokenId" => {
-                    ". The credentials are not of this account: check AWS_PROFILE or --profile"
+                    ". The credentials are not of this account: check AWS_PROFILE or --profile. For the local AWS, which has \
+                     another key after each start, `make env` prints them"
                 }
                 _ => "",
             };
