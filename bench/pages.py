@@ -27,10 +27,10 @@ from web_cost import pauses
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 from orders import Orders, example, queue
-from stack import ROOT, StackError, aws, outputs, say
+from stack import ROOT, StackError, aws, outputs, say, target
 import web
 
-LOAD = ROOT / "target" / "debug" / "load"
+LOAD = target() / "debug" / "load"
 LOAD_ORDERS = 300
 SHARE = 0.8
 PAGES, RESTAURANTS, SECONDS = 50, 25, 90

@@ -7,9 +7,13 @@ beyond its loopback interface.
 """
 
 import argparse
+import base64
+import hashlib
+import io
 import json
 import os
 import platform
+import re
 import secrets
 import shlex
 import shutil
@@ -18,6 +22,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from contextlib import contextmanager, suppress
 from functools import cache
 from http.client import HTTPConnection, HTTPException
@@ -43,6 +48,8 @@ STACK_NAME = "order-workflow"
 TEMPORARY = "temporary-"
 FUNCTIONS = ["save-order", "update-status", "notify-user", "open-orders"]
 WEB_FUNCTIONS = ["web", "web-links"]
+# What changes a stack otherwise than by the code of a function. This file adapts the templates.
+MADE_BY_SAM = ["template.yaml", "web/template.yaml", "statemachine/order.asl.json", "deploy.toml", "local/stack.py"]
 START_SECONDS = 60
 STOP_SECONDS = 10
 
@@ -263,13 +270,19 @@ def run_step(title, command, environment, log=None):
 
 
 def build(quick=False):
+    """Builds the functions and packages them with SAM. A quick build is for trying out changes: the optimization of what
+    goes to AWS takes most of a build's time, every time."""
+    environment = compile_functions(quick)
+    package(environment)
+
+
+def compile_functions(quick):
     """Builds the functions' binaries as `sam build` does, but all at once and with Cargo's progress in sight; then
-    `sam build` finds them built. A quick build is for trying out changes: the optimization of what goes to AWS takes
-    most of a build's time, every time."""
+    `sam build` finds them built. Gives the variables by which it does."""
     # SAM asks for a region, though a build calls no AWS.
     environment = tools() | {"AWS_DEFAULT_REGION": REGION}
     if quick:
-        # Without symbols, which nobody looks up in a function, SAM has less to pack with each deployment.
+        # Without symbols, which nobody looks up in a function, there is less to pack with each deployment.
         environment |= {"SAM_BUILD_MODE": "debug", "CARGO_PROFILE_DEV_DEBUG": "false", "CARGO_PROFILE_DEV_STRIP": "symbols"}
     flags = [*([] if quick else ["--release"]), *(["--arm64"] if architecture() == "arm64" else [])]
     binaries = [flag for name in FUNCTIONS + WEB_FUNCTIONS for flag in ("--bin", name)]
@@ -279,6 +292,10 @@ def build(quick=False):
         ["cargo", "lambda", "build", *flags, *binaries],
         environment,
     )
+    return environment
+
+
+def package(environment):
     STATE.mkdir(exist_ok=True)
     run_step(
         "Packaging them with SAM",
@@ -286,6 +303,25 @@ def build(quick=False):
         environment,
         STATE / "sam-build.log",
     )
+
+
+@cache
+def target():
+    """The folder where Cargo puts what it builds. The environment or a setting of Cargo may name another one than `target`."""
+    command = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    return Path(json.loads(done.stdout)["target_directory"])
+
+
+def packed(bootstrap):
+    """The deployment package of a function. The same program always makes the same package, so that one sees whether a
+    function has it."""
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        entry = zipfile.ZipInfo(bootstrap.name)
+        entry.external_attr = 0o755 << 16
+        archive.writestr(entry, bootstrap.read_bytes())
+    return package.getvalue()
 
 
 def read_template(path):
@@ -327,6 +363,14 @@ def adapt(folder, name, nested=False):
     """Writes a built template and those nested in it as the local AWS needs them; gives the path of the outer one."""
     template = read_template(folder / "template.yaml")
     take_out_what_the_local_aws_lacks(template["Resources"])
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            code = folder / resource["Properties"]["CodeUri"]
+            archive, written = code.with_suffix(".zip"), code.with_suffix(f".{os.getpid()}")
+            written.write_bytes(packed(code / "bootstrap"))
+            # At once, since another process may read it.
+            written.replace(archive)
+            resource["Properties"]["CodeUri"] = archive.name
     if nested:
         template = transform(template)
     for resource in template["Resources"].values():
@@ -381,6 +425,35 @@ def deploy(build=BUILD, *parameters, stack=STACK_NAME, credentials=None):
     for each in build.rglob(adapted.name):
         each.unlink()
     log.unlink()
+
+
+def bring(local, quick):
+    """Brings this working copy to a running local AWS: by SAM where more than code has changed since the last time, and the
+    code without it. SAM takes half a minute, and does not notice what code was put there without it."""
+    environment = compile_functions(quick)
+    brought = local.home / "brought"
+    changes = hashlib.sha256(b"".join((ROOT / each).read_bytes() for each in MADE_BY_SAM)).hexdigest()
+    if not brought.exists() or brought.read_text() != changes:
+        brought.unlink(missing_ok=True)
+        package(environment)
+        deploy()
+        brought.write_text(changes)
+    for name, function in deployed_functions(STACK_NAME):
+        code = packed(target() / "lambda" / name / "bootstrap")
+        has = aws("lambda").get_function_configuration(FunctionName=function)["CodeSha256"]
+        if has != base64.b64encode(hashlib.sha256(code).digest()).decode():
+            say(f"Updating the code of {name}")
+            aws("lambda").update_function_code(FunctionName=function, ZipFile=code)
+
+
+def deployed_functions(stack):
+    """The functions of a stack and of those nested in it: of each the name of its binary and its own."""
+    for resource in aws("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]:
+        if resource["ResourceType"] == "AWS::Lambda::Function":
+            words = re.findall("[A-Z][a-z]*", resource["LogicalResourceId"].removesuffix("Function"))
+            yield "-".join(words).lower(), resource["PhysicalResourceId"]
+        if resource["ResourceType"] == "AWS::CloudFormation::Stack":
+            yield from deployed_functions(resource["PhysicalResourceId"])
 
 
 def aws_cli(*arguments):
@@ -514,7 +587,8 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start the local AWS and deploy the stack to it")
     up.add_argument("--port", type=int, default=DEFAULT_PORT)
-    commands.add_parser("deploy", help="build without optimization, and deploy to the running local AWS: a change in seconds")
+    for command in (up, commands.add_parser("deploy", help="bring a change to the running local AWS in seconds")):
+        command.add_argument("--release", action="store_true", help="build the functions as AWS gets them")
     commands.add_parser("env", help="print the variables of the running local AWS; builds nothing")
     commands.add_parser("down", help="stop the local AWS; all that it holds is gone")
     building = commands.add_parser("build", help="build the functions as AWS gets them")
@@ -530,8 +604,7 @@ def main():
         local.start(arguments.port)
     if arguments.command in ("up", "deploy"):
         local.use()
-        build(quick=arguments.command == "deploy")
-        deploy()
+        bring(local, quick=not arguments.release)
         usage(local)
     elif arguments.command == "env":
         local.use()

@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 from orders import Orders, example  # noqa: E402
-from stack import ROOT, StackError, free_port, until  # noqa: E402
+from stack import ROOT, StackError, free_port, target, until  # noqa: E402
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 EVIL = "<img src=x onerror=document.title='hacked'>שלום" + "W" * 150 + "🍕"
@@ -215,7 +215,7 @@ def driver():
 
 
 def orderctl(*arguments):
-    done = subprocess.run([ROOT / "target/debug/orderctl", "--output", "json", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([target() / "debug/orderctl", "--output", "json", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise StackError(f"orderctl {' '.join(arguments)}: {done.stderr}")
     return json.loads(done.stdout)

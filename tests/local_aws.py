@@ -21,7 +21,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
-from stack import ROOT, StackError, aws  # noqa: E402
+from stack import StackError, aws, target  # noqa: E402
 
 ADDRESS = os.environ["AWS_ENDPOINT_URL"]
 HOST = ADDRESS.removeprefix("http://")
@@ -142,7 +142,7 @@ def test_no_web_page_takes_the_events_of_a_function():
 
 def test_orderctl_with_the_key_of_an_earlier_start_names_make_env():
     environment = os.environ | {"AWS_ACCESS_KEY_ID": "LOCAL0123456789ABCDEF"}
-    done = subprocess.run([ROOT / "target" / "debug" / "orderctl", "show", "ord-1"], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([target() / "debug" / "orderctl", "show", "ord-1"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "`make env`" in done.stderr, done.stderr
 
 

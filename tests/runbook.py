@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 import web
 from orders import EVENT_SOURCE, Orders, example, queue
-from stack import ROOT, STACK_NAME, StackError, aws, outputs, say, until
+from stack import ROOT, STACK_NAME, StackError, aws, outputs, say, target, until
 
 PAGE = ROOT / "docs" / "runbook.md"
 
@@ -62,7 +62,7 @@ class Runbook(Shell):
         self.outputs = outputs()
         self.orders = Orders(self.outputs)
         super().__init__(os.environ | self.outputs | {"STACK": STACK_NAME})
-        self.environment["PATH"] = f"{ROOT / 'target' / 'debug'}{os.pathsep}{self.environment['PATH']}"
+        self.environment["PATH"] = f"{target() / 'debug'}{os.pathsep}{self.environment['PATH']}"
         self.events, self.customer = self.subscribe()
         # Each order that was placed, by its id.
         self.placed = {}

@@ -32,6 +32,7 @@ from stack import (
     deploy,
     outputs,
     say,
+    target,
     temporary_name,
     until,
 )
@@ -57,14 +58,14 @@ def built(commit):
         state = source / ".local"
         state.mkdir()
         (state / "venv").symlink_to(STATE / "venv")
-        target = ROOT / "target"
-        for compiled in [*target.glob("debug"), *target.glob("*/debug")]:
-            shutil.copytree(compiled, source / compiled.relative_to(ROOT), symlinks=True, ignore=what_no_build_needs)
+        for compiled in [*target().glob("debug"), *target().glob("*/debug")]:
+            copied = source / "target" / compiled.relative_to(target())
+            shutil.copytree(compiled, copied, symlinks=True, ignore=what_no_build_needs)
         say(f"Building {commit}")
         done = subprocess.run(
             [sys.executable, "-c", "import stack; stack.build(quick=True)"],
             cwd=source,
-            env=os.environ | {"PYTHONPATH": str(source / "local")},
+            env=os.environ | {"PYTHONPATH": str(source / "local"), "CARGO_TARGET_DIR": str(source / "target")},
             check=False,
         )
         if done.returncode != 0:

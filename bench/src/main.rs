@@ -112,10 +112,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err(format!("not known: {only:?}").into()),
     };
     let root = &Path::new(root).canonicalize()?;
+    // cargo-lambda puts each binary into a folder of its name, this one's beside the others.
+    let own = std::env::current_exe()?;
+    let built = own
+        .ancestors()
+        .nth(2)
+        .ok_or("this program is in no folder")?;
     let work = root.join(".local/bench");
     std::fs::create_dir_all(&work)?;
     let aws = aws_stub::start(&work).await?;
-    let subjects = Subject::all(root, Path::new(node));
+    let subjects = Subject::all(root, built, Path::new(node));
     let cores = std::thread::available_parallelism()?.get();
     let sizes = async || {
         let rows = measure_sizes(&subjects, &aws).await?;
@@ -124,12 +130,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let found = match only {
         "sizes" => serde_json::to_string_pretty(&serde_json::json!({ "sizes": sizes().await? }))?,
         "pages" => {
-            let pages = pages::measure(root, &aws).await?;
+            let pages = pages::measure(root, built, &aws).await?;
             serde_json::to_string_pretty(&serde_json::json!({ "pages": pages }))?
         }
         _ => {
             let sizes = or_left_out("sizes of memory", sizes().await);
-            let pages = or_left_out("the web pages", pages::measure(root, &aws).await);
+            let pages = or_left_out("the web pages", pages::measure(root, built, &aws).await);
             let memory_mb = memory_of_template(&root.join("template.yaml"))?;
             let found = measure_all(&subjects, &aws, memory_mb, sizes, pages).await?;
             serde_json::to_string_pretty(&found)?

@@ -60,8 +60,8 @@ struct Answer {
 }
 
 /// Measures the pages.
-pub async fn measure(root: &Path, aws: &AwsStub) -> Result<Pages, Box<dyn Error>> {
-    let subjects = Subject::pages(root);
+pub async fn measure(root: &Path, built: &Path, aws: &AwsStub) -> Result<Pages, Box<dyn Error>> {
+    let subjects = Subject::pages(root, built);
     let memory_mb = memory_of_template(&root.join("web/template.yaml"))?;
     let rows = measure_sizes(&subjects, aws).await?;
     eprintln!("==> Looks at a restaurant's page, as at {memory_mb} MB");

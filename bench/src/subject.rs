@@ -50,21 +50,21 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Every subject, built and installed under the project's folder, and Node, wherever it is.
-    pub fn all(root: &Path, node: &Path) -> Vec<Self> {
+    /// Every subject: those that cargo-lambda built into a folder, those installed under the project's, and Node, wherever it is.
+    pub fn all(root: &Path, built: &Path, node: &Path) -> Vec<Self> {
         let path = |path: &str| root.join(path);
-        let bootstrap = |name: &str| path(&format!("target/lambda/{name}/bootstrap"));
+        let hello = built.join("hello/bootstrap");
         let mut all = vec![Self {
             variant: Variant::Hello,
             function: None,
             folder: root.to_owned(),
-            program: bootstrap("hello"),
+            program: hello.clone(),
             arguments: Vec::new(),
-            package: vec![bootstrap("hello")],
+            package: vec![hello],
         }];
         for function in ["save-order", "update-status", "notify-user"] {
             let module = function.replace('-', "_");
-            all.push(Self::ours(root, function));
+            all.push(Self::ours(root, built, function));
             all.push(Self {
                 variant: Variant::Python,
                 function: Some(function),
@@ -89,19 +89,19 @@ impl Subject {
                 package: vec![path(&format!(".local/bench/node/dist/{function}.cjs"))],
             });
         }
-        all.push(Self::ours(root, "open-orders"));
+        all.push(Self::ours(root, built, "open-orders"));
         all
     }
 
     /// The functions of the web pages.
-    pub fn pages(root: &Path) -> Vec<Self> {
+    pub fn pages(root: &Path, built: &Path) -> Vec<Self> {
         ["web", "web-links"]
-            .map(|function| Self::ours(root, function))
+            .map(|function| Self::ours(root, built, function))
             .into()
     }
 
-    fn ours(root: &Path, function: &'static str) -> Self {
-        let bootstrap = root.join(format!("target/lambda/{function}/bootstrap"));
+    fn ours(root: &Path, built: &Path, function: &'static str) -> Self {
+        let bootstrap = built.join(function).join("bootstrap");
         Self {
             variant: Variant::Rust,
             function: Some(function),
