@@ -313,7 +313,8 @@ fn announce(target: &Target, checks: &Checks, failures: bool) {
     #[allow(clippy::cast_precision_loss)] // a few dozen
     let cost = orders as f64 * COST_OF_AN_ORDER;
     let paged = if failures {
-        "\n  Operations: an execution is stopped on purpose and another fails (FAILURES=1), for which an alarm calls a person."
+        "\n  Operations: an execution is stopped on purpose and another fails (FAILURES=1), and restaurants report errors under \
+         AWS's names, for which two alarms call a person."
     } else {
         ""
     };
