@@ -104,8 +104,13 @@ impl Lines {
         let mut rest = text;
         loop {
             let room = self.room(column).max(ROOM);
-            let (begin, end) = rest.split_at(fitting(rest, room));
-            self.line = pad(&self.line, column) + begin;
+            let fitting = fitting(rest, room);
+            let word = rest.get(..fitting).and_then(|fits| fits.rfind(' '));
+            let (begin, end) = rest.split_at(match word {
+                Some(space) if fitting < rest.len() => space + 1,
+                _ => fitting,
+            });
+            self.line = pad(&self.line, column) + begin.trim_end();
             if end.is_empty() {
                 return;
             }

@@ -173,6 +173,42 @@ fn a_list_shows_ids_and_money_whole_and_counts_items_that_do_not_fit() {
 }
 
 #[test]
+fn an_order_is_shown_whole_in_a_terminal_of_any_width() {
+    let name =
+        "寿司 with all that the kitchen has, twice, and tea for everybody at the table, please";
+    let order = json!({ "Item": {
+        "order_id": { "S": "o" }, "status": { "S": "PLACED" }, "customer_id": { "S": "c" }, "restaurant_id": { "S": "r" },
+        "currency": { "S": "EUR" }, "total_amount": { "N": "1234560" },
+        "items": { "L": [{ "M": { "name": { "S": name }, "quantity": { "N": "1" }, "unit_amount": { "N": "1234560" } } }] },
+        "placed_at": { "S": "2026-01-31T12:00:00Z" }, "updated_at": { "S": "2026-01-31T12:00:00Z" },
+        "execution_arn": { "S": "arn:e" },
+    } });
+    let aws = Aws::new(move |call| {
+        Some(match call.action.as_str() {
+            "GetItem" => answer_json(&order),
+            "DescribeExecution" => answer_json(&json!({
+                "executionArn": "arn:e", "stateMachineArn": "arn:m", "status": "RUNNING", "startDate": 1_800_000_000.0,
+            })),
+            "GetExecutionHistory" => answer_json(&json!({ "events": [] })),
+            _ => return None,
+        })
+    });
+    for columns in [40, 60, 80, 200] {
+        let mut terminal = Terminal::run(&Person::of(&aws), columns, &["show", "o"]);
+        assert!(terminal.end().success());
+        let shown = terminal.wait_for("RUNNING");
+        assert!(shown.contains("  items       EUR 12345.60"), "{shown}");
+        assert!(shown.contains("  total       EUR 12345.60\n"), "{shown}");
+        let words: String = shown.split_whitespace().collect();
+        let whole: String = name.split_whitespace().collect();
+        assert!(
+            words.contains(&whole),
+            "{columns}: the name is cut:\n{shown}"
+        );
+    }
+}
+
+#[test]
 fn a_desk_says_how_many_orders_do_not_fit_and_gives_no_room_to_what_is_empty() {
     let rows = (1..=40).map(|number| row(&format!("ord-{number:02}"), 2_500, 1));
     let person = Person::of(&aws_with(rows.collect()));
