@@ -590,6 +590,13 @@ impl Ended {
             "status",
         ]);
         closed.extend(ready_at.is_string().then_some("ready_at"));
+        let reason = &item["status_reason"];
+        if [Status::Rejected, Status::Cancelled].contains(&status) && reason.is_string() {
+            closed.insert("status_reason");
+            if row["status_reason"] != *reason {
+                return Err("the table of open orders has another reason".into());
+            }
+        }
         if fields != closed {
             return Err(format!(
                 "the table of open orders keeps more of it: {fields:?}"

@@ -70,7 +70,11 @@ async fn recording(stack: &Stack) -> String {
     for (command, done, seconds) in [
         ("orderctl place events/counter.json", "placed: ", 2),
         ("orderctl inbox --restaurant rest-7", "EUR 31.50", 3),
-        ("orderctl accept ord-2001 --ready-in 25m", "ACCEPTED", 3),
+        (
+            "orderctl accept ord-2001 --restaurant rest-7 --ready-in 25m",
+            "ACCEPTED",
+            3,
+        ),
         ("orderctl show ord-2001", "Notify user", 6),
     ] {
         shell.press(command);

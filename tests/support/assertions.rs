@@ -96,7 +96,8 @@ impl TestOrder {
         self.assert_closed(decision, &events[1]["time"]).await;
     }
 
-    /// Fails unless the table of open orders says how the order ended, when, and for when it was accepted, and nothing more.
+    /// Fails unless the table of open orders says how the order ended, when, for when it was accepted or why it was rejected or
+    /// cancelled, and nothing more.
     async fn assert_closed(&self, decision: &Decision, closed_at: &Value) {
         let order = &self.order;
         let mut row = self
@@ -115,6 +116,11 @@ impl TestOrder {
         });
         if let Some(ready_at) = &decision.ready_at {
             expected["ready_at"] = json!(ready_at);
+        }
+        if [Status::Rejected, Status::Cancelled].contains(&decision.status)
+            && let Some(reason) = &decision.status_reason
+        {
+            expected["status_reason"] = json!(reason);
         }
         assert_eq!(row, expected, "row of the closed order");
     }

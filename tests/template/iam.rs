@@ -132,7 +132,9 @@ impl Call {
             "ArnEquals" | "ArnLike" => found.is_some_and(|values| values.iter().any(like)),
             "StringEqualsIfExists" => found.is_none_or(|values| values.iter().any(equals)),
             "ForAllValues:StringEquals" => found.unwrap_or_default().iter().all(equals),
-            "ForAllValues:StringLike" => found.unwrap_or_default().iter().all(like),
+            "ForAllValues:StringLike" | "ForAllValues:ArnLike" => {
+                found.unwrap_or_default().iter().all(like)
+            }
             "Null" => equals(&found.is_none().to_string()),
             other => panic!("say here what {other} means"),
         }

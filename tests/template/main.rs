@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this crate is nothing but tests
 
 mod deliveries;
+mod documented;
 mod iam;
 mod operation;
 mod permissions;

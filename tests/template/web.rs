@@ -186,48 +186,29 @@ fn who_makes_links_of_one_kind_revokes_links_of_that_kind_alone() {
 
 /// `orderctl link order` reads the order's restaurant, and then its deadline.
 #[test]
-fn who_answers_or_makes_links_may_read_of_an_order_what_orderctl_reads_and_no_more() {
-    let source = root().join("crates/orderctl/src/aws/orders.rs");
-    let source = std::fs::read_to_string(source).expect("how orderctl reads an order");
-    let projection = source.split("const ENTRY: &str = \"").nth(1);
-    let projection = projection.and_then(|rest| rest.split('"').next());
-    let projection = projection.expect("the attributes that orderctl reads");
-    let entry = projection.replace('#', "");
-    let entry: Vec<_> = entry.split(", ").collect();
-    let (template, web) = (template(), web());
-    for (template, name, orders, more) in [
-        (&template, "RestaurantPolicy", "OrdersTable", None),
+fn who_makes_links_of_restaurants_reads_of_an_order_its_restaurant_status_and_deadline() {
+    let web = web();
+    let policy = &web["Resources"]["RestaurantLinksPolicy"]["Properties"];
+    let policy = statements(policy, "PolicyDocument");
+    let read = |table: &str, attributes: &[&str]| {
+        call("dynamodb:GetItem", table).saying("dynamodb:Attributes", attributes)
+    };
+    for (table, attributes) in [
+        ("OrdersTableArn", ["restaurant_id", "status"].as_slice()),
         (
-            &web,
-            "RestaurantLinksPolicy",
-            "OrdersTableArn",
-            Some("respond_by"),
+            "OpenOrdersTableArn",
+            &["restaurant_id", "order_id", "respond_by"],
         ),
     ] {
-        let policy = statements(&template["Resources"][name]["Properties"], "PolicyDocument");
-        let read = |table: &str, attributes: &[&str]| {
-            call("dynamodb:GetItem", table).saying("dynamodb:Attributes", attributes)
-        };
-        assert!(
-            read(orders, &entry).is_allowed_by(policy),
-            "{name} may not read {entry:?}"
-        );
-        assert!(
-            !call("dynamodb:GetItem", orders).is_allowed_by(policy),
-            "{name} may read all of an order"
-        );
-        let limits = policy.iter().filter_map(|statement| {
-            statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"].as_sequence()
-        });
-        let listed: BTreeSet<_> = limits.flatten().filter_map(Value::as_str).collect();
-        let expected: BTreeSet<_> = entry.iter().copied().chain(more).collect();
-        assert_eq!(listed, expected, "what {name} may read of an order");
-        if let Some(deadline) = more {
-            let row = ["restaurant_id", "order_id", deadline];
-            assert!(
-                read("OpenOrdersTableArn", &row).is_allowed_by(policy),
-                "{name} may not read an order's deadline"
-            );
+        let allowed = read(table, attributes);
+        assert!(allowed.is_allowed_by(policy), "refused: {allowed:?}");
+        let all = call("dynamodb:GetItem", table);
+        assert!(!all.is_allowed_by(policy), "all of {table}");
+        let all = read(table, attributes).saying("dynamodb:Select", &["ALL_ATTRIBUTES"]);
+        assert!(!all.is_allowed_by(policy), "all of {table}");
+        for other in ["customer_id", "items", "task_token", "status_reason"] {
+            let refused = read(table, &["order_id", other]);
+            assert!(!refused.is_allowed_by(policy), "{other} of {table}");
         }
     }
 }

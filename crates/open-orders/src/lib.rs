@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 use functions::queue::{Batch, Failures, handle_each};
 use functions::{Error, aws, seconds};
-use order::{ClosedOrder, KEPT, OpenOrder, RestaurantMessage, Status};
+use order::{ClosedOrder, Decision, KEPT, OpenOrder, RestaurantMessage};
 use serde::{Deserialize, Serialize};
 
 /// The metric of failed attempts to write a message to the table. Lambda does not count these as errors of the function.
@@ -30,8 +30,8 @@ struct FinalEvent {
 struct Ended {
     restaurant_id: String,
     order_id: String,
-    status: Status,
-    ready_at: Option<String>,
+    #[serde(flatten)]
+    decision: Decision,
 }
 
 /// What a message changes in the table.
@@ -52,12 +52,18 @@ impl Change {
     #[must_use]
     pub fn of(body: &str, now: SystemTime) -> Option<Self> {
         if let Ok(FinalEvent { time, detail }) = serde_json::from_str(body) {
-            detail.status.predecessor()?;
+            let Ended {
+                restaurant_id,
+                order_id,
+                decision,
+            } = detail;
+            decision.status.predecessor()?;
             return Some(Self::Close(ClosedOrder {
-                restaurant_id: detail.restaurant_id,
-                order_id: detail.order_id,
-                status: detail.status,
-                ready_at: detail.ready_at,
+                restaurant_id,
+                order_id,
+                status: decision.status,
+                status_reason: decision.reason_for_customer().map(ToOwned::to_owned),
+                ready_at: decision.ready_at,
                 expires_at: seconds(&time)? + KEPT,
                 closed_at: time,
             }));

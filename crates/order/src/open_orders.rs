@@ -39,6 +39,10 @@ pub struct ClosedOrder {
     pub status: Status,
     /// When the final event was published (RFC 3339, UTC).
     pub closed_at: String,
+    /// Why the order was rejected or cancelled, where somebody said it. A failure's reason may be long and name what is not the
+    /// restaurant's: it stays in the table of orders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
     /// When an accepted order is ready (RFC 3339), where the restaurant said it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<String>,

@@ -22,13 +22,11 @@ pub enum Kind {
     TooLate = 4,
     /// There is no such order.
     UnknownOrder = 5,
-    /// The order is for another restaurant than the one that answers.
-    OtherRestaurant = 6,
     /// The workflow stopped before the outcome was recorded: a person must act.
     NeedsPerson = 7,
     /// An order with this id was placed before.
     PlacedAlready = 8,
-    /// The order was placed, but is not in the table of open orders.
+    /// The order is not among its restaurant's open orders.
     NotOpen = 9,
     /// A retry was refused: it would do harm, or AWS cannot do it.
     NotRetried = 10,

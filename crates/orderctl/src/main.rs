@@ -45,14 +45,14 @@ const EXAMPLES: &str = "\
 Examples:
   orderctl place order.json --watch
   orderctl inbox --restaurant rest-7
-  orderctl accept ord-2001
-  orderctl reject ord-2001 --reason 'Out of dough'
+  orderctl accept ord-2001 --restaurant rest-7
+  orderctl reject ord-2001 --restaurant rest-7 --reason 'Out of dough'
   orderctl cancel ord-2001
   orderctl --profile production --region eu-central-1 show ord-2001
 
 Exit codes: 0 done, 1 AWS or something else failed, 2 invalid order or arguments, 3 answered already,
-4 too late, 5 unknown order, 6 order of another restaurant, 7 a person must act, 8 placed already,
-9 not among the open orders, 10 not retried, 11 answered but not recorded yet, 12 name taken";
+4 too late, 5 unknown order, 7 a person must act, 8 placed already, 9 not among the restaurant's open orders,
+10 not retried, 11 answered but not recorded yet, 12 name taken";
 
 #[derive(Subcommand)]
 enum Command {

@@ -92,7 +92,14 @@ fn answer(aws: Aws, call: &str, request: &Value, status: &Mutex<&str>) -> (u16, 
     let failed = json!({ "executionArn": execution, "stateMachineArn": "arn", "name": HOSTILE, "status": "FAILED",
         "startDate": 1_800_000_000, "stopDate": 4_000_000_000_u64 });
     let answer = match call {
-        "GetItem" if request["TableName"] == "open-orders" => json!({ "Item": open }),
+        "GetItem" if request["TableName"] == "open-orders" => {
+            let status = *status.lock().expect("no panic");
+            let closed = json!({
+                "order_id": text("ord-1001"), "restaurant_id": text(HOSTILE), "status": text(status), "closed_at": text(HOSTILE),
+                "status_reason": text(HOSTILE), "ready_at": text(HOSTILE), "expires_at": { "N": "4102444800" },
+            });
+            json!({ "Item": if status == "PLACED" { open } else { closed } })
+        }
         "GetItem" => json!({ "Item": with(json!({
             "status": text(*status.lock().expect("no panic")), "customer_id": text(HOSTILE), "status_reason": text(HOSTILE),
             "ready_at": text(HOSTILE), "placed_at": text(HOSTILE), "updated_at": text(HOSTILE), "execution_arn": text(execution),
@@ -203,8 +210,8 @@ fn written(aws: Aws, arguments: &[&str], output: &str) -> [String; 2] {
     let mut child = Command::new(env!("CARGO_BIN_EXE_orderctl"))
         .args(["--output", output])
         .args(arguments)
-        .env_remove("ORDERCTL_RESTAURANT")
         .env_remove("ORDERCTL_STACK")
+        .env("ORDERCTL_RESTAURANT", "rest-7")
         .envs([
             ("AWS_ENDPOINT_URL", start(aws).as_str()),
             ("AWS_REGION", "eu-central-1"),

@@ -3,8 +3,8 @@
 use order::Status;
 use support::{Stack, TestOrder, poll_until, unique};
 
-use super::orderctl;
 use super::people::{documented, restaurant};
+use super::{answer, orderctl};
 
 #[tokio::test]
 async fn support_sees_the_orders_of_all_restaurants_and_cancels() {
@@ -37,15 +37,16 @@ async fn support_sees_the_orders_of_all_restaurants_and_cancels() {
 #[tokio::test]
 async fn an_acceptance_and_a_cancellation_at_once_have_one_winner() {
     let stack = Stack::connect();
-    let (restaurant, shop) = (restaurant().await, documented("shop").await);
+    let (restaurant, shop) = (restaurant().await, documented("cancel").await);
     for _ in 0..3 {
         let order = TestOrder::new(&stack).await;
         let execution = order.place().await;
         order.restaurant_message().await;
-        let id = order.order.order_id.as_str();
-        let (accept, cancel) = (["accept", id], ["cancel", id]);
-        let (accepted, cancelled) =
-            tokio::join!(orderctl(&restaurant, &accept), orderctl(&shop, &cancel));
+        let cancel = ["cancel", &order.order.order_id];
+        let (accepted, cancelled) = tokio::join!(
+            answer(&restaurant, "accept", &order.order, &[]),
+            orderctl(&shop, &cancel)
+        );
         let status = match (accepted.code, cancelled.code) {
             (Some(0), Some(3)) => Status::Accepted,
             (Some(3), Some(0)) => Status::Cancelled,

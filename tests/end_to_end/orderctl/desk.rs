@@ -4,8 +4,8 @@ use order::Status;
 use support::{Stack, Terminal, TestOrder, unique};
 use tokio::process::Command;
 
-use super::orderctl;
 use super::people::{anybody, documented, restaurant};
+use super::{answer, orderctl};
 
 #[tokio::test]
 async fn a_desk_shows_orders_as_they_come_and_answers_with_a_key() {
@@ -186,7 +186,7 @@ async fn what_is_pasted_at_a_desk_is_text_and_answers_nothing() {
         .await;
     desk.press("q");
     assert_eq!(desk.end().await, 0);
-    orderctl(&anybody(), &["accept", &other.order_id])
+    answer(&anybody(), "accept", &other, &[])
         .await
         .assert_code(0);
     stack.end_of(&other_execution).await;
@@ -226,7 +226,7 @@ async fn a_desk_shows_all_of_an_order_its_note_first() {
     desk.wait_for("Note: No basil, please").await;
     desk.press("q");
     assert_eq!(desk.end().await, 0);
-    orderctl(&anybody(), &["accept", &order.order_id])
+    answer(&anybody(), "accept", &order, &[])
         .await
         .assert_code(0);
     stack.end_of(&execution).await;

@@ -59,7 +59,7 @@ async fn listen(session: &Session, arguments: &[&str]) -> Child {
 #[tokio::test]
 async fn events_are_printed_as_they_happen_and_nothing_is_left_behind() {
     let stack = Stack::connect();
-    let engineer = documented("events").await;
+    let engineer = documented("engineers").await;
 
     // A killed command leaves its rule and queue. Nobody else may remove them until their tag expires.
     let of_killed = format!("killed-{}", unique());

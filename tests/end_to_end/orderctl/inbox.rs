@@ -8,7 +8,7 @@ use support::{Call, Fault, Faults, Stack, TestOrder, poll_until};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::people::restaurant;
-use super::{command, next, orderctl};
+use super::{answer, command, next, orderctl};
 
 #[tokio::test]
 async fn any_number_of_people_look_at_once_while_orders_come_and_miss_and_hide_nothing() {
@@ -46,7 +46,8 @@ async fn any_number_of_people_look_at_once_while_orders_come_and_miss_and_hide_n
 
     // Meanwhile and after it, each can be answered.
     for id in &ids {
-        orderctl(&session, &["accept", id]).await.assert_code(0);
+        let accept = ["accept", id, "--restaurant", restaurant_id];
+        orderctl(&session, &accept).await.assert_code(0);
     }
     let done = orderctl(&session, &["inbox", "--restaurant", restaurant_id]).await;
     done.assert_code(0);
@@ -73,7 +74,9 @@ async fn the_watched_inbox_tells_what_comes_and_what_goes() {
     let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
     assert_eq!(line["order_id"], id);
     assert_eq!(line.get("task_token"), None);
-    orderctl(&session, &["accept", id]).await.assert_code(0);
+    answer(&session, "accept", &order.order, &[])
+        .await
+        .assert_code(0);
     let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
     assert_eq!(line, json!({ "order_id": id, "status": "ACCEPTED" }));
     order.assert_ended(&execution, Status::Accepted, None).await;

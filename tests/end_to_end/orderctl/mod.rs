@@ -53,6 +53,17 @@ pub(super) async fn orderctl(session: &Session, arguments: &[&str]) -> Done {
     orderctl_with_input(session, arguments, "").await
 }
 
+/// Answers an order for its restaurant.
+pub(super) async fn answer(
+    session: &Session,
+    how: &str,
+    order: &order::Order,
+    more: &[&str],
+) -> Done {
+    let answer = [how, &order.order_id, "--restaurant", &order.restaurant_id];
+    orderctl(session, &[&answer[..], more].concat()).await
+}
+
 async fn orderctl_with_input(session: &Session, arguments: &[&str], input: &str) -> Done {
     let mut child = command(session, arguments).spawn().expect("orderctl");
     let mut stdin = child.stdin.take().expect("its standard input");

@@ -81,17 +81,17 @@ async fn each_group_of_commands_may_do_its_own_and_no_more() {
         order.order.order_id.as_str(),
         json!(order.order).to_string(),
     );
-    let (customer, restaurant, shop, support, engineer) = (
-        documented("customer").await,
+    let (backend, restaurant, canceller, support, engineer) = (
+        documented("backend").await,
         restaurant().await,
-        documented("shop").await,
+        documented("cancel").await,
         documented("support").await,
-        documented("events").await,
+        documented("engineers").await,
     );
     for (who, session, refused) in [
         (
-            "a customer",
-            &customer,
+            "a shop's backend",
+            &backend,
             [vec!["inbox", "--all"], vec!["events"]],
         ),
         (
@@ -99,7 +99,11 @@ async fn each_group_of_commands_may_do_its_own_and_no_more() {
             &restaurant,
             [vec!["inbox", "--all"], vec!["events"]],
         ),
-        ("a shop", &shop, [vec!["inbox", "--all"], vec!["show", id]]),
+        (
+            "who cancels",
+            &canceller,
+            [vec!["inbox", "--all"], vec!["show", id]],
+        ),
         ("support", &support, [vec!["show", id], vec!["events"]]),
         (
             "a restaurant",
@@ -109,7 +113,7 @@ async fn each_group_of_commands_may_do_its_own_and_no_more() {
         (
             "an engineer",
             &engineer,
-            [vec!["inbox", "--all"], vec!["show", id]],
+            [vec!["inbox", "--all"], vec!["cancel", id]],
         ),
     ] {
         for arguments in refused {

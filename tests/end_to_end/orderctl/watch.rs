@@ -12,14 +12,14 @@ use super::{command, next, orderctl, set, within};
 #[tokio::test]
 async fn an_order_whose_execution_aws_has_forgotten_is_shown() {
     let stack = Stack::connect();
-    let customer = documented("customer").await;
+    let backend = documented("backend").await;
     let order = TestOrder::new(&stack).await;
     let id = order.order.order_id.as_str();
     let execution = order.place_and_answer(r#"{"isAccepted": true}"#).await;
     stack.end_of(&execution).await;
     let gone = AttributeValue::S(format!("{execution}-gone"));
     set(&stack, id, "execution_arn", gone).await;
-    let shown = orderctl(&customer, &["show", id]).await;
+    let shown = orderctl(&backend, &["show", id]).await;
     shown.assert_code(0);
     for part in [
         "ACCEPTED",
@@ -28,10 +28,10 @@ async fn an_order_whose_execution_aws_has_forgotten_is_shown() {
     ] {
         assert!(shown.stdout.contains(part), "{part} is not in {shown:?}");
     }
-    let shown = orderctl(&customer, &["show", id, "--output", "json"]).await;
+    let shown = orderctl(&backend, &["show", id, "--output", "json"]).await;
     assert_eq!(shown.json()["order"]["status"], "ACCEPTED");
     assert_eq!(shown.json()["execution"], Value::Null);
-    let watched = orderctl(&customer, &["watch", id]).await;
+    let watched = orderctl(&backend, &["watch", id]).await;
     watched.assert_code(1);
     assert!(watched.stderr.contains("no longer"), "{watched:?}");
 }
@@ -40,8 +40,7 @@ async fn an_order_whose_execution_aws_has_forgotten_is_shown() {
 async fn watch_follows_an_order_in_plain_lines() {
     let stack = Stack::connect();
     let order = TestOrder::new(&stack).await;
-    let customer = documented("customer").await;
-    let mut watch = command(&customer, &["place", "-", "--watch"])
+    let mut watch = command(&anybody(), &["place", "-", "--watch"])
         .spawn()
         .expect("orderctl");
     let mut input = watch.stdin.take().expect("its input");
@@ -93,6 +92,25 @@ async fn watch_follows_an_order_in_plain_lines() {
 }
 
 #[tokio::test]
+async fn whoever_may_read_no_history_is_told_the_outcome_without_the_steps() {
+    let stack = Stack::connect();
+    let order = TestOrder::new(&stack).await;
+    let id = order.order.order_id.as_str();
+    let backend = documented("backend").await;
+    let execution = order.place().await;
+    let message = order.restaurant_message().await;
+    let watching = ["watch", id];
+    let (watched, ()) = tokio::join!(orderctl(&backend, &watching), order.accept(&message));
+    watched.assert_code(0);
+    assert_eq!(watched.stdout, format!("{id}  ACCEPTED\n"));
+    assert!(
+        watched.stderr.contains("states:GetExecutionHistory"),
+        "{watched:?}"
+    );
+    order.assert_ended(&execution, Status::Accepted, None).await;
+}
+
+#[tokio::test]
 async fn an_execution_that_needs_a_person_is_told_by_the_exit_code() {
     let stack = Stack::connect();
     let id = format!("ord-{}", unique());
@@ -100,14 +118,14 @@ async fn an_execution_that_needs_a_person_is_told_by_the_exit_code() {
         .start(&Stack::state_machine(), &id, r#"{"order_id": 1}"#)
         .await;
     stack.end_of(&execution).await;
-    let customer = documented("customer").await;
-    let watched = orderctl(&customer, &["watch", &id]).await;
+    let backend = documented("backend").await;
+    let watched = orderctl(&backend, &["watch", &id]).await;
     watched.assert_code(7);
     assert!(watched.stderr.contains("InvalidOrder"), "{watched:?}");
-    let shown = orderctl(&customer, &["show", &id]).await;
+    let shown = orderctl(&backend, &["show", &id]).await;
     shown.assert_code(0);
     assert!(shown.stdout.contains("is not stored"), "{shown:?}");
-    orderctl(&customer, &["watch", &unique()])
+    orderctl(&backend, &["watch", &unique()])
         .await
         .assert_code(5);
 }

@@ -6,22 +6,22 @@ use std::time::Duration;
 use aws_sdk_sfn::config::retry::RetryConfig;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use order::{RestaurantAnswer, Status};
+use order::{ClosedOrder, RestaurantAnswer, Status};
 use tokio::time::{Instant, sleep};
 
-use crate::aws::orders::Entry;
+use crate::aws::open_orders::Found;
 use crate::aws::stack::Stack;
 use crate::failure::{Failure, Kind, aws};
 
-/// How long to wait for an order that was placed and is not in the table of open orders yet; and, after a token was
-/// refused, for the outcome or for a newer token.
+/// How long to wait for an order that is not in the table of open orders yet; and, after a token was refused, for the outcome
+/// or for a newer token.
 const APPEARS: Duration = Duration::from_secs(10);
 /// How long to send an answer again if AWS does not say whether it arrived; and how long to wait for the outcome of an
 /// answer that AWS took.
 const RECORD: Duration = Duration::from_secs(30);
 /// How often an answer is sent in one round of attempts.
 const ATTEMPTS: u32 = 4;
-/// How long to pause between two reads of the tables.
+/// How long to pause between two reads of the table.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// An answer to an order.
@@ -49,37 +49,38 @@ impl Answer {
     }
 }
 
-/// Answers an order, and gives what was recorded. `token` is the order's task token, if it was read before.
+/// Answers an order of a restaurant, and gives what was recorded. The order's row has both, its task token and its outcome.
+/// `token` is that token, if it was read before.
 pub async fn answer(
     stack: &Stack,
+    restaurant_id: &str,
     order_id: &str,
-    restaurant: Option<&str>,
     answer: &Answer,
     mut token: Option<String>,
-) -> Result<Entry, Failure> {
-    let entry = stack.entry(order_id).await?;
-    if restaurant.is_some_and(|restaurant| restaurant != entry.restaurant_id) {
-        return Err(Failure::new(
-            Kind::OtherRestaurant,
-            format!("{order_id} is an order of another restaurant: nothing was sent"),
-        ));
-    }
-    still_open(&entry)?;
-
+) -> Result<ClosedOrder, Failure> {
     let begun = Instant::now();
     let mut refused: HashSet<String> = HashSet::new();
     let (mut uncertain, mut unheard) = (false, false);
     loop {
         if token.is_none() {
-            token = match stack.token(&entry.restaurant_id, order_id).await {
-                Err(_) if uncertain => None,
-                read => read?,
-            };
+            match stack.found(restaurant_id, order_id).await {
+                Ok(Some(Found::Open(found))) => token = Some(found),
+                Ok(Some(Found::Closed(closed)))
+                    if uncertain && closed.status == answer.status() =>
+                {
+                    return Ok(closed);
+                }
+                Ok(Some(Found::Closed(closed))) => return Err(ended(order_id, closed.status)),
+                Ok(None) => {}
+                // The answer may have arrived, and only the row can tell: it is read again.
+                Err(_) if uncertain => {}
+                Err(failure) => return Err(failure),
+            }
         }
         // The order may have a newer token than one that was refused: after a redrive, its restaurant is asked again.
         if let Some(token) = token.take().filter(|token| !refused.contains(token)) {
             match send(stack, &token, answer).await? {
-                Sent::Taken => return recorded(stack, order_id, answer).await,
+                Sent::Taken => return recorded(stack, restaurant_id, order_id, answer).await,
                 Sent::Refused { uncertain: unsure } => {
                     uncertain |= unsure;
                     unheard = false;
@@ -88,23 +89,20 @@ pub async fn answer(
                 Sent::Unheard => (uncertain, unheard) = (true, true),
             }
         }
-
-        match stack.entry(order_id).await {
-            Ok(entry) if uncertain && entry.status == answer.status() => return Ok(entry),
-            Ok(entry) => still_open(&entry)?,
-            // The answer may have arrived, and only the table can tell: it is read again.
-            Err(_) if uncertain => {}
-            Err(failure) => return Err(failure),
-        }
         if begun.elapsed() > if unheard { RECORD } else { APPEARS } {
-            return Err(given_up(order_id, unheard, refused.is_empty()));
+            return Err(given_up(
+                restaurant_id,
+                order_id,
+                unheard,
+                refused.is_empty(),
+            ));
         }
         sleep(PAUSE).await;
     }
 }
 
-/// Why no answer was given although the order is still PLACED.
-fn given_up(order_id: &str, unheard: bool, never_asked: bool) -> Failure {
+/// Why no answer was given, and no outcome is known.
+fn given_up(restaurant_id: &str, order_id: &str, unheard: bool, never_asked: bool) -> Failure {
     if unheard {
         Failure::other(format!(
             "AWS does not say whether it took the answer for {order_id}, and no outcome is recorded yet: try again"
@@ -113,36 +111,31 @@ fn given_up(order_id: &str, unheard: bool, never_asked: bool) -> Failure {
         Failure::new(
             Kind::NotOpen,
             format!(
-                "{order_id} was placed, but is not among the open orders: its restaurant was not asked yet, or its deadline has passed. Try again, or see `orderctl show {order_id}`"
+                "{restaurant_id} has no open order {order_id}: check both ids, or try again if the order was placed just now. An order that ended is found for an hour"
             ),
         )
     } else {
         Failure::new(
             Kind::TooLate,
             format!(
-                "too late: AWS takes no more answers for {order_id}. No outcome is recorded yet: see `orderctl show {order_id}`"
+                "too late: AWS takes no more answers for {order_id}. No outcome is recorded yet: the same command tells it later"
             ),
         )
     }
 }
 
-/// Fails if the order already has a final status.
-fn still_open(entry: &Entry) -> Result<(), Failure> {
-    let Entry {
-        order_id, status, ..
-    } = entry;
-    match status {
-        Status::Placed => Ok(()),
-        Status::TimedOut => Err(Failure::new(
+/// The order has its final status, so that it cannot be answered.
+pub fn ended(order_id: &str, status: Status) -> Failure {
+    if status == Status::TimedOut {
+        Failure::new(
             Kind::TooLate,
             format!("too late: {order_id} expired without an answer ({status})"),
-        )),
-        Status::Accepted | Status::Rejected | Status::Cancelled | Status::Failed => {
-            Err(Failure::new(
-                Kind::AnsweredAlready,
-                format!("{order_id} was answered already: {status}"),
-            ))
-        }
+        )
+    } else {
+        Failure::new(
+            Kind::AnsweredAlready,
+            format!("{order_id} was answered already: {status}"),
+        )
     }
 }
 
@@ -232,25 +225,30 @@ async fn send_once(
     }
 }
 
-/// Waits until the outcome of an order that was answered is in the table. AWS has the answer then: a read that fails does
-/// not undo it, so the table is read again.
-async fn recorded(stack: &Stack, order_id: &str, answer: &Answer) -> Result<Entry, Failure> {
+/// Waits until the outcome of an order that was answered is in its row. AWS has the answer then: a read that fails does not
+/// undo it, so the row is read again.
+async fn recorded(
+    stack: &Stack,
+    restaurant_id: &str,
+    order_id: &str,
+    answer: &Answer,
+) -> Result<ClosedOrder, Failure> {
     let begun = Instant::now();
     loop {
-        let why = match stack.entry(order_id).await {
-            Ok(entry) if entry.status == answer.status() => return Ok(entry),
-            Ok(entry) => {
-                // Another answer came first, and AWS took this one without evaluating it.
-                still_open(&entry)?;
-                "its outcome is not recorded yet".into()
+        let why = match stack.found(restaurant_id, order_id).await {
+            Ok(Some(Found::Closed(closed))) if closed.status == answer.status() => {
+                return Ok(closed);
             }
+            // Another answer came first, and AWS took this one without evaluating it.
+            Ok(Some(Found::Closed(closed))) => return Err(ended(order_id, closed.status)),
+            Ok(_) => "its outcome is not recorded yet".into(),
             Err(failure) => format!("its outcome cannot be read ({})", failure.message),
         };
         if begun.elapsed() > RECORD {
             return Err(Failure::new(
                 Kind::NotRecorded,
                 format!(
-                    "the answer for {order_id} was taken; {why}: follow it with `orderctl watch {order_id}`"
+                    "the answer for {order_id} was taken; {why}: the same command tells it later"
                 ),
             ));
         }

@@ -17,9 +17,10 @@ use crate::failure::{Failure, Kind, aws};
 use crate::render::{clean, time_of_day};
 
 impl Stack {
-    /// What an execution did, without its data: that holds orders and task tokens.
-    pub async fn history(&self, execution: &str) -> Result<Vec<HistoryEvent>, Failure> {
-        self.sfn
+    /// What an execution did, without its data: that holds orders and task tokens. None for those who may not read it.
+    async fn history(&self, execution: &str) -> Result<Option<Vec<HistoryEvent>>, Failure> {
+        let history = self
+            .sfn
             .get_execution_history()
             .execution_arn(execution)
             .include_execution_data(false)
@@ -27,8 +28,12 @@ impl Stack {
             .items()
             .send()
             .collect::<Result<_, _>>()
-            .await
-            .map_err(aws("reading the history of the execution"))
+            .await;
+        match history {
+            Ok(events) => Ok(Some(events)),
+            Err(error) if error.code() == Some("AccessDeniedException") => Ok(None),
+            Err(error) => Err(aws("reading the history of the execution")(error)),
+        }
     }
 
     /// The ARN of an execution of the workflow, by its name.
@@ -103,16 +108,25 @@ pub struct Execution {
     about: Option<String>,
     output: Option<String>,
     pub failure: String,
-    pub visits: Vec<Visit>,
+    /// None if this reader may not read the history, or did not ask for it.
+    pub visits: Option<Vec<Visit>>,
 }
 
 impl Execution {
-    /// Reads an execution with its whole history.
-    pub async fn read(stack: &Stack, arn: &str) -> Result<Option<Self>, Failure> {
+    /// Reads an execution, and its whole history if asked for.
+    pub async fn read(
+        stack: &Stack,
+        arn: &str,
+        with_history: bool,
+    ) -> Result<Option<Self>, Failure> {
         let Some(described) = describe(stack, arn).await? else {
             return Ok(None);
         };
-        let history = stack.history(arn).await?;
+        let history = if with_history {
+            stack.history(arn).await?
+        } else {
+            None
+        };
         let part = |text: Option<&str>| text.map(clean).filter(|text| !text.is_empty());
         let failure = [part(described.error()), part(described.cause())];
         Ok(Some(Self {
@@ -120,7 +134,7 @@ impl Execution {
             status: described.status.clone(),
             about: described.input().and_then(Order::id_of),
             failure: failure.into_iter().flatten().collect::<Vec<_>>().join(": "),
-            visits: visits(&history),
+            visits: history.as_deref().map(visits),
             output: described.output,
         }))
     }
@@ -159,6 +173,10 @@ pub struct Outcome {
     pub status_reason: Option<String>,
     pub ready_at: Option<String>,
 }
+
+/// What to say to those who may not read the history of an execution.
+pub const NO_STEPS: &str =
+    "its steps are shown to those who may read its history (states:GetExecutionHistory)";
 
 /// AWS forgets an execution some time after its end. This is what to say about such an order.
 pub fn forgotten(execution: &str) -> String {
@@ -212,7 +230,7 @@ pub async fn execution_of(
         let stored = stack.stored(order_id).await?;
         let of_table = stored.as_ref().map(|stored| stored.execution_arn.as_str());
         let arn = known.or(of_table).unwrap_or(&named);
-        if let Some(execution) = Execution::read(stack, arn).await? {
+        if let Some(execution) = Execution::read(stack, arn, true).await? {
             if stored.is_none()
                 && let Some(other) = execution.about.as_ref().filter(|about| *about != order_id)
             {

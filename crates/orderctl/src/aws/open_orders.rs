@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use order::{OpenOrder, RestaurantMessage, Status, indexes};
+use order::{ClosedOrder, OpenOrder, RestaurantMessage, Status, indexes};
 use serde_json::{Value, json};
 
 use crate::aws::stack::Stack;
@@ -134,10 +134,10 @@ impl List {
         let mut gone = Vec::new();
         for (order_id, row) in missing {
             let row = row.unwrap_or_default();
-            let status: Option<Closed> = serde_dynamo::from_item(row.clone()).ok();
+            let closed: Option<ClosedOrder> = serde_dynamo::from_item(row.clone()).ok();
             match still_waits(row) {
                 Some(order) if order.respond_by > now() => waiting.push(order),
-                _ => gone.push((order_id, status.map(|closed| closed.status))),
+                _ => gone.push((order_id, closed.map(|closed| closed.status))),
             }
         }
         waiting.sort_by_cached_key(|order| (order.respond_by, order.message.order_id.clone()));
@@ -152,10 +152,12 @@ impl List {
 /// A row as DynamoDB gives it.
 type Item = HashMap<String, AttributeValue>;
 
-/// The attribute that only a closed row has.
-#[derive(serde::Deserialize)]
-struct Closed {
-    status: Status,
+/// What the row of an order says of it. Holds the token, so it has no `Debug`.
+pub enum Found {
+    /// The restaurant was asked, and may answer with this token.
+    Open(String),
+    /// The order has its outcome.
+    Closed(ClosedOrder),
 }
 
 impl Stack {
@@ -215,23 +217,29 @@ impl Stack {
         Ok(read.map_err(aws("reading the open order"))?.item)
     }
 
-    /// The token of an order, if its restaurant was asked and the order is not closed.
-    pub async fn token(
+    /// What the row of an order says now. None if there is no row, or an expired one.
+    pub async fn found(
         &self,
         restaurant_id: &str,
         order_id: &str,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<Found>, Failure> {
         #[derive(serde::Deserialize)]
         struct Open {
-            task_token: Option<String>,
-            expires_at: i64,
+            task_token: String,
+            expires_at: u64,
         }
-        let row = self.row(restaurant_id, order_id).await?;
+        let Some(row) = self.row(restaurant_id, order_id).await? else {
+            return Ok(None);
+        };
+        let now = u64::try_from(now().as_second()).unwrap_or_default();
+        if let Ok(closed) = serde_dynamo::from_item::<_, ClosedOrder>(row.clone()) {
+            return Ok((closed.expires_at > now).then_some(Found::Closed(closed)));
+        }
         // Also if the deadline has passed by this machine's clock, which may be wrong: Step Functions decides.
-        Ok(row
-            .and_then(|row| serde_dynamo::from_item::<_, Open>(row).ok())
-            .filter(|row| row.expires_at > now().as_second())
-            .and_then(|row| row.task_token))
+        let open = serde_dynamo::from_item::<_, Open>(row).ok();
+        Ok(open
+            .filter(|open| open.expires_at > now)
+            .map(|open| Found::Open(open.task_token)))
     }
 }
 

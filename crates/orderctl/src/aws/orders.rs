@@ -16,19 +16,12 @@ use crate::failure::{Failure, Kind, aws};
 /// How long to look for an order that is not in the table: it may have been placed just now.
 pub const UNKNOWN_AFTER: Duration = Duration::from_secs(5);
 
-/// What a person or system that answers for a restaurant may read of an order: who it is for, and its status.
+/// What is read of an order to find its row among the open orders, and to follow its status.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Entry {
-    pub order_id: String,
     pub status: Status,
     pub restaurant_id: String,
-    pub status_reason: Option<String>,
-    pub ready_at: Option<String>,
-    pub updated_at: String,
 }
-
-/// The attributes of [`Entry`], to which the restaurant's policy is limited.
-const ENTRY: &str = "order_id, #status, restaurant_id, status_reason, ready_at, updated_at";
 
 impl Stack {
     /// The read of an order in the table, as it is now.
@@ -50,7 +43,8 @@ impl Stack {
     pub async fn read(&self, order_id: &str) -> Result<Option<Entry>, Failure> {
         let read = self
             .get_item(order_id)
-            .projection_expression(ENTRY)
+            // The policies of those who cancel, and of those who make links, are limited to these attributes.
+            .projection_expression("#status, restaurant_id")
             .expression_attribute_names("#status", "status")
             .send()
             .await;

@@ -1,22 +1,27 @@
 //! `orderctl accept`, `reject` and `fail`: answers an order for its restaurant.
 
 use jiff::SignedDuration;
+use order::ClosedOrder;
 use serde_json::json;
 
 use crate::aws::answers::{Answer, answer};
-use crate::aws::orders::Entry;
 use crate::aws::stack::{Stack, StackArgs};
 use crate::clock::now_here;
-use crate::cmd::{bounded, length_of_time, order_id, reason};
+use crate::cmd::{bounded, length_of_time, order_id, reason, restaurant_id};
 use crate::failure::Failure;
 use crate::render::{self, Output};
 
 /// For which restaurant an answer is given.
 #[derive(clap::Args)]
 struct RestaurantArgs {
-    /// Refuse orders of other restaurants than this one
-    #[arg(long, env = "ORDERCTL_RESTAURANT", value_name = "RESTAURANT_ID")]
-    restaurant: Option<String>,
+    /// The restaurant that the order is for
+    #[arg(
+        long,
+        env = "ORDERCTL_RESTAURANT",
+        value_name = "RESTAURANT_ID",
+        value_parser = restaurant_id
+    )]
+    restaurant: String,
 }
 
 /// Accept an order for its restaurant
@@ -24,7 +29,7 @@ struct RestaurantArgs {
 #[command(after_help = "\
 Examples:
   orderctl accept ord-2001 --restaurant rest-7
-  orderctl accept ord-2001 --ready-in 25m")]
+  orderctl accept ord-2001 --restaurant rest-7 --ready-in 25m")]
 pub struct Accept {
     /// Id of the order
     #[arg(value_parser = order_id)]
@@ -38,16 +43,20 @@ pub struct Accept {
 
 impl Accept {
     pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
+        let stack = Stack::find_to_change(stack, output).await?;
+        // Now, since the answer to finding the stack tells AWS's time.
         let ready_at = self.ready_in.map(ready_in);
-        let restaurant = self.restaurant.restaurant.as_deref();
         let said = Answer::Accept { ready_at };
-        give(stack, &self.order_id, restaurant, said, output).await
+        let restaurant = &self.restaurant.restaurant;
+        give(&stack, restaurant, &self.order_id, &said, output).await
     }
 }
 
 /// Decline an order for its restaurant
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  orderctl reject ord-2001 --reason 'Out of dough'")]
+#[command(
+    after_help = "Example:\n  orderctl reject ord-2001 --restaurant rest-7 --reason 'Out of dough'"
+)]
 pub struct Reject {
     /// Id of the order
     #[arg(value_parser = order_id)]
@@ -64,14 +73,9 @@ impl Reject {
         let said = Answer::Reject {
             reason: self.reason,
         };
-        give(
-            stack,
-            &self.order_id,
-            self.restaurant.restaurant.as_deref(),
-            said,
-            output,
-        )
-        .await
+        let stack = Stack::find_to_change(stack, output).await?;
+        let restaurant = &self.restaurant.restaurant;
+        give(&stack, restaurant, &self.order_id, &said, output).await
     }
 }
 
@@ -79,7 +83,7 @@ impl Reject {
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
-  orderctl fail ord-2001 --error RestaurantUnavailable --cause 'The oven is broken'")]
+  orderctl fail ord-2001 --restaurant rest-7 --error RestaurantUnavailable --cause 'The oven is broken'")]
 pub struct Fail {
     /// Id of the order
     #[arg(value_parser = order_id)]
@@ -100,14 +104,9 @@ impl Fail {
             error: self.error,
             cause: self.cause,
         };
-        give(
-            stack,
-            &self.order_id,
-            self.restaurant.restaurant.as_deref(),
-            said,
-            output,
-        )
-        .await
+        let stack = Stack::find_to_change(stack, output).await?;
+        let restaurant = &self.restaurant.restaurant;
+        give(&stack, restaurant, &self.order_id, &said, output).await
     }
 }
 
@@ -141,22 +140,21 @@ pub fn ready_in(length: SignedDuration) -> String {
         .to_string()
 }
 
-/// Answers an order and says what was recorded.
+/// Answers an order of a restaurant and says what was recorded.
 pub async fn give(
-    stack: &StackArgs,
+    stack: &Stack,
+    restaurant_id: &str,
     order_id: &str,
-    restaurant: Option<&str>,
-    said: Answer,
+    said: &Answer,
     output: Output,
 ) -> Result<(), Failure> {
-    let stack = Stack::find_to_change(stack, output).await?;
-    let Entry {
+    let ClosedOrder {
         status,
         status_reason,
         ready_at,
-        updated_at,
+        closed_at,
         ..
-    } = answer(&stack, order_id, restaurant, &said, None).await?;
+    } = answer(stack, restaurant_id, order_id, said, None).await?;
     output.line(
         || {
             let status = render::status(status);
@@ -169,7 +167,7 @@ pub async fn give(
                 "status": status,
                 "status_reason": status_reason,
                 "ready_at": ready_at,
-                "updated_at": updated_at,
+                "closed_at": closed_at,
             })
         },
     )

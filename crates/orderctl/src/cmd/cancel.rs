@@ -1,7 +1,9 @@
 //! `orderctl cancel`: cancels an order for its customer, if its restaurant has not answered yet.
 
-use crate::aws::answers::Answer;
-use crate::aws::stack::StackArgs;
+use order::Status;
+
+use crate::aws::answers::{Answer, ended};
+use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::answer::give;
 use crate::cmd::{order_id, reason};
 use crate::failure::Failure;
@@ -23,14 +25,14 @@ pub struct Cancel {
 
 impl Cancel {
     pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
-        let reason = self.reason;
-        give(
-            stack,
-            &self.order_id,
-            None,
-            Answer::Cancel { reason },
-            output,
-        )
-        .await
+        let Self { order_id, reason } = self;
+        let stack = Stack::find_to_change(stack, output).await?;
+        // Whoever cancels need not know the restaurant: the order names it.
+        let entry = stack.entry(&order_id).await?;
+        if entry.status != Status::Placed {
+            return Err(ended(&order_id, entry.status));
+        }
+        let said = Answer::Cancel { reason };
+        give(&stack, &entry.restaurant_id, &order_id, &said, output).await
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, stdout};
 
 use jiff::SignedDuration;
-use order::{MAX_REASON, is_printable};
+use order::{ClosedOrder, MAX_REASON, is_printable};
 use ratatui::Frame;
 use ratatui::crossterm::event::{
     self, DisableBracketedPaste, EnableBracketedPaste, Event as Input, KeyCode, KeyEvent,
@@ -22,7 +22,6 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::aws::answers::{Answer, answer};
 use crate::aws::open_orders::{List, Look, REST, Waiting, Whose};
-use crate::aws::orders::Entry;
 use crate::aws::stack::{Stack, StackArgs};
 use crate::clock::{now, zone};
 use crate::cmd::WhoseArgs;
@@ -68,7 +67,7 @@ enum Event {
     Input(io::Result<Input>),
     Looked(Result<Look, Failure>),
     /// What came of answering this order.
-    Answered(Box<Waiting>, Result<Entry, Failure>),
+    Answered(Box<Waiting>, Result<ClosedOrder, Failure>),
 }
 
 /// Shows the open orders until `q`; with `can_answer`, answers them too.
@@ -264,11 +263,11 @@ impl Screen {
                 }
                 match result {
                     // Without the colors of a line: ratatui brings its own.
-                    Ok(entry) => self.say(&verdict(
+                    Ok(closed) => self.say(&verdict(
                         order_id,
-                        entry.status.as_str(),
-                        entry.status_reason.as_deref(),
-                        entry.ready_at.as_deref(),
+                        closed.status.as_str(),
+                        closed.status_reason.as_deref(),
+                        closed.ready_at.as_deref(),
                     )),
                     Err(failure) => {
                         // The next read tells whether it still waits.
@@ -412,14 +411,12 @@ impl Screen {
     fn answer(&mut self, waiting: Waiting, said: Answer) {
         self.answered.insert(waiting.message.task_token.clone());
         self.pending += 1;
-        let (stack, sender, whose) = (self.stack.clone(), self.sender.clone(), self.whose.clone());
+        let (stack, sender) = (self.stack.clone(), self.sender.clone());
         tokio::spawn(async move {
-            let restaurant = match &whose {
-                Whose::Restaurant(restaurant) => Some(restaurant.as_str()),
-                Whose::All => None,
-            };
-            let (order_id, token) = (&waiting.message.order_id, &waiting.message.task_token);
-            let result = answer(&stack, order_id, restaurant, &said, Some(token.clone())).await;
+            let (restaurant, order_id) =
+                (&waiting.message.restaurant_id, &waiting.message.order_id);
+            let token = Some(waiting.message.task_token.clone());
+            let result = answer(&stack, restaurant, order_id, &said, token).await;
             // Fails only if the desk was closed.
             let _ = sender
                 .send(Event::Answered(Box::new(waiting), result))

@@ -3,7 +3,7 @@
 use order::StoredOrder;
 use serde_json::json;
 
-use crate::aws::executions::{Execution, Visit, execution_of, forgotten};
+use crate::aws::executions::{Execution, NO_STEPS, Visit, execution_of, forgotten};
 use crate::aws::stack::{Stack, StackArgs};
 use crate::clock::zone;
 use crate::cmd::order_id;
@@ -50,7 +50,10 @@ async fn show(stack: &Stack, order_id: &str, output: Output) -> Result<(), Failu
                 "execution_arn": execution.arn,
                 "status": execution.status.as_str(),
                 "failure": Some(&execution.failure).filter(|failure| !failure.is_empty()),
-                "history": execution.visits.iter().map(Visit::json).collect::<Vec<_>>(),
+                "history": execution
+                    .visits
+                    .as_ref()
+                    .map(|visits| visits.iter().map(Visit::json).collect::<Vec<_>>()),
             })
         });
         json!({ "order": stored, "execution": execution })
@@ -59,7 +62,10 @@ async fn show(stack: &Stack, order_id: &str, output: Output) -> Result<(), Failu
 }
 
 fn execution_text(execution: &Execution) -> String {
-    let mut history: Vec<_> = execution.visits.iter().map(Visit::line).collect();
+    let mut history: Vec<_> = match &execution.visits {
+        Some(visits) => visits.iter().map(Visit::line).collect(),
+        None => vec![NO_STEPS.to_owned()],
+    };
     history.extend(Some(execution.failure.clone()).filter(|failure| !failure.is_empty()));
     let history = history.join("\n  ");
     format!(

@@ -8,7 +8,9 @@ use ratatui::crossterm::{cursor, queue, terminal};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::aws::executions::{Execution, Visit, execution_of, forgotten, timestamp, wait_of};
+use crate::aws::executions::{
+    Execution, NO_STEPS, Visit, execution_of, forgotten, timestamp, wait_of,
+};
 use crate::aws::orders::unknown;
 use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::{Perseverance, order_id};
@@ -38,7 +40,8 @@ const REST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 /// How often the countdown is drawn.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Follows an order to its outcome: a line for each state, and a countdown while the restaurant may answer.
+/// Follows an order to its outcome: a line for each state, and a countdown while the restaurant may answer. Those who may not
+/// read the history are told the outcome alone.
 ///
 /// `execution` is the order's execution, if it is known; otherwise the table names it.
 pub async fn watch(
@@ -64,16 +67,22 @@ pub async fn watch(
     let mut status = None;
     let mut perseverance = Perseverance::default();
     perseverance.succeeded();
-    let wait = wait_of(stack, &execution.arn).await?;
+    let with_history = execution.visits.is_some();
+    let wait = if with_history {
+        wait_of(stack, &execution.arn).await?
+    } else {
+        output.hint(NO_STEPS);
+        None
+    };
     let (mut said, mut announced) = (0, 0);
     loop {
-        let over = execution
-            .visits
+        let visits = execution.visits.as_deref().unwrap_or_default();
+        let over = visits
             .iter()
             .take_while(|visit| visit.left.is_some())
             .count();
         clear(live)?;
-        for visit in execution.visits.iter().take(over).skip(said) {
+        for visit in visits.iter().take(over).skip(said) {
             output.line(|| visit.line(), || visit.json())?;
         }
         said = over;
@@ -81,7 +90,7 @@ pub async fn watch(
             return say_outcome(order_id, &execution, output);
         }
 
-        let current = execution.visits.get(over);
+        let current = visits.get(over);
         let deadline = current
             .zip(wait.as_ref())
             .and_then(|(visit, (state, seconds))| {
@@ -92,23 +101,7 @@ pub async fn watch(
             && announced <= over
         {
             announced = over + 1;
-            let until = time_of_day(deadline);
-            output.line(
-                || {
-                    format!(
-                        "{}  {:<28} until {until}",
-                        time_of_day(timestamp(visit.entered)),
-                        visit.state
-                    )
-                },
-                || {
-                    let mut json = visit.json();
-                    if let Some(json) = json.as_object_mut() {
-                        json.insert("respond_by".into(), deadline.to_string().into());
-                    }
-                    json
-                },
-            )?;
+            announce(visit, deadline, output)?;
         }
         let looked = Instant::now();
         let mut read = looked;
@@ -131,7 +124,7 @@ pub async fn watch(
                 }
             }
         }
-        let now = match Execution::read(stack, &execution.arn).await {
+        let now = match Execution::read(stack, &execution.arn, with_history).await {
             Ok(Some(now)) => now,
             Ok(None) => return Err(unknown(order_id, &stack.name)),
             Err(failure) => {
@@ -148,6 +141,24 @@ pub async fn watch(
         };
         execution = now;
     }
+}
+
+/// Says until when the restaurant may answer.
+fn announce(visit: &Visit, deadline: Timestamp, output: Output) -> Result<(), Failure> {
+    let until = time_of_day(deadline);
+    output.line(
+        || {
+            let entered = time_of_day(timestamp(visit.entered));
+            format!("{entered}  {:<28} until {until}", visit.state)
+        },
+        || {
+            let mut json = visit.json();
+            if let Some(json) = json.as_object_mut() {
+                json.insert("respond_by".into(), deadline.to_string().into());
+            }
+            json
+        },
+    )
 }
 
 /// Draws the line that shows the current state, and how much time is left.

@@ -132,6 +132,12 @@ fn what_the_workflow_would_not_take_for_an_answer_is_refused() {
         long.len()
     );
     for (arguments, problem) in [
+        (vec!["accept", "ord-1"], "--restaurant"),
+        (vec!["reject", "ord-1"], "--restaurant"),
+        (
+            vec!["fail", "ord-1", "--error", "E", "--cause", "c"],
+            "--restaurant",
+        ),
         (
             vec!["reject", "ord-1", "--reason", &long],
             too_long.as_str(),
