@@ -22,6 +22,8 @@ pub enum Kind {
     TooLate = 4,
     /// There is no such order.
     UnknownOrder = 5,
+    /// The order was accepted, and the time that was given with the answer was not recorded.
+    TimeNotRecorded = 6,
     /// The workflow stopped before the outcome was recorded: a person must act.
     NeedsPerson = 7,
     /// An order with this id was placed before.

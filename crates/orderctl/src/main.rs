@@ -51,7 +51,7 @@ Examples:
   orderctl --profile production --region eu-central-1 show ord-2001
 
 Exit codes: 0 done, 1 AWS or something else failed, 2 invalid order or arguments, 3 answered already,
-4 too late, 5 unknown order, 7 a person must act, 8 placed already, 9 not among the restaurant's open orders,
+4 too late, 5 unknown order, 6 accepted without the time, 7 a person must act, 8 placed already, 9 not among the restaurant's open orders,
 10 not retried, 11 answered but not recorded yet, 12 name taken";
 
 #[derive(Subcommand)]

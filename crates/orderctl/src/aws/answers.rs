@@ -49,6 +49,27 @@ impl Answer {
     }
 }
 
+/// What to say if the answer gave a time of readiness, and another one or none was recorded: somebody else's acceptance was
+/// faster, or the time was too far from AWS's clock.
+pub fn lost_time(answer: &Answer, closed: &ClosedOrder) -> Option<String> {
+    let Answer::Accept {
+        ready_at: Some(given),
+    } = answer
+    else {
+        return None;
+    };
+    let order_id = &closed.order_id;
+    match &closed.ready_at {
+        Some(recorded) if recorded == given => None,
+        Some(recorded) => Some(format!(
+            "{order_id} was accepted with another time than {given}: somebody else answered first, with {recorded}"
+        )),
+        None => Some(format!(
+            "{order_id} was accepted without the time {given}: somebody else answered first, or it is not within a day of AWS's clock"
+        )),
+    }
+}
+
 /// Answers an order of a restaurant, and gives what was recorded. The order's row has both, its task token and its outcome.
 /// `token` is that token, if it was read before.
 pub async fn answer(

@@ -4,11 +4,11 @@ use jiff::SignedDuration;
 use order::ClosedOrder;
 use serde_json::json;
 
-use crate::aws::answers::{Answer, answer};
+use crate::aws::answers::{Answer, answer, lost_time};
 use crate::aws::stack::{Stack, StackArgs};
 use crate::clock::now_here;
 use crate::cmd::{bounded, length_of_time, order_id, reason, restaurant_id};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::render::{self, Output};
 
 /// For which restaurant an answer is given.
@@ -148,13 +148,15 @@ pub async fn give(
     said: &Answer,
     output: Output,
 ) -> Result<(), Failure> {
+    let closed = answer(stack, restaurant_id, order_id, said, None).await?;
+    let lost_time = lost_time(said, &closed);
     let ClosedOrder {
         status,
         status_reason,
         ready_at,
         closed_at,
         ..
-    } = answer(stack, restaurant_id, order_id, said, None).await?;
+    } = closed;
     output.line(
         || {
             let status = render::status(status);
@@ -170,5 +172,8 @@ pub async fn give(
                 "closed_at": closed_at,
             })
         },
-    )
+    )?;
+    lost_time.map_or(Ok(()), |lost| {
+        Err(Failure::new(Kind::TimeNotRecorded, lost))
+    })
 }

@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::aws::answers::{Answer, answer};
+use crate::aws::answers::{Answer, answer, lost_time};
 use crate::aws::open_orders::{List, Look, REST, Waiting, Whose};
 use crate::aws::stack::{Stack, StackArgs};
 use crate::clock::{now, zone};
@@ -67,7 +67,7 @@ enum Event {
     Input(io::Result<Input>),
     Looked(Result<Look, Failure>),
     /// What came of answering this order.
-    Answered(Box<Waiting>, Result<ClosedOrder, Failure>),
+    Answered(Box<Waiting>, Answer, Result<ClosedOrder, Failure>),
 }
 
 /// Shows the open orders until `q`; with `can_answer`, answers them too.
@@ -250,7 +250,7 @@ impl Screen {
             },
             Event::Looked(Ok(look)) => self.looked(look),
             Event::Looked(Err(failure)) => self.problem = Some(failure.message),
-            Event::Answered(answered, result) => {
+            Event::Answered(answered, said, result) => {
                 self.pending = self.pending.saturating_sub(1);
                 let order_id = &answered.message.order_id;
                 let over = |kind| matches!(kind, Kind::AnsweredAlready | Kind::TooLate);
@@ -263,12 +263,17 @@ impl Screen {
                 }
                 match result {
                     // Without the colors of a line: ratatui brings its own.
-                    Ok(closed) => self.say(&verdict(
-                        order_id,
-                        closed.status.as_str(),
-                        closed.status_reason.as_deref(),
-                        closed.ready_at.as_deref(),
-                    )),
+                    Ok(closed) => {
+                        self.say(&verdict(
+                            order_id,
+                            closed.status.as_str(),
+                            closed.status_reason.as_deref(),
+                            closed.ready_at.as_deref(),
+                        ));
+                        if let Some(lost) = lost_time(&said, &closed) {
+                            self.say(&lost);
+                        }
+                    }
                     Err(failure) => {
                         // The next read tells whether it still waits.
                         if failure.kind != Kind::NotRecorded {
@@ -419,7 +424,7 @@ impl Screen {
             let result = answer(&stack, restaurant, order_id, &said, token).await;
             // Fails only if the desk was closed.
             let _ = sender
-                .send(Event::Answered(Box::new(waiting), result))
+                .send(Event::Answered(Box::new(waiting), said, result))
                 .await;
         });
     }
