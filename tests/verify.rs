@@ -616,7 +616,7 @@ const NAMES_OF_AWS: [&str; 16] = [
     "States.TaskFailed",
 ];
 
-/// An order ends, and its customer is told, whatever its restaurant sends. Each of these raises the alarm about restaurants
+/// An order ends, and its customer is told, whatever its restaurant sends. Most of these raise the alarm about restaurants
 /// that AWS could not ask.
 fn reported_by_names_of_aws(checks: &mut Checks, target: &Target) {
     for name in NAMES_OF_AWS.into_iter().chain(["States.Timeout"]) {
