@@ -39,6 +39,29 @@ impl Output {
         Ok(out.flush()?)
     }
 
+    /// The same for text that begins with an order and its status. Only that status is in its color, wherever else its name
+    /// stands.
+    pub fn line_of(
+        self,
+        order_id: &str,
+        status: Status,
+        rest: impl FnOnce() -> String,
+        json: impl FnOnce() -> Value,
+    ) -> Result<(), Failure> {
+        if self == Self::Json {
+            return self.line(String::new, json);
+        }
+        let status = if is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+            colored(status)
+        } else {
+            status.to_string()
+        };
+        let mut out = io::stdout().lock();
+        let (order_id, rest) = (printable(order_id), printable(&rest()));
+        writeln!(out, "{order_id}  {status}{rest}")?;
+        Ok(out.flush()?)
+    }
+
     /// Tells a person, on standard error, what goes on.
     pub fn hint(self, text: &str) {
         if self == Self::Text {
@@ -79,8 +102,8 @@ pub fn isolated(text: &str) -> String {
     format!("{begin}{text}{end}")
 }
 
-/// What may be written of a command's text, whatever came into it. Line ends, colors and whole isolates may only be the
-/// command's own.
+/// What may be written of a command's text, whatever came into it. Line ends and whole isolates may only be the command's
+/// own; a color never comes with the text.
 fn printable(text: &str) -> String {
     let [begin, end] = ISOLATE;
     let mut written = String::new();
@@ -99,10 +122,6 @@ fn printable(text: &str) -> String {
             rest = after;
         }
         written += &escaped(rest);
-    }
-    for status in Status::ALL {
-        let colored = colored(status);
-        written = written.replace(&escaped(&colored), &colored);
     }
     written
 }
@@ -127,28 +146,15 @@ pub fn clock(left: Duration) -> String {
     format!("{}:{:02}", left.as_secs() / 60, left.as_secs() % 60)
 }
 
-/// A status in its color, if the output has colors.
-pub fn status(status: Status) -> String {
-    if !is_terminal() || std::env::var_os("NO_COLOR").is_some() {
-        return status.to_string();
-    }
-    colored(status)
-}
-
 fn colored(status: Status) -> String {
     status.as_str().with(color(status)).bold().to_string()
 }
 
-/// An order's status and what there is to say about it, on one line.
-pub fn verdict(
-    order_id: &str,
-    status: &str,
-    reason: Option<&str>,
-    ready_at: Option<&str>,
-) -> String {
+/// What there is to say about an order's status, after it on one line.
+pub fn said(reason: Option<&str>, ready_at: Option<&str>) -> String {
     let reason = reason.map_or_else(String::new, |reason| format!("  ({})", clean(reason)));
     let ready = ready_at.map_or_else(String::new, |at| format!("  (ready at {})", ready(at)));
-    format!("{order_id}  {status}{reason}{ready}")
+    format!("{reason}{ready}")
 }
 
 /// When an order is ready, in local time; with the date if that is not today.
@@ -208,9 +214,11 @@ mod tests {
         let accepted = colored(Status::Accepted);
         for (text, written) in [
             (
-                format!("ord-1  {accepted}\n  1 × \u{2068}ש\u{2069}, 2"),
-                format!("ord-1  {accepted}\n  1 × \u{2068}ש\u{2069}, 2"),
+                "ord-1\n  1 × \u{2068}ש\u{2069}, 2".into(),
+                "ord-1\n  1 × \u{2068}ש\u{2069}, 2".into(),
             ),
+            (accepted.clone(), escaped(&accepted)),
+            (escaped(&accepted), escaped(&accepted)),
             ("\u{1b}[31m\r\t".into(), r"\u{1b}[31m\u{d}\u{9}".into()),
             (
                 "\u{2068}\u{2068}a\u{202e}\u{2069}\u{2069} \u{2068}b\n\u{2069}".into(),

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex};
 use order::is_printable;
 use serde_json::{Value, json};
 
-/// Controls, what turns and what hides text, line ends, what JSON must escape, and a name from right to left.
-const HOSTILE: &str = "a\u{1b}[2J\u{9b}31m\u{7f}\u{7}\u{61c}\u{200b}\u{202e}\u{2028}\u{2066}\u{feff}\u{fffe}\u{e0001}\r\n\"\\שקשוקה";
+/// Controls, what turns and what hides text, line ends, what JSON must escape, a name from right to left, and a status in its
+/// color, as the command writes it and as it would be escaped.
+const HOSTILE: &str = "a\u{1b}[2J\u{9b}31m\u{7f}\u{7}\u{61c}\u{200b}\u{202e}\u{2028}\u{2066}\u{feff}\u{fffe}\u{e0001}\r\n\"\\שקשוקה\u{1b}[38;5;10m\u{1b}[1mACCEPTED\u{1b}[0m \\u{1b}[38;5;10m\\u{1b}[1mACCEPTED\\u{1b}[0m";
 
 /// What AWS does.
 #[derive(Clone, Copy, Debug, PartialEq)]

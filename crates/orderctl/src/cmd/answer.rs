@@ -157,12 +157,10 @@ pub async fn give(
         closed_at,
         ..
     } = closed;
-    output.line(
-        || {
-            let status = render::status(status);
-            let (reason, ready_at) = (status_reason.as_deref(), ready_at.as_deref());
-            render::verdict(order_id, &status, reason, ready_at)
-        },
+    output.line_of(
+        order_id,
+        status,
+        || render::said(status_reason.as_deref(), ready_at.as_deref()),
         || {
             json!({
                 "order_id": order_id,

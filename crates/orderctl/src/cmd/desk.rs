@@ -27,7 +27,7 @@ use crate::clock::{now, zone};
 use crate::cmd::WhoseArgs;
 use crate::cmd::answer::ready_in;
 use crate::failure::{Failure, Kind};
-use crate::render::{self, clean, is_terminal, left_until, money, time_of_day, verdict};
+use crate::render::{self, clean, is_terminal, left_until, money, time_of_day};
 use crate::table::{self, Last};
 
 /// How many of the last messages are shown, and on how many lines at most.
@@ -264,12 +264,9 @@ impl Screen {
                 match result {
                     // Without the colors of a line: ratatui brings its own.
                     Ok(closed) => {
-                        self.say(&verdict(
-                            order_id,
-                            closed.status.as_str(),
-                            closed.status_reason.as_deref(),
-                            closed.ready_at.as_deref(),
-                        ));
+                        let why = closed.status_reason.as_deref();
+                        let rest = render::said(why, closed.ready_at.as_deref());
+                        self.say(&format!("{order_id}  {}{rest}", closed.status));
                         if let Some(lost) = lost_time(&said, &closed) {
                             self.say(&lost);
                         }

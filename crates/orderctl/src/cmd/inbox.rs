@@ -10,7 +10,7 @@ use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::desk::desk;
 use crate::cmd::{Perseverance, WhoseArgs};
 use crate::failure::Failure;
-use crate::render::{self, Output, columns, is_terminal};
+use crate::render::{Output, columns, is_terminal};
 use crate::table::{self, Row};
 
 /// List the orders that wait for an answer, the most urgent first
@@ -95,15 +95,11 @@ async fn inbox(
         }
         for (order_id, status) in look.gone {
             known.remove(&order_id);
-            output.line(
-                || {
-                    format!(
-                        "{order_id}  {}",
-                        status.map_or_else(|| "its deadline has passed".into(), render::status)
-                    )
-                },
-                || json!({ "order_id": order_id, "status": status }),
-            )?;
+            let json = || json!({ "order_id": order_id, "status": status });
+            match status {
+                Some(status) => output.line_of(&order_id, status, String::new, json),
+                None => output.line(|| format!("{order_id}  its deadline has passed"), json),
+            }?;
         }
         sleep(REST).await;
     }

@@ -8,7 +8,7 @@ use crate::aws::stack::{Stack, StackArgs};
 use crate::clock::zone;
 use crate::cmd::order_id;
 use crate::failure::Failure;
-use crate::render::{self, Output, clean, columns, money, verdict};
+use crate::render::{self, Output, clean, columns, money, said};
 use crate::table::{self, Last, Row};
 
 /// Show an order as it is stored, and what its execution did
@@ -33,16 +33,10 @@ impl Show {
 /// Shows an order as it is stored, and what its execution did.
 async fn show(stack: &Stack, order_id: &str, output: Output) -> Result<(), Failure> {
     let (stored, execution) = execution_of(stack, order_id, None).await?;
-    let text = || {
-        let order = stored
-            .as_ref()
-            .map_or_else(|| format!("{order_id}  is not stored"), order_text);
-        let execution = match (&execution, &stored) {
-            (Some(execution), _) => execution_text(execution),
-            (None, Some(stored)) => format!("\n  {}", forgotten(&stored.execution_arn)),
-            (None, None) => String::new(),
-        };
-        format!("{order}{execution}")
+    let ran = || match (&execution, &stored) {
+        (Some(execution), _) => execution_text(execution),
+        (None, Some(stored)) => format!("\n  {}", forgotten(&stored.execution_arn)),
+        (None, None) => String::new(),
     };
     let json = || {
         let execution = execution.as_ref().map(|execution| {
@@ -58,7 +52,15 @@ async fn show(stack: &Stack, order_id: &str, output: Output) -> Result<(), Failu
         });
         json!({ "order": stored, "execution": execution })
     };
-    output.line(text, json)
+    match &stored {
+        Some(order) => output.line_of(
+            &order.order_id,
+            order.status,
+            || format!("{}{}", order_text(order), ran()),
+            json,
+        ),
+        None => output.line(|| format!("{order_id}  is not stored{}", ran()), json),
+    }
 }
 
 fn execution_text(execution: &Execution) -> String {
@@ -74,6 +76,7 @@ fn execution_text(execution: &Execution) -> String {
     )
 }
 
+/// What there is to say about an order, after its id and status.
 fn order_text(order: &StoredOrder) -> String {
     let time = |text: &str| {
         render::parse_time(text).map_or_else(
@@ -85,12 +88,7 @@ fn order_text(order: &StoredOrder) -> String {
             },
         )
     };
-    let mut lines = vec![verdict(
-        &order.order_id,
-        &render::status(order.status),
-        order.status_reason.as_deref(),
-        None,
-    )];
+    let mut lines = vec![said(order.status_reason.as_deref(), None)];
     let mut line = |name: &str, value: &str| lines.push(format!("  {name:<11} {value}"));
     line("restaurant", &clean(&order.restaurant_id));
     line("customer", &clean(&order.customer_id));

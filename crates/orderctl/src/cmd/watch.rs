@@ -15,7 +15,7 @@ use crate::aws::orders::unknown;
 use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::{Perseverance, order_id};
 use crate::failure::Failure;
-use crate::render::{self, Output, clock, columns, left_until, pad, time_of_day, verdict, width};
+use crate::render::{self, Output, clock, columns, left_until, pad, said, time_of_day, width};
 use crate::table::cut;
 
 /// Follow an order to its outcome
@@ -197,11 +197,11 @@ fn clear(live: bool) -> Result<(), Failure> {
 
 fn say_outcome(order_id: &str, execution: &Execution, output: Output) -> Result<(), Failure> {
     let outcome = execution.outcome(order_id)?;
-    output.line(
+    output.line_of(
+        &outcome.order_id,
+        outcome.status,
         || {
-            verdict(
-                &outcome.order_id,
-                &render::status(outcome.status),
+            said(
                 outcome.status_reason.as_deref(),
                 outcome.ready_at.as_deref(),
             )
