@@ -19,9 +19,11 @@ use crate::failure::{Failure, cause, causes, deepest};
 use crate::render::clean;
 
 /// The credentials to call AWS with. Those of the profile that `--profile` names, and no others, even if the environment has
-/// keys: they may be of another account. Without `--profile`, those that the SDK finds.
+/// keys: they may be of another account. Without `--profile`, those that the SDK finds, with the profile that
+/// `AWS_DEFAULT_PROFILE` names as its default.
 pub async fn provider(
     named: Option<&str>,
+    default: Option<&str>,
     config: &SdkConfig,
     http_client: SharedHttpClient,
 ) -> Result<Option<SharedCredentialsProvider>, Failure> {
@@ -30,7 +32,7 @@ pub async fn provider(
         &Fs::real(),
         &Env::real(),
         &EnvConfigFiles::default(),
-        named.clone().map(Into::into),
+        named.clone().or(default.map(str::to_owned)).map(Into::into),
     )
     .await
     .map_err(|error| {
@@ -38,7 +40,8 @@ pub async fn provider(
         Failure::other(format!("the files of AWS profiles cannot be read: {why}"))
     })?;
     let name = profiles.selected_profile();
-    let asked_for = named.is_some() || std::env::var_os("AWS_PROFILE").is_some();
+    let asked_for =
+        named.is_some() || default.is_some() || std::env::var_os("AWS_PROFILE").is_some();
     if asked_for && profiles.get_profile(name).is_none() {
         return Err(Failure::other(format!(
             "there is no AWS profile {}: `aws configure list-profiles` lists those that there are",

@@ -31,7 +31,7 @@ pub struct StackArgs {
         default_value = "order-workflow"
     )]
     pub stack: String,
-    /// AWS profile, instead of `AWS_PROFILE`
+    /// AWS profile, instead of `AWS_DEFAULT_PROFILE` or `AWS_PROFILE`
     #[arg(long, global = true)]
     pub profile: Option<String>,
     /// AWS region, instead of `AWS_REGION` or the profile's
@@ -81,14 +81,22 @@ impl Stack {
         if let Ok(name) = AppName::new("orderctl") {
             config = config.app_name(name);
         }
-        if let Some(profile) = &args.profile {
+        // The AWS CLI reads both variables, this one first; the SDK only the other.
+        let default_profile = std::env::var("AWS_DEFAULT_PROFILE").ok();
+        if let Some(profile) = args.profile.as_ref().or(default_profile.as_ref()) {
             config = config.profile_name(profile);
         }
         if let Some(region) = &args.region {
             config = config.region(Region::new(region.clone()));
         }
         let config = config.load().await;
-        let credentials = provider(args.profile.as_deref(), &config, client).await?;
+        let credentials = provider(
+            args.profile.as_deref(),
+            default_profile.as_deref(),
+            &config,
+            client,
+        )
+        .await?;
         let mut config = config.into_builder();
         config.set_credentials_provider(credentials);
         let config = config.build();

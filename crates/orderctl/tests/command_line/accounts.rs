@@ -91,6 +91,13 @@ fn a_profile_that_is_named_is_used_instead_of_the_keys_of_the_environment() {
     let aws = aws();
     let person = person(&aws, KEYS);
     assert_placed_with("PRODUCTION", &aws, &person, &["--profile", "production"]);
+    let person = person.without("AWS_REGION").without("AWS_DEFAULT_REGION");
+    let arguments = ["--profile", "production", "place", "-"];
+    let done = person.run_with_input(&arguments, ORDER.as_bytes());
+    done.assert(0, &[]);
+    let call = aws.calls_of("StartExecution").pop().expect("a call");
+    let signed = &call.headers["authorization"];
+    assert!(signed.contains("/eu-west-1/states/"), "{signed}");
 }
 
 #[test]
@@ -107,6 +114,51 @@ fn keys_of_the_environment_come_before_aws_profile_and_the_default_profile_as_in
         .without("AWS_ACCESS_KEY_ID")
         .without("AWS_SECRET_ACCESS_KEY");
     assert_placed_with("PRODUCTION", &aws, &person, &[]);
+}
+
+#[test]
+fn aws_default_profile_comes_before_aws_profile_as_in_the_aws_cli() {
+    let other = "[profile test]\naws_access_key_id = TEST\naws_secret_access_key = s\nregion = eu-north-1\n";
+    for (variables, key, region) in [
+        (
+            &[("AWS_DEFAULT_PROFILE", "production")][..],
+            "PRODUCTION",
+            "eu-west-1",
+        ),
+        (
+            &[
+                ("AWS_DEFAULT_PROFILE", "production"),
+                ("AWS_PROFILE", "test"),
+            ],
+            "PRODUCTION",
+            "eu-west-1",
+        ),
+        (
+            &[("AWS_DEFAULT_PROFILE", ""), ("AWS_PROFILE", "test")],
+            "TEST",
+            "eu-north-1",
+        ),
+    ] {
+        let aws = aws();
+        let mut person = person(&aws, &format!("{KEYS}{other}"))
+            .without("AWS_ACCESS_KEY_ID")
+            .without("AWS_SECRET_ACCESS_KEY")
+            .without("AWS_REGION");
+        for (name, value) in variables {
+            person = person.set(name, value);
+        }
+        assert_placed_with(key, &aws, &person, &[]);
+        let signed = &aws.calls_of("StartExecution")[0].headers["authorization"];
+        assert!(signed.contains(&format!("/{region}/states/")), "{signed}");
+    }
+    // Keys of the environment come before both.
+    let fresh = aws();
+    let keys = person(&fresh, KEYS).set("AWS_DEFAULT_PROFILE", "production");
+    assert_placed_with("ENVIRONMENT", &fresh, &keys, &[]);
+    let aws = aws();
+    let person = person(&aws, KEYS).set("AWS_DEFAULT_PROFILE", "prodution");
+    let done = person.run_with_input(&["place", "-"], ORDER.as_bytes());
+    done.assert(1, &["no AWS profile prodution"]);
 }
 
 #[test]

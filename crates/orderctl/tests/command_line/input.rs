@@ -150,6 +150,7 @@ fn an_empty_variable_counts_as_unset() {
     let mut person = Person::of(&aws).file(".aws/config", "[default]\nregion = eu-west-1\n");
     for name in [
         "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE",
         "AWS_REGION",
         "AWS_DEFAULT_REGION",
         "AWS_CONFIG_FILE",
