@@ -84,6 +84,22 @@ struct Tried {
 }
 
 impl Tried {
+    fn of(
+        label: &str,
+        status: Option<Status>,
+        described: DescribeExecutionOutput,
+        outcome: Outcome,
+    ) -> Self {
+        let placed = Timestamp::from_second(described.start_date.secs()).unwrap_or_default();
+        Self {
+            label: label.to_owned(),
+            execution: described.execution_arn,
+            age: Some(now().duration_since(placed)),
+            status,
+            outcome,
+        }
+    }
+
     fn text(&self, dry_run: bool) -> String {
         let Self {
             label,
@@ -218,14 +234,14 @@ async fn redrive(
                 .unwrap_or_else(|| not_redrivable(Some(&refusal))),
         },
     };
-    let placed = Timestamp::from_second(described.start_date.secs()).unwrap_or_default();
-    Ok(Tried {
-        label: label.to_owned(),
-        execution: described.execution_arn,
-        age: Some(now().duration_since(placed)),
-        status,
-        outcome,
-    })
+    Ok(Tried::of(label, status, described, outcome))
+}
+
+/// What becomes of an aborted execution that is one of many.
+fn left_aborted(order_id: &str) -> Outcome {
+    Outcome::Left(format!(
+        "it was aborted: somebody stopped it on purpose. If it shall go on after all: orderctl retry {order_id}"
+    ))
 }
 
 /// Why an execution must not be redriven; none if it may be.
@@ -255,7 +271,8 @@ fn not_redrivable(reason: Option<&str>) -> Outcome {
     ))
 }
 
-/// Redrives the executions that failed or timed out within this time, the oldest first.
+/// Redrives the executions that failed or timed out within this time, the oldest first. Those that were aborted are listed,
+/// because the alarm counts them.
 async fn all_failed(
     stack: &Stack,
     since: SignedDuration,
@@ -265,7 +282,9 @@ async fn all_failed(
     let after = (now() - since).as_second();
     let executions = ended_since(stack, after).await?;
     let all = executions.len();
-    output.hint(&format!("{all} executions failed or timed out since then"));
+    output.hint(&format!(
+        "{all} executions failed, timed out or were aborted since then"
+    ));
     if !dry_run && all > 0 {
         let place = stack.place.as_deref().unwrap_or("AWS on this computer");
         ask(&format!("Redrive them in {place}?"))?;
@@ -353,6 +372,9 @@ async fn retry_failed(
         .filter(|stored| stored.execution_arn == execution)
         .map(|stored| stored.status);
     let label = order_id.as_deref().unwrap_or(name);
+    if described.status == ExecutionStatus::Aborted {
+        return Ok(Tried::of(label, status, described, left_aborted(label)));
+    }
     redrive(stack, label, status, described, dry_run).await
 }
 
