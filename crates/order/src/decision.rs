@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::status::Status;
 use crate::text::one_line;
@@ -18,6 +18,9 @@ const MAX_READY_AT: usize = "2026-01-31T12:00:00.123456789+00:00".len();
 
 /// By how much the clock of whoever answers may differ from AWS's.
 const TOLERANCE: Duration = Duration::MINUTE;
+
+/// The greatest offset from UTC that every language reads: .NET reads none beyond it, Java none beyond 18 hours.
+const MAX_OFFSET: Duration = Duration::hours(14);
 
 /// The reason of `FAILED` after an answer that neither accepts nor rejects nor cancels the order.
 pub const MALFORMED_ANSWER: &str = r#"InvalidRestaurantResponse: the answer must be {"isAccepted": true}, {"isAccepted": false} or {"isCancelled": true}, in fewer than 60,000 characters of JSON"#;
@@ -132,10 +135,11 @@ impl Answer {
     }
 
     /// When the order is ready, as the answer writes it, but for what some languages cannot read: a 60th second, a small T
-    /// or Z. None unless that is a time between the answer and a day later, by clocks that may differ by [`TOLERANCE`].
+    /// or Z, an offset beyond [`MAX_OFFSET`], for which it is in UTC. None unless that is a time between the answer and a day later, by clocks that may differ by [`TOLERANCE`].
     fn ready_at(&self, answered_at: &str) -> Option<String> {
         let given = text(self.ready_at.as_ref()?)?;
-        let until_ready = rfc_3339(&given)? - rfc_3339(answered_at)?;
+        let time = rfc_3339(&given)?;
+        let until_ready = time - rfc_3339(answered_at)?;
         if !(-TOLERANCE..=Duration::DAY + TOLERANCE).contains(&until_ready) {
             return None;
         }
@@ -143,6 +147,16 @@ impl Answer {
         let seconds = 17..19;
         if ready_at.get(seconds.clone()) == Some("60") {
             ready_at.replace_range(seconds, "59");
+        }
+        if Duration::seconds(time.offset().whole_seconds().into()).abs() > MAX_OFFSET {
+            // An offset is whole minutes, so that the seconds and their digits stay.
+            let seconds = ready_at.get(17..ready_at.len() - "+00:00".len())?;
+            let utc = time.to_offset(UtcOffset::UTC);
+            let (date, hour, minute) = (utc.date(), utc.hour(), utc.minute());
+            let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+            return Some(format!(
+                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{seconds}Z"
+            ));
         }
         Some(ready_at)
     }
@@ -305,6 +319,16 @@ mod tests {
                 "2026-02-01T00:59:60.25+01:00",
                 "2026-02-01T00:59:59.25+01:00",
             ),
+            ("2026-02-01T02:25:00+14:00", "2026-02-01T02:25:00+14:00"),
+            ("2026-01-30T22:25:00-14:00", "2026-01-30T22:25:00-14:00"),
+            ("2026-02-01T02:26:00.50+14:01", "2026-01-31T12:25:00.50Z"),
+            (
+                "2026-02-01t12:24:00.123456789+23:59",
+                "2026-01-31T12:25:00.123456789Z",
+            ),
+            ("2026-01-30T18:25:00-18:00", "2026-01-31T12:25:00Z"),
+            ("2026-01-30T18:26:00-23:59", "2026-01-31T18:25:00Z"),
+            ("2026-02-01T17:59:60+18:00", "2026-01-31T23:59:59Z"),
         ] {
             let ready_at = ready_at(Status::Accepted, &format!("\"{given}\""));
             assert_eq!(ready_at.as_deref(), Some(kept), "{given}");
