@@ -92,7 +92,7 @@ async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
         (&failed_execution, Some("redriven")),
         (&duplicate, Some("left")),
         (&invalid, Some("left")),
-        (&aborted_execution, None),
+        (&aborted_execution, Some("left")),
         (&waiting_execution, None),
     ] {
         let line = lines
@@ -103,7 +103,9 @@ async fn what_ended_without_success_is_redriven_unless_its_caller_must_act() {
         if let Some(line) = line {
             let said = line["age_seconds"].as_u64();
             assert!(said.is_some_and(|said| said <= age), "{line}");
-            assert_eq!(line["status"], Value::Null, "stored by none of them");
+            if execution != &aborted_execution {
+                assert_eq!(line["status"], Value::Null, "stored by none of these");
+            }
         }
     }
     assert_eq!(lines.last().expect("a summary")["dry_run"], true);
