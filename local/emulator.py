@@ -19,6 +19,9 @@ from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS
 AWS = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?")
 # The hosts of HTTP APIs, which are the web pages. As on AWS, their functions decide who may do what.
 PAGES = re.compile(r"[0-9a-f]{8}\.execute-api\.localhost(:\d+)?")
+# What MiniStack serves on every host and without a key, and nothing here uses: its own interface, a registry of images, and
+# the pages of Cognito.
+UNUSED = re.compile(r"/_.*|/health|/v2/?|/v2/.*(_catalog|/blobs/.*|/manifests/.*|/tags/list)|/oauth2/.*|/(login|logout|signup).*|.*/\.well-known/.*")
 
 
 def refusal_of_a_browser(hosts, origins, sites):
@@ -39,8 +42,8 @@ def refusal(scope):
 
     if scope["type"] != "http":
         return "there are no WebSockets here"
-    if scope["path"].startswith("/_") or scope["path"] == "/health":
-        return "MiniStack's own interface is closed"
+    if UNUSED.fullmatch(scope["path"]):
+        return "this interface of MiniStack is closed"
     hosts = values(b"host")
     if len(hosts) == 1 and PAGES.fullmatch(hosts[0].lower()):
         return None

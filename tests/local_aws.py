@@ -121,6 +121,14 @@ def test_ministacks_own_interface_is_closed():
             is_refused(f"{method} {path} of {host}", method, path, Host=host)
 
 
+def test_what_ministack_serves_without_a_key_is_closed():
+    registry = [("GET", "/v2/"), ("GET", "/v2/_catalog"), ("POST", "/v2/a/blobs/uploads/"), ("PUT", "/v2/a/manifests/1"), ("GET", "/v2/a/tags/list")]
+    cognito = [("GET", "/oauth2/authorize"), ("POST", "/oauth2/token"), ("POST", "/login"), ("GET", "/logout"), ("GET", "/a/.well-known/jwks.json")]
+    for host in (HOST, PAGES):
+        for method, path in registry + cognito:
+            is_refused(f"{method} {path} of {host}", method, path, Host=host)
+
+
 def test_there_are_no_websockets():
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13", "Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
     upgrade |= {"Sec_WebSocket_Protocol": "mqtt"}

@@ -10,6 +10,7 @@ the local AWS have no requests.
 """
 
 import json
+import subprocess
 import sys
 import tomllib
 from datetime import UTC, datetime, timedelta
@@ -92,8 +93,12 @@ def shapes(records):
 
 
 def main():
+    check = sys.argv[1:] == ["--check"]
+    tag = f"v{FILE.stem}"
+    if not check and subprocess.run(["git", "tag", "--list", tag], cwd=ROOT, capture_output=True, check=True).stdout:
+        raise StackError(f"{tag} is released, and its recording stays. Raise the version in Cargo.toml first")
     found = record()
-    if sys.argv[1:] == ["--check"]:
+    if check:
         recorded = [json.loads(line) for line in FILE.read_text().splitlines()] if FILE.exists() else []
         if shapes(recorded) != shapes(found):
             raise StackError(f"{FILE.relative_to(ROOT)} is not what is sent and replied now. Record it by `make requests`")
