@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 from orders import Orders, example
-from stack import ROOT, STATE, StackError, aws, free_port, say, target, tools
+from stack import ROOT, STACK_NAME, STATE, StackError, aws, free_port, say, target, tools
 
 COPY = STATE / "a copy"
 # A text of the rules, of which every function is compiled, and how to change it.
@@ -69,19 +69,29 @@ def expect(says, seconds, when):
     say(f"{when}, an order is refused with {says!r}")
 
 
+def by_sam():
+    """How much SAM has done to the stack so far."""
+    return len(aws("cloudformation").describe_stack_events(StackName=STACK_NAME)["StackEvents"])
+
+
 def main():
     shutil.rmtree(COPY, ignore_errors=True)
     copy()
     try:
         make("up", f"PORT={free_port()}")
         expect(WAS, 10, "At first")
+        done_by_sam = by_sam()
         change(RULES, WAS, BECOMES)
         make("deploy")
+        if by_sam() != done_by_sam:
+            raise StackError("SAM deployed the stack although only a function's code was changed")
         expect(BECOMES, 10, "After a changed line")
         # SAM has deployed the code with the old line before, and so does not see that the function has another one now.
         change(RULES, BECOMES, WAS)
         change(TEMPLATE, TIMEOUT, LONGER)
         make("deploy")
+        if by_sam() == done_by_sam:
+            raise StackError("SAM did not deploy the stack although the template was changed")
         expect(WAS, 11, "After the change was undone")
     finally:
         make("down")
