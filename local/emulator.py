@@ -21,7 +21,11 @@ AWS = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?")
 PAGES = re.compile(r"[0-9a-f]{8}\.execute-api\.localhost(:\d+)?")
 # What MiniStack serves on every host and without a key, and nothing here uses: its own interface, a registry of images, and
 # the pages of Cognito.
-UNUSED = re.compile(r"/_.*|/health|/v2/?|/v2/.*(_catalog|/blobs/.*|/manifests/.*|/tags/list)|/oauth2/.*|/(login|logout|signup).*|.*/\.well-known/.*")
+UNUSED = re.compile(
+    r"/_.*|/health|/v2/?|/v2/.*(_catalog|/blobs/.*|/manifests/.*|/tags/list)|/oauth2/.*|/(login|logout|signup).*|.*/\.well-known/.*",
+    # A path may have a line break.
+    re.DOTALL,
+)
 
 
 def refusal_of_a_browser(hosts, origins, sites):

@@ -124,8 +124,10 @@ def test_ministacks_own_interface_is_closed():
 def test_what_ministack_serves_without_a_key_is_closed():
     registry = [("GET", "/v2/"), ("GET", "/v2/_catalog"), ("POST", "/v2/a/blobs/uploads/"), ("PUT", "/v2/a/manifests/1"), ("GET", "/v2/a/tags/list")]
     cognito = [("GET", "/oauth2/authorize"), ("POST", "/oauth2/token"), ("POST", "/login"), ("GET", "/logout"), ("GET", "/a/.well-known/jwks.json")]
+    # A path may have a line break.
+    broken = [("PUT", "/_ministack/cfn-response/a%0A"), ("POST", "/v2/a%0A/blobs/uploads/"), ("PUT", "/v2/a/manifests/1%0A")]
     for host in (HOST, PAGES):
-        for method, path in registry + cognito:
+        for method, path in registry + cognito + broken:
             is_refused(f"{method} {path} of {host}", method, path, Host=host)
 
 
