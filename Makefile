@@ -216,7 +216,7 @@ package: $(TOOLS) ## Package functions, template and deploy.toml for each of ARC
 	done
 	cargo install --locked --path crates/orderctl --root .local/release --no-track
 	@mv .local/release/bin/orderctl .local/release/orderctl-$$(uname -m)-$$(uname -s | tr A-Z a-z) && rmdir .local/release/bin
-	@cd .local/release && sha256sum * >SHA256SUMS && cat SHA256SUMS
+	@cd .local/release && shasum -a 256 * >SHA256SUMS && cat SHA256SUMS
 
 .PHONY: deny
 deny: ## Check the dependencies' licenses and sources, and that each is used; with ADVISORIES=1 known vulnerabilities, which needs the network
@@ -247,7 +247,7 @@ mutants-rules mutants-functions:
 		$(foreach crate,$(CRATES),--package $(crate) --test-package $(crate)) $(if $(MUTANTS),--re "$(MUTANTS)")
 
 .PHONY: clean
-clean: ## Remove all that the commands made: tools, builds, local state
+clean: ## Remove all that the commands made: tools, builds, local state (a CARGO_TARGET_DIR elsewhere stays)
 	@test ! -x $(BIN)/python || $(BIN)/python local/stack.py down
 	rm -rf .local .aws-sam target fuzz/target fuzz/artifacts
 
