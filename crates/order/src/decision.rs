@@ -135,7 +135,8 @@ impl Answer {
     }
 
     /// When the order is ready, as the answer writes it, but for what some languages cannot read: a 60th second, a small T
-    /// or Z, an offset beyond [`MAX_OFFSET`], for which it is in UTC. None unless that is a time between the answer and a day later, by clocks that may differ by [`TOLERANCE`].
+    /// or Z, an offset beyond [`MAX_OFFSET`], for which it is in UTC. None unless that is a time between the answer and a day
+    /// later, by clocks that may differ by [`TOLERANCE`].
     fn ready_at(&self, answered_at: &str) -> Option<String> {
         let given = text(self.ready_at.as_ref()?)?;
         let time = rfc_3339(&given)?;

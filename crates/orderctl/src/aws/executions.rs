@@ -337,8 +337,8 @@ pub async fn redrive(stack: &Stack, execution: &str) -> Result<Option<String>, F
     }
 }
 
-/// The executions that failed, timed out or were aborted after a point in time, the oldest first. It reads the whole list: that is sorted
-/// by start, and a redriven execution may have ended long after its start.
+/// The executions that failed, timed out or were aborted after a point in time, the oldest first. It reads the whole list: that
+/// is sorted by start, and a redriven execution may have ended long after its start.
 pub async fn ended_since(stack: &Stack, after: i64) -> Result<Vec<String>, Failure> {
     let mut ended = Vec::new();
     for status in [

@@ -3,12 +3,13 @@
 
 mod accounts;
 mod aws;
+mod hostile_text;
 mod input;
 mod terminal;
 mod times;
 
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use aws::{Aws, Person};
 use serde_json::{Value, json};
@@ -36,22 +37,13 @@ const NO_AWS: &str = "http://127.0.0.1:9";
 
 /// Runs it with an AWS that cannot be reached.
 fn orderctl(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_orderctl"))
-        .args(arguments)
-        .env_remove("ORDERCTL_RESTAURANT")
-        .env_remove("ORDERCTL_STACK")
-        .envs([
-            ("AWS_ENDPOINT_URL", NO_AWS),
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("NO_PROXY", "127.0.0.1"),
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("orderctl");
+    let person = Person::with(&[
+        ("AWS_ENDPOINT_URL", NO_AWS),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ]);
+    let mut child = person.start(arguments);
     // It may end without reading.
     let _ = child
         .stdin

@@ -276,18 +276,18 @@ fn a_countdown_stays_on_its_line_in_a_narrow_terminal() {
     }
 }
 
-/// An AWS with one execution that failed.
-fn aws_with_a_failure() -> Aws {
-    Aws::new(|call| {
+/// An AWS with one execution, which ended with this status and error.
+fn aws_with_one(status: &'static str, error: Option<&'static str>) -> Aws {
+    Aws::new(move |call| {
         let execution = json!({
-            "executionArn": "arn:e", "stateMachineArn": "arn:m", "name": "o", "status": "FAILED", "error": "Misconfigured",
+            "executionArn": "arn:e", "stateMachineArn": "arn:m", "name": "o", "status": status, "error": error,
             "startDate": 1_800_000_000.0, "stopDate": 4_070_908_800.0, "input": "{\"order_id\": \"o\"}",
             "redriveStatus": "REDRIVABLE",
         });
-        let is_failed = call.body.contains("\"FAILED\"");
+        let is_asked_for = call.body.contains(&format!("\"{status}\""));
         Some(match call.action.as_str() {
             "ListExecutions" => {
-                let listed = if is_failed {
+                let listed = if is_asked_for {
                     vec![execution]
                 } else {
                     Vec::new()
@@ -306,7 +306,7 @@ fn aws_with_a_failure() -> Aws {
 fn a_person_at_a_terminal_is_asked_before_all_that_failed_is_retried() {
     let retry = ["retry", "--all-failed", "--since", "2h"];
     for (answer, redriven) in [("y\r", 1), ("\r", 0), ("no\r", 0)] {
-        let aws = aws_with_a_failure();
+        let aws = aws_with_one("FAILED", Some("Misconfigured"));
         let elsewhere = Person::of(&aws)
             .set("AWS_ENDPOINT_URL", "http://aws.example")
             .set("HTTP_PROXY", &aws.address);
@@ -322,7 +322,7 @@ fn a_person_at_a_terminal_is_asked_before_all_that_failed_is_retried() {
         );
     }
     // A script is not asked, and a dry run acts on nothing.
-    let aws = aws_with_a_failure();
+    let aws = aws_with_one("FAILED", Some("Misconfigured"));
     Person::of(&aws).run(&retry).assert(0, &[]);
     assert_eq!(aws.calls_of("RedriveExecution").len(), 1);
     let dry_run = [&retry[..], &["--dry-run"]].concat();
@@ -336,28 +336,7 @@ fn a_person_at_a_terminal_is_asked_before_all_that_failed_is_retried() {
 
 #[test]
 fn an_aborted_execution_is_listed_and_left_alone_unless_its_order_is_named() {
-    let aws = Aws::new(|call| {
-        let execution = json!({
-            "executionArn": "arn:e", "stateMachineArn": "arn:m", "name": "o", "status": "ABORTED",
-            "startDate": 1_800_000_000.0, "stopDate": 4_070_908_800.0, "input": "{\"order_id\": \"o\"}",
-            "redriveStatus": "REDRIVABLE",
-        });
-        let is_aborted = call.body.contains("\"ABORTED\"");
-        Some(match call.action.as_str() {
-            "ListExecutions" => {
-                let listed = if is_aborted {
-                    vec![execution]
-                } else {
-                    Vec::new()
-                };
-                answer_json(&json!({ "executions": listed }))
-            }
-            "DescribeExecution" => answer_json(&execution),
-            "GetItem" => answer_json(&json!({})),
-            "RedriveExecution" => answer_json(&json!({ "redriveDate": 1_800_000_000.0 })),
-            _ => return None,
-        })
-    });
+    let aws = aws_with_one("ABORTED", None);
     let person = Person::of(&aws);
     let all = ["retry", "--all-failed", "--since", "2h", "--output", "json"];
     for arguments in [all.to_vec(), [&all[..], &["--dry-run"]].concat()] {

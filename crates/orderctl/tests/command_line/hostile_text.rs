@@ -1,14 +1,12 @@
 //! Whatever AWS gives `orderctl`, nothing that it writes steers a terminal: each command, with both outputs, against an AWS
 //! that is full of hostile text. (`desk` draws cells of a screen instead, in which no control character fits.)
-#![allow(clippy::expect_used, clippy::indexing_slicing)] // this file is nothing but tests
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use order::is_printable;
 use serde_json::{Value, json};
+
+use crate::aws::{Answer, Aws, Person, json as answer_json};
 
 /// Controls, what turns and what hides text, line ends, what JSON must escape, a name from right to left, and a status in its
 /// color, as the command writes it and as it would be escaped.
@@ -16,7 +14,7 @@ const HOSTILE: &str = "a\u{1b}[2J\u{9b}31m\u{7f}\u{7}\u{61c}\u{200b}\u{202e}\u{2
 
 /// What AWS does.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Aws {
+enum Does {
     Works,
     /// Executions fail, and cannot be redriven.
     Fails,
@@ -43,37 +41,15 @@ const COMMANDS: &[&[&str]] = &[
     &["completions", "bash"],
 ];
 
-fn stack() -> String {
-    let outputs = [
-        (
-            "StateMachineArn",
-            "arn:aws:states:eu-central-1:123456789012:stateMachine:order",
-        ),
-        ("OrdersTableName", "orders"),
-        ("OpenOrdersTableName", "open-orders"),
-        ("EventBusName", "bus"),
-        ("WebUrl", "https://orders.example.com"),
-        ("RestaurantLinksKeyArn", "arn:key"),
-        ("CustomerLinksKeyArn", "arn:key"),
-        ("RevocationsTableName", "revocations"),
-    ];
-    let outputs = outputs.map(|(key, value)| {
-        format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
-    });
-    format!(
-        "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>order-workflow</StackName>\
-         <CreationTime>2026-01-31T12:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{}</Outputs>\
-         </member></Stacks></DescribeStacksResult></DescribeStacksResponse>",
-        outputs.concat()
-    )
-}
-
 /// The answer to a call. `status` is that of the order, which an answer of its restaurant changes.
-fn answer(aws: Aws, call: &str, request: &Value, status: &Mutex<&str>) -> (u16, Value) {
+fn answer(aws: Does, call: &str, request: &Value, status: &Mutex<&str>) -> Answer {
     let text = |text: &str| json!({ "S": text });
     let error = json!({ "__type": "ExecutionNotRedrivable", "message": HOSTILE });
-    if aws == Aws::Refuses {
-        return (400, json!({ "__type": HOSTILE, "message": HOSTILE }));
+    if aws == Does::Refuses {
+        return (
+            400,
+            json!({ "__type": HOSTILE, "message": HOSTILE }).to_string(),
+        );
     }
     let item = json!({ "M": { "name": text(HOSTILE), "quantity": { "N": "2" }, "unit_amount": { "N": "1250" } } });
     let order = json!({
@@ -119,7 +95,7 @@ fn answer(aws: Aws, call: &str, request: &Value, status: &Mutex<&str>) -> (u16, 
                 };
             json!({})
         }
-        "DescribeExecution" if aws == Aws::Fails => {
+        "DescribeExecution" if aws == Does::Fails => {
             let mut failed = failed;
             failed["error"] = HOSTILE.into();
             failed["cause"] = HOSTILE.into();
@@ -139,7 +115,7 @@ fn answer(aws: Aws, call: &str, request: &Value, status: &Mutex<&str>) -> (u16, 
             "updateDate": 1_800_000_000, "definition": "{\"States\": {}}" })
         }
         "ListExecutions" => json!({ "executions": [failed] }),
-        "RedriveExecution" => return (400, error),
+        "RedriveExecution" => return (400, error.to_string()),
         "PutRule" => json!({ "RuleArn": "arn:aws:events:eu-central-1:123456789012:rule/bus/rule" }),
         "PutTargets" => json!({ "FailedEntryCount": 0, "FailedEntries": [] }),
         "CreateQueue" => json!({ "QueueUrl": "https://sqs.example.com/queue" }),
@@ -152,90 +128,24 @@ fn answer(aws: Aws, call: &str, request: &Value, status: &Mutex<&str>) -> (u16, 
         "Sign" => json!({ "Signature": "AQID" }),
         _ => json!({}),
     };
-    (200, answer)
-}
-
-fn serve(connection: TcpStream, aws: Aws, status: &Mutex<&str>) {
-    let mut connection = BufReader::new(connection);
-    let (mut call, mut length) = (None, 0);
-    loop {
-        let mut line = String::new();
-        if connection.read_line(&mut line).unwrap_or(0) <= 2 {
-            break;
-        }
-        let line = line.trim_end();
-        match line.split_once(": ") {
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = value.parse().expect("a length");
-            }
-            Some((name, value)) if name.eq_ignore_ascii_case("x-amz-target") => {
-                call = value.split_once('.').map(|(_, call)| call.to_owned());
-            }
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    connection.read_exact(&mut body).expect("a body");
-    let (code, answer) = match call {
-        Some(call) => {
-            let request = serde_json::from_slice(&body).expect("a request that is JSON");
-            let (code, answer) = answer(aws, &call, &request, status);
-            (code, answer.to_string())
-        }
-        None => (200, stack()),
-    };
-    let answer = format!(
-        "HTTP/1.1 {code} Said\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{answer}",
-        answer.len()
-    );
-    // Whoever asked may be gone.
-    let _ = connection.get_mut().write_all(answer.as_bytes());
-}
-
-/// The address of an AWS.
-fn start(aws: Aws) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = format!("http://{}", listener.local_addr().expect("an address"));
-    let status = Arc::new(Mutex::new("PLACED"));
-    std::thread::spawn(move || {
-        for connection in listener.incoming() {
-            let status = Arc::clone(&status);
-            std::thread::spawn(move || serve(connection.expect("a connection"), aws, &status));
-        }
-    });
-    address
+    answer_json(&answer)
 }
 
 /// What a command writes, to both outputs.
-fn written(aws: Aws, arguments: &[&str], output: &str) -> [String; 2] {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_orderctl"))
-        .args(["--output", output])
-        .args(arguments)
-        .env_remove("ORDERCTL_STACK")
-        .env("ORDERCTL_RESTAURANT", "rest-7")
-        .envs([
-            ("AWS_ENDPOINT_URL", start(aws).as_str()),
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("NO_PROXY", "127.0.0.1"),
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("orderctl");
-    let order = include_str!("../../../events/accepted.json");
-    let mut input = child.stdin.take().expect("its input");
-    // It may end without reading.
-    let _ = input.write_all(order.as_bytes());
-    drop(input);
-    let done = child.wait_with_output().expect("its end");
-    [done.stdout, done.stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8"))
+fn written(aws: Does, arguments: &[&str], output: &str) -> [String; 2] {
+    let status = Mutex::new("PLACED");
+    let aws = Aws::new(move |call| {
+        let is_of_the_stack = call.action == "DescribeStacks";
+        (!is_of_the_stack).then(|| answer(aws, &call.action, &call.json(), &status))
+    });
+    let person = Person::of(&aws).set("ORDERCTL_RESTAURANT", "rest-7");
+    let order = include_bytes!("../../../../events/accepted.json");
+    let done = person.run_with_input(&[&["--output", output], arguments].concat(), order);
+    [done.stdout, done.stderr]
 }
 
 /// Runs each command against an AWS, and hands over what it wrote to each output.
-fn each_command(aws: Aws, output: &str, check: impl Fn(&[&str], &str) + Sync) {
+fn each_command(aws: Does, output: &str, check: impl Fn(&[&str], &str) + Sync) {
     std::thread::scope(|scope| {
         for arguments in COMMANDS {
             let check = &check;
@@ -250,7 +160,7 @@ fn each_command(aws: Aws, output: &str, check: impl Fn(&[&str], &str) + Sync) {
 
 #[test]
 fn no_command_is_left_out() {
-    let [help, _] = written(Aws::Works, &["--help"], "text");
+    let [help, _] = written(Does::Works, &["--help"], "text");
     let (_, commands) = help.split_once("Commands:\n").expect("a list of commands");
     let listed: Vec<_> = commands
         .lines()
@@ -265,7 +175,7 @@ fn no_command_is_left_out() {
 
 #[test]
 fn no_text_that_a_command_writes_steers_a_terminal() {
-    for aws in [Aws::Works, Aws::Fails, Aws::Refuses] {
+    for aws in [Does::Works, Does::Fails, Does::Refuses] {
         each_command(aws, "text", |arguments, text| {
             // Names are isolated.
             let may_stand = |c| is_printable(c) || matches!(c, '\n' | '\u{2068}' | '\u{2069}');
@@ -279,7 +189,7 @@ fn no_text_that_a_command_writes_steers_a_terminal() {
 
 #[test]
 fn no_json_that_a_command_writes_steers_a_terminal_and_all_of_it_says_what_aws_said() {
-    for aws in [Aws::Works, Aws::Fails, Aws::Refuses] {
+    for aws in [Does::Works, Does::Fails, Does::Refuses] {
         each_command(aws, "json", |arguments, text| {
             let may_stand = |c| is_printable(c) || c == '\n';
             assert!(
@@ -294,12 +204,12 @@ fn no_json_that_a_command_writes_steers_a_terminal_and_all_of_it_says_what_aws_s
             }
         });
     }
-    let [order, _] = written(Aws::Works, &["show", "ord-1001"], "json");
+    let [order, _] = written(Does::Works, &["show", "ord-1001"], "json");
     let order: Value = serde_json::from_str(&order).expect("JSON");
     assert_eq!(order["order"]["note"], HOSTILE);
-    let [event, _] = written(Aws::Works, &["events", "--count", "1"], "json");
+    let [event, _] = written(Does::Works, &["events", "--count", "1"], "json");
     assert!(event.contains(r"\u001b[2J\u009b31m\u007f"), "{event}");
-    let [_, refused] = written(Aws::Refuses, &["show", "ord-1001"], "json");
+    let [_, refused] = written(Does::Refuses, &["show", "ord-1001"], "json");
     assert!(refused.contains(r"\u202e"), "{refused}");
 }
 
@@ -312,12 +222,12 @@ fn what_cannot_be_printed_is_seen_as_an_escape() {
         &["events", "--count", "1"],
         &["accept", "ord-1001"],
     ] {
-        let [text, error] = written(Aws::Works, arguments, "text");
+        let [text, error] = written(Does::Works, arguments, "text");
         assert!(
             text.contains(r"\u{1b}[2J\u{9b}31m\u{7f}\u{7}\u{61c}\u{200b}\u{202e}"),
             "{arguments:?}: {text:?} {error:?}"
         );
     }
-    let [text, _] = written(Aws::Works, &["inbox", "--all"], "text");
+    let [text, _] = written(Does::Works, &["inbox", "--all"], "text");
     assert_eq!(text.matches('\u{2068}').count(), 2, "two names: {text:?}");
 }
