@@ -4,6 +4,7 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>
 
 use std::borrow::Borrow;
+use std::fmt;
 
 use serde_norway::Value;
 
@@ -13,22 +14,36 @@ use crate::one_or_many;
 pub const ACCOUNT: &str = "123456789012";
 
 /// A call as IAM sees it: who makes it, and what it says, by condition key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Call {
-    action: &'static str,
-    resource: String,
+    pub action: String,
+    pub resource: String,
     /// The kind of the principal, `AWS` or `Service`, and its name.
     principal: Option<(&'static str, String)>,
     context: Vec<(&'static str, Vec<String>)>,
+    /// What such a call may say or not.
+    optional: Vec<(&'static str, String)>,
 }
 
 /// A call without condition keys. Without a principal, it is made by somebody who has the policy.
-pub fn call(action: &'static str, resource: &str) -> Call {
+pub fn call(action: &str, resource: &str) -> Call {
     Call {
-        action,
+        action: action.into(),
         resource: resource.into(),
         principal: None,
         context: Vec::new(),
+        optional: Vec::new(),
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.action, self.resource)?;
+        if let Some((_, principal)) = &self.principal {
+            write!(f, " by {principal}")?;
+        }
+        let mut context = self.context.iter();
+        context.try_for_each(|(key, values)| write!(f, ", {key} {}", values.join(" and ")))
     }
 }
 
@@ -70,6 +85,75 @@ impl Call {
         self
     }
 
+    /// Allows a call that says this of itself, and one that does not.
+    pub fn perhaps(mut self, key: &'static str, value: &str) -> Self {
+        self.optional.push((key, value.into()));
+        self
+    }
+
+    /// The same call with another action and resource.
+    pub fn with(&self, action: &str, resource: &str) -> Self {
+        let (action, resource) = (action.into(), resource.into());
+        Self {
+            action,
+            resource,
+            ..self.clone()
+        }
+    }
+
+    /// What is said of this call, and the same with one thing in it left out, other, or said besides; and by strangers.
+    pub fn variants(&self) -> Vec<Self> {
+        let mut found = vec![self.clone()];
+        for (index, (key, values)) in self.context.iter().enumerate() {
+            let mut without = self.clone();
+            without.context.remove(index);
+            let other = Self {
+                context: without.context.clone(),
+                ..self.clone()
+            };
+            let both: Vec<_> = values
+                .iter()
+                .map(String::as_str)
+                .chain(["another"])
+                .collect();
+            found.extend([without, other.clone().saying(key, &["another"])]);
+            found.extend(
+                key.starts_with("dynamodb:")
+                    .then(|| other.saying(key, &both)),
+            );
+        }
+        for (key, value) in &self.optional {
+            let other = if value == "true" { "false" } else { "another" };
+            found.extend([value.as_str(), other].map(|value| self.clone().saying(key, &[value])));
+        }
+        if self.principal.is_some() {
+            let strangers = ["arn:aws:iam::123456789012:role/stranger", "*"];
+            found.extend(strangers.map(|stranger| self.clone().by(stranger)));
+            let services = ["s3", "sns", "events", "cloudwatch", "lambda", "states"];
+            found.extend(
+                services
+                    .map(|service| self.clone().by_service(&format!("{service}.amazonaws.com"))),
+            );
+        }
+        found
+    }
+
+    /// Whether another call is one such as this.
+    pub fn covers(&self, other: &Self) -> bool {
+        let said = |key: &&str| other.values(key);
+        matches(&self.action, &other.action)
+            && matches(&self.resource, &other.resource)
+            && self.principal == other.principal
+            && self
+                .context
+                .iter()
+                .all(|(key, values)| said(key) == Some(values))
+            && self
+                .optional
+                .iter()
+                .all(|(key, value)| said(key).is_none_or(|said| said == [value.as_str()]))
+    }
+
     /// Whether a statement allows the call and none denies it.
     pub fn is_allowed_by(&self, statements: &[impl Borrow<Value>]) -> bool {
         self.has(statements, "Allow") && !self.is_denied_by(statements)
@@ -90,7 +174,7 @@ impl Call {
             let mut patterns = one_or_many(patterns).into_iter();
             patterns.any(|pattern| matches(&resolve(pattern), found))
         };
-        let principal = match (statement.get("Principal"), &self.principal) {
+        let principal = || match (statement.get("Principal"), &self.principal) {
             // The policy of a role has none: it is its principal's.
             (None, _) => true,
             (Some(everybody), _) if everybody == "*" => true,
@@ -107,8 +191,8 @@ impl Call {
                 let keys = keys.as_mapping().expect("condition keys").iter();
                 keys.map(move |(key, values)| (operator, key, values))
             });
-        principal
-            && any(&statement["Action"], self.action)
+        any(&statement["Action"], &self.action)
+            && principal()
             && any(&statement["Resource"], &self.resource)
             && conditions.all(|(operator, key, values)| {
                 let (operator, key) = (operator.as_str(), key.as_str().expect("a key"));
@@ -156,33 +240,6 @@ impl Call {
     }
 }
 
-/// Asserts that somebody with these statements may make these calls, and that the statements name no action and no resource that
-/// none of the calls needs.
-pub fn assert_needed(who: &str, statements: &[impl Borrow<Value>], calls: &[Call]) {
-    for call in calls {
-        assert!(call.is_allowed_by(statements), "{who} may not {call:?}");
-    }
-    for statement in statements.iter().map(Borrow::<Value>::borrow) {
-        let named = |field: &str| -> Vec<String> {
-            let values = one_or_many(&statement[field]);
-            values.into_iter().map(resolve).collect()
-        };
-        let (actions, resources) = (named("Action"), named("Resource"));
-        let needs = |action: &str, resource: &str| {
-            let mut calls = calls.iter();
-            calls.any(|call| call.action == action && matches(resource, &call.resource))
-        };
-        for action in &actions {
-            let needed = resources.iter().any(|resource| needs(action, resource));
-            assert!(needed, "{who} needs no {action} on {resources:?}");
-        }
-        for resource in &resources {
-            let needed = actions.iter().any(|action| needs(action, resource));
-            assert!(needed, "{who} needs none of {actions:?} on {resource}");
-        }
-    }
-}
-
 /// Whether a text matches a pattern, which has no `*` but at its end.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.strip_suffix('*') {
@@ -191,8 +248,23 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// Statements of the template in the made-up stack.
+pub fn resolved(value: &Value) -> Value {
+    match value {
+        Value::Tagged(_) => resolve(value).into(),
+        Value::Sequence(values) => values.iter().map(resolved).collect(),
+        Value::Mapping(values) => {
+            let values = values
+                .iter()
+                .map(|(key, value)| (key.clone(), resolved(value)));
+            Value::Mapping(values.collect())
+        }
+        value => value.clone(),
+    }
+}
+
 /// A value of the template in the made-up stack.
-fn resolve(value: &Value) -> String {
+pub fn resolve(value: &Value) -> String {
     let Value::Tagged(tagged) = value else {
         return match value {
             Value::Bool(value) => value.to_string(),
@@ -210,7 +282,8 @@ fn resolve(value: &Value) -> String {
             .replace("${AWS::AccountId}", ACCOUNT)
             .replace("${AWS::StackName}", "orders")
             .replace(".Arn}", "")
-            .replace("${", ""),
+            .replace("${", "")
+            .replace('}', ""),
         (other, _) => panic!("say here what {other} gives"),
     }
 }

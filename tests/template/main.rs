@@ -4,6 +4,7 @@
 
 mod deliveries;
 mod documented;
+mod grants;
 mod iam;
 mod operation;
 mod permissions;

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_norway::Value;
 
-use crate::iam::{ACCOUNT, call};
 use crate::web::web;
-use crate::{collect_references, logical_id, resources, statements, template, whole};
+use crate::{collect_references, logical_id, resources, template, whole};
 
 #[test]
 fn the_table_is_encrypted_restorable_and_protected() {
@@ -103,131 +102,6 @@ fn topics_and_queues_are_encrypted_with_the_stacks_key_and_tables_are_encrypted(
     }
     let key = &whole["Resources"]["EncryptionKey"]["Properties"];
     assert_eq!(key["EnableKeyRotation"], true);
-}
-
-/// What SNS and SQS say that they encrypt, and another account than the stack's.
-const TOPIC: &str = "kms:EncryptionContext:aws:sns:topicArn";
-const QUEUE: &str = "kms:EncryptionContext:aws:sqs:arn";
-const OTHER: &str = "210987654321";
-
-fn arn(service: &str, account: &str) -> String {
-    format!("arn:aws:{service}:eu-central-1:{account}:a")
-}
-
-#[test]
-fn services_use_the_key_for_this_accounts_topics_and_queues_only() {
-    let template = template();
-    let key = &template["Resources"]["EncryptionKey"]["Properties"];
-    let statements = statements(key, "KeyPolicy");
-    for action in ["kms:GenerateDataKey", "kms:Decrypt"] {
-        let by = |service: &str| call(action, "the key").by_service(service);
-        let events = || by("events.amazonaws.com");
-        for (what, call, expected) in [
-            (
-                "sns here",
-                by("sns.amazonaws.com").saying("aws:SourceAccount", &[ACCOUNT]),
-                true,
-            ),
-            (
-                "sns elsewhere",
-                by("sns.amazonaws.com").saying("aws:SourceAccount", &[OTHER]),
-                false,
-            ),
-            ("sns anywhere", by("sns.amazonaws.com"), false),
-            (
-                "alarms here",
-                by("cloudwatch.amazonaws.com").saying("aws:SourceAccount", &[ACCOUNT]),
-                true,
-            ),
-            (
-                "alarms elsewhere",
-                by("cloudwatch.amazonaws.com").saying("aws:SourceAccount", &[OTHER]),
-                false,
-            ),
-            ("alarms anywhere", by("cloudwatch.amazonaws.com"), false),
-            (
-                "events to a topic here",
-                events().saying(TOPIC, &[&arn("sns", ACCOUNT)]),
-                true,
-            ),
-            (
-                "events to a topic elsewhere",
-                events().saying(TOPIC, &[&arn("sns", OTHER)]),
-                false,
-            ),
-            (
-                "events to a queue here",
-                events().saying(QUEUE, &[&arn("sqs", ACCOUNT)]),
-                true,
-            ),
-            (
-                "events to a queue elsewhere",
-                events().saying(QUEUE, &[&arn("sqs", OTHER)]),
-                false,
-            ),
-            ("events for anything", events(), false),
-            (
-                "another service here",
-                by("s3.amazonaws.com").saying("aws:SourceAccount", &[ACCOUNT]),
-                false,
-            ),
-            (
-                "another service's topic",
-                by("s3.amazonaws.com").saying(TOPIC, &[&arn("sns", ACCOUNT)]),
-                false,
-            ),
-            (
-                "another service's queue",
-                by("s3.amazonaws.com").saying(QUEUE, &[&arn("sqs", ACCOUNT)]),
-                false,
-            ),
-        ] {
-            assert_eq!(
-                call.is_allowed_by(statements),
-                expected,
-                "{action} by {what}"
-            );
-        }
-    }
-}
-
-#[test]
-fn services_do_nothing_else_with_a_key_and_its_account_administers_it() {
-    let whole = whole();
-    for (key, properties) in resources(&whole, "AWS::KMS::Key") {
-        let statements = statements(properties, "KeyPolicy");
-        for action in [
-            "kms:Encrypt",
-            "kms:Sign",
-            "kms:ScheduleKeyDeletion",
-            "kms:PutKeyPolicy",
-        ] {
-            for service in ["sns", "cloudwatch", "events"] {
-                let call = call(action, key)
-                    .by_service(&format!("{service}.amazonaws.com"))
-                    .saying("aws:SourceAccount", &[ACCOUNT])
-                    .saying(TOPIC, &[&arn("sns", ACCOUNT)])
-                    .saying(QUEUE, &[&arn("sqs", ACCOUNT)]);
-                let allowed = call.is_allowed_by(statements);
-                assert!(!allowed, "{action} on {key} by {service}");
-            }
-            let owner = call(action, key).by("arn:aws:iam::123456789012:root");
-            assert!(
-                owner.is_allowed_by(statements),
-                "{action}: nobody can change {key}"
-            );
-        }
-        for account in [ACCOUNT, OTHER] {
-            let stranger = format!("arn:aws:iam::{account}:role/stranger");
-            for action in ["kms:Decrypt", "kms:Sign"] {
-                let call = call(action, key).by(&stranger);
-                assert!(
-                    !call.is_allowed_by(statements),
-                    "{action} on {key}: a role of {account} needs no policy"
-                );
-            }
-        }
-    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_norway::Value;
 use support::root;
 
-use crate::iam::{Call, assert_needed, call};
-use crate::{resources, role_statements, statements, template, whole};
+use crate::iam::{Call, call};
+use crate::{resources, statements, template, whole};
 
 pub fn web() -> Value {
     let path = root().join("web/template.yaml");
@@ -40,112 +40,8 @@ fn a_link_epoch_is_empty_or_random_text() {
 }
 
 #[test]
-fn the_pages_show_and_answer_and_can_sign_nothing() {
-    let whole = whole();
-    let decrypting = |action| call(action, "EncryptionKey").by_way_of("dynamodb");
-    let role = role_statements(&whole, "WebFunctionRole");
-    let calls = [
-        call("dynamodb:GetItem", "OrdersTable"),
-        call("dynamodb:GetItem", "OpenOrdersTable"),
-        call("dynamodb:GetItem", "RevocationsTable"),
-        call("dynamodb:Query", "OpenOrdersTable/index/open"),
-        call("dynamodb:Query", "OpenOrdersTable/index/closed"),
-        decrypting("kms:Decrypt"),
-        decrypting("kms:DescribeKey"),
-        call("kms:GetPublicKey", "RestaurantLinksKey"),
-        call("kms:GetPublicKey", "CustomerLinksKey"),
-        call("states:SendTaskSuccess", "OrderStateMachine"),
-        call("states:SendTaskFailure", "OrderStateMachine"),
-        call("logs:CreateLogStream", "WebLogs"),
-        call("logs:PutLogEvents", "WebLogs"),
-    ];
-    assert_needed("the pages' function", &role, &calls);
-    for key in ["RestaurantLinksKey", "CustomerLinksKey"] {
-        let signs = call("kms:Sign", key).is_allowed_by(&role);
-        assert!(!signs, "the pages can sign with {key}");
-    }
-}
-
-#[test]
-fn what_makes_links_has_no_address_and_answers_nothing() {
-    let whole = whole();
-    let key = |action, service| call(action, "EncryptionKey").by_way_of(service);
-    let role = role_statements(&whole, "WebLinksFunctionRole");
-    let calls = [
-        call("sqs:ReceiveMessage", "LinksQueue"),
-        call("sqs:DeleteMessage", "LinksQueue"),
-        call("sqs:GetQueueAttributes", "LinksQueue"),
-        key("kms:Decrypt", "sqs"),
-        call("kms:Sign", "RestaurantLinksKey"),
-        call("sns:Publish", "LinksTopic"),
-        key("kms:Decrypt", "sns"),
-        key("kms:GenerateDataKey", "sns"),
-        call("logs:CreateLogStream", "WebLinksLogs"),
-        call("logs:PutLogEvents", "WebLinksLogs"),
-    ];
-    assert_needed("what makes links", &role, &calls);
-    for action in ["states:SendTaskSuccess", "states:SendTaskFailure"] {
-        let answers = call(action, "OrderStateMachine").is_allowed_by(&role);
-        assert!(!answers, "what makes links may {action}");
-    }
-    let integrations = resources(&whole, "AWS::ApiGatewayV2::Integration");
-    assert_eq!(integrations.len(), 1);
-    assert!(format!("{:?}", integrations[0].1["IntegrationUri"]).contains("WebFunction.Arn"));
-}
-
-#[test]
-fn who_makes_links_signs_and_revokes_those_of_one_kind_and_finds_what_that_takes() {
-    let whole = whole();
-    let stack = |name| {
-        let arn = format!("arn:aws:cloudformation:eu-central-1:123456789012:stack/{name}/1");
-        call("cloudformation:DescribeStacks", &arn)
-    };
-    let revokes = |link| call("dynamodb:PutItem", "RevocationsTable").of(&[link]);
-    let decrypting = |action| call(action, "EncryptionKey").by_way_of("dynamodb");
-    let reads = |table, attributes: &[&str]| {
-        call("dynamodb:GetItem", table).saying("dynamodb:Attributes", attributes)
-    };
-    let order = ["order_id", "restaurant_id"];
-    let row = ["restaurant_id", "order_id", "respond_by"];
-    let restaurants = [
-        stack("orders"),
-        call("kms:Sign", "RestaurantLinksKey"),
-        revokes("restaurant rest-7"),
-        reads("OrdersTable", &order).saying("dynamodb:Select", &["SPECIFIC_ATTRIBUTES"]),
-        reads("OpenOrdersTable", &row),
-        decrypting("kms:Decrypt"),
-        decrypting("kms:DescribeKey"),
-    ];
-    let customers = [
-        stack("orders"),
-        call("kms:Sign", "CustomerLinksKey"),
-        revokes("customer ord-1001"),
-    ];
-    for (name, calls, another) in [
-        (
-            "RestaurantLinksPolicy",
-            restaurants.as_slice(),
-            "CustomerLinksKey",
-        ),
-        ("CustomerLinksPolicy", &customers, "RestaurantLinksKey"),
-    ] {
-        let policy = &whole["Resources"][name]["Properties"];
-        let policy = statements(policy, "PolicyDocument");
-        assert_needed(name, policy, calls);
-        for refused in [
-            call("kms:Sign", another),
-            stack("orders2"),
-            reads("OrdersTable", &order).saying("dynamodb:Select", &["ALL_ATTRIBUTES"]),
-            reads("OrdersTable", &["order_id", "customer_id"]),
-            reads("OpenOrdersTable", &["order_id", "task_token"]),
-            call("dynamodb:GetItem", "OpenOrdersTable"),
-            call("kms:Decrypt", "EncryptionKey"),
-            call("kms:Decrypt", "EncryptionKey").by_way_of("sqs"),
-        ] {
-            assert!(!refused.is_allowed_by(policy), "{name} allows {refused:?}");
-        }
-    }
-    for (name, key) in resources(&whole, "AWS::KMS::Key") {
+fn links_are_signed_with_keys_of_their_own() {
+    for (name, key) in resources(&whole(), "AWS::KMS::Key") {
         if name.ends_with("LinksKey") {
             assert_eq!(key["KeySpec"], "ECC_NIST_P256", "{name}");
             assert_eq!(key["KeyUsage"], "SIGN_VERIFY", "{name}");
