@@ -7,7 +7,6 @@ use serde_json::json;
 use serde_norway::Value;
 
 use crate::iam::{ACCOUNT, Call, call};
-use crate::operation::watched;
 use crate::{logical_id, one_or_many, resources, role_statements, statements, template, whole};
 
 #[test]
@@ -265,12 +264,10 @@ fn a_function_may_try_a_message_of_its_queue_before_it_comes_again_and_reports_e
 #[test]
 fn nothing_that_cannot_be_delivered_is_lost() {
     let whole = whole();
-    let watched = watched(&whole);
     for (name, queue) in resources(&whole, "AWS::SQS::Queue") {
         if name.ends_with("DeadLetters") {
-            let letters = "ApproximateNumberOfMessagesVisible".to_owned();
-            let is_watched = watched.contains(&(letters, name.to_owned()));
-            assert!(is_watched, "no alarm watches {name}");
+            let days = queue["MessageRetentionPeriod"].as_u64();
+            assert_eq!(days, Some(14 * 86_400), "how long {name} keeps them");
         } else {
             let to = logical_id(&queue["RedrivePolicy"]["deadLetterTargetArn"]);
             assert!(

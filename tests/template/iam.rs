@@ -273,17 +273,32 @@ pub fn resolve(value: &Value) -> String {
     };
     let text = tagged.value.as_str().expect("a text");
     match (tagged.tag.to_string().as_str(), text) {
-        ("!Ref", "AWS::AccountId") => ACCOUNT.to_owned(),
-        ("!Ref", id) => id.to_owned(),
-        ("!GetAtt", id) => id.trim_end_matches(".Arn").to_owned(),
-        ("!Sub", text) => text
-            .replace("${AWS::Partition}", "aws")
-            .replace("${AWS::Region}", "eu-central-1")
-            .replace("${AWS::AccountId}", ACCOUNT)
-            .replace("${AWS::StackName}", "orders")
-            .replace(".Arn}", "")
-            .replace("${", "")
-            .replace('}', ""),
+        ("!Ref" | "!GetAtt", name) => value_of(name),
+        ("!Sub", text) => resolve_text(text),
         (other, _) => panic!("say here what {other} gives"),
     }
+}
+
+/// A text with `${…}` in the made-up stack.
+pub fn resolve_text(text: &str) -> String {
+    let mut parts = text.split("${");
+    let mut resolved = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('}').expect("an end of ${");
+        resolved += &value_of(name);
+        resolved += rest;
+    }
+    resolved
+}
+
+/// What the name of a resource, an attribute, a parameter or of AWS's stands for.
+fn value_of(name: &str) -> String {
+    let value = match name {
+        "AWS::AccountId" => ACCOUNT,
+        "AWS::Partition" => "aws",
+        "AWS::Region" => "eu-central-1",
+        "AWS::StackName" => "orders",
+        name => name.trim_end_matches(".Arn"),
+    };
+    value.to_owned()
 }

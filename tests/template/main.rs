@@ -2,10 +2,12 @@
 //! topic.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this crate is nothing but tests
 
+mod alarms;
 mod deliveries;
 mod documented;
 mod grants;
 mod iam;
+mod metrics;
 mod operation;
 mod permissions;
 mod restaurants;
