@@ -152,9 +152,12 @@ def expressions(text):
 
 # The templates. Their YAML nodes are changed: plain values would lose tags such as `!Ref`.
 
+# What somebody could add to what a statement allows, and to whom.
+ADDED = ["dynamodb:DeleteTable", "lambda:UpdateFunctionCode", "sns:Subscribe", "kms:Sign", "states:StartExecution"]
+
 
 def template_mutants(text):
-    """Every change of a template's permissions: its name and the changed text."""
+    """Every change of one value of a template: its name and the changed text."""
 
     def changed(path, change):
         mutant = yaml.compose(text, yaml.CSafeLoader)
@@ -162,44 +165,99 @@ def template_mutants(text):
         return yaml.serialize(mutant, Dumper=yaml.CSafeDumper, width=1000)
 
     root = yaml.compose(text, yaml.CSafeLoader)
-    resources = at(root, ["Resources"])
-    for resource, _ in pairs(resources):
-        for path in statements(at(resources, [resource]), ["Resources", resource]):
-            statement = at(root, path)
-            where = " / ".join([resource, *(str(step) for step in path[3:] if step not in ("PolicyDocument", "Statement"))])
-            yield f"{where}: removed", changed(path, remove_node)
-            for field in ("Action", "Resource"):
-                value = at(statement, [field])
-                if value is None:
-                    continue
-                several = isinstance(value, yaml.SequenceNode)
-                for index, each in enumerate(value.value if several else [value]):
-                    inner = [*path, field, *([index] if several else [])]
-                    shown = each.value if isinstance(each.value, str) else index
-                    if several and len(value.value) > 1:
-                        yield f"{where} / {field} {shown}: removed", changed(inner, remove_node)
-                    wide = "*" if field == "Resource" else f"{shown.split(':')[0]}:*"
-                    # A denial of more allows no more, and `*` in the policy of a topic or queue is this topic or queue.
-                    own = field == "Resource" and resource.endswith(("TopicPolicy", "QueuePolicy", "DeadLettersPolicy"))
-                    if shown != wide and not own and at(statement, ["Effect"]).value == "Allow":
-                        yield f"{where} / {field} {shown}: {wide}", changed(inner, put_scalar(wide))
-            if at(statement, ["Principal"]) is not None and at(statement, ["Principal"]).value != "*":
-                yield f"{where} / Principal: *", changed([*path, "Principal"], put_scalar("*"))
-            condition = at(statement, ["Condition"])
-            if condition is None:
+    same = Alike(root)
+    for section in ("Parameters", "Rules", "Conditions", "Globals", "Resources", "Outputs"):
+        for path, node in nodes(at(root, [section]) or yaml.MappingNode("", []), [section]):
+            where = " / ".join(map(str, path))
+            # Words for people, and what lints the template.
+            if "Description" in path[-1:] or "Metadata" in path:
                 continue
-            yield f"{where} / Condition: removed", changed([*path, "Condition"], remove_node)
-            for operator, _ in pairs(condition):
-                inner = [*path, "Condition", operator]
-                if len(condition.value) > 1:
-                    yield f"{where} / Condition {operator}: removed", changed(inner, remove_node)
-                for key, value in pairs(at(root, inner)):
-                    if at(root, [*inner, key]).value != "*":
-                        yield f"{where} / Condition {operator} {key}: *", changed([*inner, key], put_scalar("*"))
-                    if isinstance(value, yaml.SequenceNode) and len(value.value) > 1:
-                        for index, each in enumerate(value.value):
-                            name = f"{where} / Condition {operator} {key} {each.value}: removed"
-                            yield name, changed([*inner, key, index], remove_node)
+            yield f"{where}: removed", changed(path, remove_node)
+            if isinstance(node, yaml.ScalarNode):
+                for what, value in others(node, same):
+                    yield f"{where}: {what}", changed(path, put_node(value))
+            elif node.tag == "!If":
+                yield f"{where}: the other branch", changed(path, exchange_branches)
+    for resource, _ in pairs(at(root, ["Resources"])):
+        for index, path in enumerate(statements(at(root, ["Resources", resource]), ["Resources", resource])):
+            statement = at(root, path)
+            where = " / ".join(map(str, path))
+            if at(statement, ["Effect"]).value == "Allow":
+                for field, more in (("Action", ADDED[index % len(ADDED)]), ("Resource", "arn:aws:s3:::other")):
+                    value = at(statement, [field])
+                    if value is not None and value.value != "*":
+                        yield f"{where} / {field}: {more} besides", changed([*path, field], add_node(more))
+                for field in ("Action", "Resource"):
+                    value = at(statement, [field])
+                    wide = "*" if field == "Resource" else f"{getattr(value, 'value', '')}".split(":")[0] + ":*"
+                    if isinstance(value, yaml.ScalarNode) and value.value not in ("*", wide):
+                        yield f"{where} / {field}: {wide}", changed([*path, field], put_node(scalar(wide)))
+            if at(statement, ["Principal"]) is not None and at(statement, ["Principal"]).value != "*":
+                yield f"{where} / Principal: *", changed([*path, "Principal"], put_node(scalar("*")))
+
+
+class Alike:
+    """Another name of the same kind for a name that a template refers to."""
+
+    def __init__(self, root):
+        kinds = {}
+        for name, _ in pairs(at(root, ["Parameters"])):
+            kinds.setdefault("parameter", []).append(name)
+        for name, resource in pairs(at(root, ["Resources"])):
+            kinds.setdefault(at(resource, ["Type"]).value, []).append(name)
+        for name, _ in pairs(at(root, ["Conditions"])):
+            kinds.setdefault("condition", []).append(name)
+        self.other = {name: names[(index + 1) % len(names)] for names in kinds.values() for index, name in enumerate(names)}
+
+    def __getitem__(self, name):
+        first, *rest = name.split(".")
+        return ".".join([self.other.get(first, "Other"), *rest])
+
+
+def others(node, same):
+    """Other values of a scalar, each with its name."""
+    text = node.value
+    if node.tag in ("!Ref", "!GetAtt", "!Condition"):
+        yield same[text], yaml.ScalarNode(node.tag, same[text])
+        return
+    if text.lstrip().startswith(("{", ",")):
+        # JSON in YAML: each of its texts and numbers.
+        for found in re.finditer(r'"[^"]*"(:?)|\b(?:\d+|true|false|null)\b', text):
+            if found[1]:
+                continue  # a key
+            names = re.findall(r"\$\{([^}]+)\}", found[0])
+            other = {"true": "false", "false": "true", "null": '"null"'}.get(found[0], '"Other"')
+            if found[0].isdigit():
+                other = str(int(found[0]) + 1)
+            for value in [other, *(found[0].replace(name, same[name]) for name in names)]:
+                changed = text[: found.start()] + value + text[found.end() :]
+                yield f"{found[0]} at {found.start()} as {value}", yaml.ScalarNode(node.tag, changed, style="|")
+        return
+    if text in ("true", "false"):
+        values = ["false" if text == "true" else "true"]
+    elif re.fullmatch(r"-?\d+", text):
+        values = [str(int(text) + 1), str(int(text) * 2)] if int(text) else ["1"]
+    else:
+        values = ["Other"]
+        for name in re.findall(r"\$\{([^}]+)\}", text) if node.tag == "!Sub" else ():
+            values.append(text.replace(name, same[name]))
+    for value in values:
+        if value != text:
+            yield value, yaml.ScalarNode(node.tag, value, style=node.style)
+
+
+def nodes(node, path):
+    """Every value in a node, and the mappings and lists of them."""
+    children = pairs(node) if isinstance(node, yaml.MappingNode) else enumerate(node.value)
+    for key, value in children:
+        inner = [*path, key]
+        yield inner, value
+        if not isinstance(value, yaml.ScalarNode):
+            yield from nodes(value, inner)
+
+
+def scalar(text):
+    return yaml.ScalarNode("tag:yaml.org,2002:str", text, style="'" if text == "*" else None)
 
 
 def statements(node, path):
@@ -240,17 +298,32 @@ def remove_node(root, path):
         parent.value = [(key, value) for key, value in parent.value if key.value != last]
 
 
-def put_scalar(text):
+def put_node(node):
     def change(root, path):
         *way, last = path
         parent = at(root, way)
-        node = yaml.ScalarNode("tag:yaml.org,2002:str", text, style="'" if text == "*" else None)
         if isinstance(last, int):
             parent.value[last] = node
         else:
             parent.value = [(key, node if key.value == last else value) for key, value in parent.value]
 
     return change
+
+
+def add_node(text):
+    def change(root, path):
+        value = at(root, path)
+        if isinstance(value, yaml.SequenceNode):
+            value.value.append(scalar(text))
+        else:
+            put_node(yaml.SequenceNode("tag:yaml.org,2002:seq", [value, scalar(text)]))(root, path)
+
+    return change
+
+
+def exchange_branches(root, path):
+    branches = at(root, path).value
+    branches[1], branches[2] = branches[2], branches[1]
 
 
 # The checks.
@@ -312,7 +385,9 @@ def take_copy(executables):
     }
     for template in TEMPLATES:
         Worker.checks[template] = {
-            "tests/template": rust["template"],
+            # The grants take longest: each action on each resource.
+            "tests/template": command(executables["template"], "--skip", "grants::"),
+            "tests/template/grants.rs": command(executables["template"], "grants::"),
             "local/definition.py": definition_py,
             "cfn-lint": command(VENV_BIN / "cfn-lint", template),
         }

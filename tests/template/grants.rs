@@ -358,7 +358,9 @@ fn assert_exact(expected: &BTreeMap<&str, Vec<Call>>, found: &BTreeMap<String, V
         for call in calls {
             assert!(call.is_allowed_by(&policy), "{who} may not {call}");
         }
-        for said in calls.iter().flat_map(Call::variants) {
+        let variants = calls.iter().flat_map(Call::variants);
+        let variants: BTreeMap<_, _> = variants.map(|call| (call.said(), call)).collect();
+        for said in variants.values() {
             for action in &actions {
                 for target in &targets {
                     let tried = said.with(action, target);

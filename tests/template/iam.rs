@@ -101,6 +101,11 @@ impl Call {
         }
     }
 
+    /// Who makes the call, and what it says.
+    pub fn said(&self) -> String {
+        format!("{:?} {:?}", self.principal, self.context)
+    }
+
     /// What is said of this call, and the same with one thing in it left out, other, or said besides; and by strangers.
     pub fn variants(&self) -> Vec<Self> {
         let mut found = vec![self.clone()];

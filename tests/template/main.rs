@@ -16,12 +16,18 @@ mod timeouts;
 mod web;
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use serde_norway::Value;
 use support::root;
 
 fn template() -> Value {
-    let text = std::fs::read_to_string(root().join("template.yaml")).expect("the template");
+    static PARSED: LazyLock<Value> = LazyLock::new(|| read("template.yaml"));
+    PARSED.clone()
+}
+
+fn read(file: &str) -> Value {
+    let text = std::fs::read_to_string(root().join(file)).expect("the template");
     serde_norway::from_str(&text).expect("a template that is YAML")
 }
 
@@ -88,6 +94,8 @@ fn resources<'a>(template: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
 
 /// The statements of a policy, by the property that holds its document.
 fn statements<'a>(policy: &'a Value, document: &str) -> &'a [Value] {
+    // Without it, IAM reads a policy by the rules of 2008.
+    assert_eq!(policy[document]["Version"], "2012-10-17", "{policy:?}");
     let statements = policy[document]["Statement"].as_sequence();
     statements.expect("statements")
 }

@@ -1,17 +1,16 @@
 //! The web pages' template: what they may do, and what is said of a request.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use serde_norway::Value;
-use support::root;
 
 use crate::iam::{Call, call};
-use crate::{resources, statements, template, whole};
+use crate::{read, resources, statements, template, whole};
 
 pub fn web() -> Value {
-    let path = root().join("web/template.yaml");
-    let text = std::fs::read_to_string(path).expect("the pages' template");
-    serde_norway::from_str(&text).expect("a template that is YAML")
+    static PARSED: LazyLock<Value> = LazyLock::new(|| read("web/template.yaml"));
+    PARSED.clone()
 }
 
 #[test]
