@@ -74,6 +74,8 @@ test: ## Run the checks and tests of a pull request, but for deny, on a local AW
 	@$(MAKE) --no-print-directory --jobs=2 lint-template functions
 	@$(MAKE) --no-print-directory --jobs=2 operated-stack code
 	@$(MAKE) --no-print-directory tested-stack changed-line
+	@# The last line, where nobody misses it: whether the browser was left out.
+	@$(BIN)/python tests/browser.py --left-out
 
 # Runs beside the tests of operation, which mostly wait; `nice` lets them have the processor first.
 .PHONY: code

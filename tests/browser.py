@@ -5,16 +5,22 @@ Shows what only a browser can: that hostile text stays text with the content sec
 without JavaScript and by keyboard, at 320 px, in dark and at 200 % zoom, that axe-core finds nothing to mend, that a new
 order sounds, that a stale page says so and recovers, and that a refresh takes nothing away from somebody who types. Takes
 the screenshots of docs/ on the way where SCREENSHOTS names a folder.
+
+The clock of a page stands still until a test moves it, so that a test says exactly what the page does after how many
+seconds, and takes no such time itself.
 """
 
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import traceback
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +44,51 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 
 
+# A page's clock, in place of the browser's: it moves by `clock.forward` alone, which runs each timer that is due on the way
+# and waits for what that asks the server. Timers below a tenth of a second run as ever: they only let something else go first.
+CLOCK = """
+window.clock || (() => {
+    const real = {}, begun = Date.now(), ran = performance.now(), timers = new Map();
+    let passed = 0, last = 1e9, asking = 0;
+    for (const each of ["fetch", "setTimeout", "clearTimeout"]) real[each] = window[each].bind(window);
+    window.Date = class extends Date {
+        constructor(...when) { when.length ? super(...when) : super(begun + passed); }
+        static now() { return begun + passed; }
+    };
+    performance.now = () => ran + passed;
+    const timer = (again) => (run, wait = 0, ...told) => {
+        if (wait < 100) return real.setTimeout(run, wait, ...told);
+        timers.set(++last, { run: () => run(...told), due: passed + wait, again: again && wait });
+        return last;
+    };
+    window.setTimeout = timer(false);
+    window.setInterval = timer(true);
+    window.clearTimeout = window.clearInterval = (id) => timers.delete(id) || real.clearTimeout(id);
+    window.fetch = async (...asked) => {
+        asking++;
+        try {
+            const answer = await real.fetch(...asked);
+            const text = await answer.text();
+            answer.text = async () => text;
+            return answer;
+        } finally { asking--; }
+    };
+    const quiet = async () => { do await new Promise((done) => real.setTimeout(done)); while (asking); };
+    window.clock = { async forward(time) {
+        const until = passed + time;
+        for (await quiet(); ; await quiet()) {
+            const [next] = [...timers].filter(([, { due }]) => due <= until).sort(([, one], [, other]) => one.due - other.due);
+            if (!next) break;
+            const [id, { run, due, again }] = next;
+            passed = due;
+            if (again) timers.get(id).due += again; else timers.delete(id);
+            run();
+        }
+        passed = until;
+    } };
+})()"""
+
+
 class Browser:
     """One window of Chromium."""
 
@@ -54,6 +105,8 @@ class Browser:
         self.size(*size)
         if dark:
             self.scheme("dark")
+        if javascript:
+            self.before_each_page(CLOCK)
 
     def call(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -87,7 +140,9 @@ class Browser:
         return self.do("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
     def find(self, selector):
-        return self.do("POST", "/element", {"using": "css selector", "value": selector})[ELEMENT]
+        """An element, once the page has it: a form may still be on its way to the page that it leads to."""
+        found = until(lambda: self.do("POST", "/elements", {"using": "css selector", "value": selector}), f"{selector} in the page")
+        return found[0][ELEMENT]
 
     def click(self, selector):
         self.do("POST", f"/element/{self.find(selector)}/click", {})
@@ -105,8 +160,30 @@ class Browser:
     def text(self):
         return self.do("GET", f"/element/{self.find('body')}/text")
 
-    def says(self, what, seconds=40):
-        until(lambda: what in self.text(), f"“{what}” in the page", seconds)
+    def forward(self, seconds):
+        """Lets so much time pass on the page, whatever that takes."""
+        try:
+            script = "const [time, done] = arguments; clock.forward(time).then(() => done(), (error) => done(String(error)))"
+            failed = self.do("POST", "/execute/async", {"args": [1000 * seconds], "script": script})
+            assert not failed, f"while time passed on the page: {failed}"
+        except StackError as error:
+            # The page has loaded itself anew, and its clock began again.
+            if "unloaded" not in str(error) and "navigation" not in str(error):
+                raise
+
+    def until(self, look, what):
+        """Looks until there is something, while time passes on the page."""
+
+        def looked():
+            found = look()
+            if not found:
+                self.forward(1)
+            return found
+
+        return until(looked, what)
+
+    def says(self, what):
+        self.until(lambda: what in self.text(), f"“{what}” in the page")
 
     def looks(self):
         """How often the page has asked for itself."""
@@ -175,6 +252,16 @@ class WebKit(Browser):
         self.session = self.call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
         self.size(*size)
 
+    def open(self, url):
+        super().open(url)
+        self.run(CLOCK)
+
+    def forward(self, seconds):
+        # Its driver runs nothing before a page's own script, whose first timers are those of the browser: this look sets others.
+        if self.run(CLOCK + "; const first = !clock.looked; clock.looked = true; return first"):
+            self.run("dispatchEvent(new Event('online'))")
+        super().forward(seconds)
+
     def size(self, width, height, scale=1):
         self.do("POST", "/window/rect", {"width": width, "height": height})
 
@@ -194,24 +281,29 @@ BROWSER = WebKit if os.environ.get("BROWSER") == "webkit" else Browser
 
 @contextmanager
 def driver():
-    port = free_port()
-    process = subprocess.Popen(
-        [*BROWSER.DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    address = f"http://127.0.0.1:{port}"
+    # Chromium's driver takes a free port and says which. WebKit's cannot.
+    port = free_port() if BROWSER is WebKit else 0
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [*BROWSER.DRIVER, f"--port={port}"], stdout=said, stderr=subprocess.DEVNULL, start_new_session=True
+        )
 
-    def ready():
+        def address():
+            told = re.search(rb"started successfully on port (\d+)", os.pread(said.fileno(), 10_000, 0))
+            return f"http://127.0.0.1:{port or int(told[1])}" if port or told else None
+
+        def ready():
+            try:
+                return json.load(DIRECT.open(f"{address()}/status", timeout=1))["value"]["ready"]
+            except OSError:
+                return False
+
         try:
-            return json.load(DIRECT.open(f"{address}/status", timeout=1))["value"]["ready"]
-        except OSError:
-            return False
-
-    try:
-        until(ready, "the browser's driver", 20)
-        yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
+            until(lambda: address() and ready(), "the browser's driver", 20)
+            yield address()
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
 
 
 def orderctl(*arguments):
@@ -285,9 +377,9 @@ def test_a_restaurant_works_with_the_page_as_it_refreshes_itself(address):
         other = browser.do("POST", "/window/new", {"type": "tab"})["handle"]
         browser.do("POST", "/window", {"handle": other})
         browser.do("POST", "/window", {"handle": ours})
-        until(lambda: browser.run("return told.locks.length") == 2, "second wake lock", 10)
+        until(lambda: browser.run("return told.locks.length") == 2, "second wake lock")
     later = place("rest-page", note="Ring twice")
-    browser.says("Ring twice", 20)
+    browser.says("Ring twice")
     told = browser.run("return told")
     assert told["tones"][tones:] and set(told["tones"][tones:]) == {"running"}, f"a new order does not sound: {told}"
     tones = len(told["tones"])
@@ -295,11 +387,12 @@ def test_a_restaurant_works_with_the_page_as_it_refreshes_itself(address):
     browser.run("window.same = true")
     accept(browser, order)
     until(lambda: status(order) == "ACCEPTED", "acceptance")
-    browser.says("Accepted at", 30)
+    browser.says("Accepted at")
     assert browser.run("return window.same === true"), "the page was left"
     assert status(later) == "PLACED"
     assert browser.run("return told.tones.length") == tones, "what is no new order sounds"
-    assert browser.errors() == [], browser.errors()
+    errors = browser.errors()
+    assert errors == [], errors
     browser.click("#sound")
     browser.says("Sound is off")
     browser.shoot("web-restaurant-answered")
@@ -315,7 +408,7 @@ def test_a_refresh_never_takes_away_what_somebody_is_typing(address):
     browser.click(f"#o-{first} summary")
     browser.type(f"#o-{first} [name=reason]", "We have no")
     second = place("rest-typing")
-    until(lambda: browser.run(f"return !!document.getElementById('o-{second}')"), "second order")
+    browser.until(lambda: browser.run(f"return !!document.getElementById('o-{second}')"), "second order")
     kept = browser.run(f"return [document.querySelector('#o-{first} [name=reason]').value, document.activeElement.name]")
     assert kept == ["We have no", "reason"], kept
     # Another minute has passed, as the server writes it. That is no change of the order.
@@ -327,12 +420,13 @@ def test_a_refresh_never_takes_away_what_somebody_is_typing(address):
             looks++;
             return new Response(text.replace(/\\d+ min</g, "3 min<") || null, answer);
         };""")
-    until(lambda: browser.run("return looks > 1"), "two looks", 20)
+    browser.forward(7)
+    assert browser.run("return looks") == 2
     assert "changed while you were writing" not in browser.text()
     # Somebody else answers it: what was typed stays, with a sign.
     offer = {"restaurant_id": "rest-typing", "order_id": first}
     ORDERS.answer(ORDERS.token(offer), {"isAccepted": True})
-    browser.says("This order waits no more", 30)
+    browser.says("This order waits no more")
     assert browser.run(f"return document.querySelector('#o-{first} [name=reason]').value") == "We have no"
     browser.close()
 
@@ -344,14 +438,18 @@ def test_what_the_pages_did_not_answer_never_makes_a_page_fresh(address):
     browser.says("Margherita")
     # As a proxy that wants to be paid, or the API once the pages are gone.
     browser.run("window.fetch = async () => new Response('<main><h1>Welcome to our network</h1></main>')")
-    browser.says("Not connected since", 30)
+    browser.forward(15)
+    assert "Not connected" not in browser.text(), "too early"
+    browser.forward(1)
+    assert "Not connected since" in browser.text()
     assert "Margherita" in browser.source(), "something else's answer is shown"
     browser.close()
 
 
 def test_a_page_whose_link_has_ended_asks_no_more(address):
     browser = BROWSER(address)
-    browser.open(link("restaurant", "rest-ended", "--valid", "10s"))
+    browser.open(link("restaurant", "rest-ended"))
+    browser.says("No order waits")
     browser.run("""
         const real = fetch, start = AudioScheduledSourceNode.prototype.start;
         window.looks = window.tones = 0;
@@ -360,10 +458,13 @@ def test_a_page_whose_link_has_ended_asks_no_more(address):
     browser.click("#sound")
     browser.says("Sound is on")
     tones = browser.run("return tones")
-    browser.says("This link does not work", 30)
+    # To the pages, a link whose time is over is as one that was never signed.
+    browser.run("history.replaceState(null, '', location.href.replace('&e=', '&e=1'))")
+    browser.forward(11)
+    browser.says("This link does not work")
     assert browser.run("return tones") > tones, "the end of a link does not sound"
     looks = browser.run("return looks")
-    time.sleep(20)
+    browser.forward(100)
     assert browser.run("return looks") == looks, "it asks again"
     assert "Not connected" not in browser.text()
     browser.close()
@@ -379,7 +480,7 @@ def test_a_page_of_an_order_that_has_ended_asks_no_more(address):
     ORDERS.answer(ORDERS.token({"restaurant_id": "rest-over", "order_id": order}), {"isAccepted": True})
     browser.says("Accepted at")
     looks = browser.looks()
-    time.sleep(20)
+    browser.forward(100)
     assert browser.looks() == looks, "it asks again"
     assert "Not connected" not in browser.text()
     browser.close()
@@ -403,10 +504,10 @@ def test_an_answer_is_sent_though_its_page_cannot_be_shown(address):
             return Object.defineProperties(failed, {url: {value: url}, redirected: {value: true}});
         };""")
     accept(browser, order)
-    browser.says("What became of it shows here", 10)
+    browser.says("What became of it shows here")
     assert browser.run(f"return document.querySelector('#o-{order} [value=accept]').disabled"), "it can be answered again"
     assert "/sent/" in browser.run("return location.pathname")
-    browser.says("Accepted at", 30)
+    browser.says("Accepted at")
     assert status(order) == "ACCEPTED"
     browser.close()
 
@@ -415,7 +516,7 @@ def test_answers_in_quick_succession_are_all_remembered(address):
     orders = [place("rest-quick"), place("rest-quick")]
     browser = BROWSER(address)
     browser.open(link("restaurant", "rest-quick"))
-    until(lambda: browser.run("return document.querySelectorAll('article').length") == 2, "two orders")
+    browser.until(lambda: browser.run("return document.querySelectorAll('article').length") == 2, "two orders")
     # The second is pressed while the first is on its way.
     browser.run("""
         const real = fetch;
@@ -425,7 +526,7 @@ def test_answers_in_quick_succession_are_all_remembered(address):
         };""")
     for order in orders:
         accept(browser, order)
-    until(lambda: all(f"~{order}" in browser.run("return location.pathname") for order in orders), "memory of both answers", 20)
+    browser.until(lambda: all(f"~{order}" in browser.run("return location.pathname") for order in orders), "memory of both answers")
     until(lambda: all(status(order) == "ACCEPTED" for order in orders), "two acceptances")
     browser.close()
 
@@ -444,9 +545,13 @@ def test_an_answer_that_hangs_is_given_up_and_the_page_goes_on(address):
             return new Promise((_, failed) => asked.signal.addEventListener("abort", () => failed(new Error("given up"))));
         };""")
     accept(browser, order)
-    browser.says("it is not known whether this arrived", 12)
+    browser.forward(7.9)
+    assert "it is not known" not in browser.text(), "it was given up too early"
+    browser.forward(0.1)
+    assert "it is not known whether this arrived" in browser.text()
     looks = browser.run("return looks")
-    until(lambda: browser.run("return looks") > looks, "look after the answer", 10)
+    browser.forward(3)
+    assert browser.run("return looks") == looks + 1, "it does not look after the answer"
     browser.run("window.fetch = real")
     browser.click(f"#o-{order} [value=accept]")
     until(lambda: status(order) == "ACCEPTED", "acceptance")
@@ -468,10 +573,11 @@ def test_what_a_kitchen_must_notice_sounds(address):
     tones = browser.run("return told.tones")
     assert tones > 0, "the button does not sound while no order waits"
     browser.run("window.real = fetch; window.fetch = async () => { throw new Error('no network'); }")
-    browser.says("Not connected since", 30)
+    browser.says("Not connected since")
     assert browser.run("return told.tones") > tones, "a lost connection does not sound"
     browser.run("window.fetch = real")
-    until(lambda: not browser.run("return !!document.getElementById('lost')"), "connection", 20)
+    browser.forward(4)
+    assert "Not connected" not in browser.text(), "the page does not look soon after it failed"
     browser.click("#sound")
     browser.says("Sound is off")
     if BROWSER is not WebKit:
@@ -493,10 +599,62 @@ def test_a_page_from_before_a_deployment_loads_the_new_one(address):
             return new Response(text.replace(/page\\.js\\?v=\\w+/, "page.js?v=new") || null, answer);
         };""")
     # It would be silent then, so somebody has to do it.
-    browser.says("There is a new version of this page", 30)
+    browser.says("There is a new version of this page")
     assert browser.run("return window.same === true"), "it was loaded anew though it sounds"
     browser.click("#sound")
-    until(lambda: not browser.run("return window.same === true"), "new page", 30)
+    browser.until(lambda: not browser.run("return window.same === true"), "new page")
+    browser.close()
+
+
+def test_a_page_asks_as_often_as_it_must_and_counts_in_between(address):
+    place("rest-times")
+    browser = BROWSER(address)
+    browser.open(link("restaurant", "rest-times"))
+    browser.says("Margherita")
+    # Each look, by how many seconds it came after the one before; `broken` is what it meets.
+    browser.run("""
+        const real = fetch;
+        let last = performance.now();
+        window.gaps = [];
+        window.broken = null;
+        window.fetch = (url, asked) => {
+            gaps.push(Math.round(performance.now() - last) / 1000);
+            last = performance.now();
+            return broken ? broken(asked.signal) : real(url, asked);
+        };""")
+    gaps = lambda: browser.run("return gaps.splice(0)")
+    left = lambda: sum(int(part) * unit for part, unit in zip(browser.run(
+        "return document.querySelector('.left time').textContent").split(":"), (60, 1)))
+    browser.forward(9)
+    assert gaps() == [3, 3, 3], "while an order waits"
+    before = left()
+    browser.forward(2)
+    assert before - left() == 2, "the time left does not go by"
+    browser.run("document.dispatchEvent(new Event('visibilitychange'))")
+    browser.forward(0)
+    assert gaps() == [2], "a page that comes into view"
+    browser.run("dispatchEvent(new Event('online'))")
+    browser.forward(0)
+    assert gaps() == [0], "a connection that comes back"
+    # A look that hangs is given up after 5 s, and tried again 3 to 4 s later.
+    browser.run("broken = (signal) => new Promise((_, failed) => signal.addEventListener('abort', () => failed(new Error('given up'))))")
+    browser.forward(12)
+    first, again = gaps()
+    assert first == 3 and 8 <= again <= 9, f"after a look that hangs: {first, again}"
+    assert "Not connected since" not in browser.text()
+    # Covered or not, the time left goes by until there is none.
+    before = left()
+    browser.forward(before - 119)
+    assert left() == 119 and browser.run("return !!document.querySelector('.left .late')"), "under two minutes"
+    browser.forward(200)
+    assert left() == 0, "the time that is left after the deadline"
+    browser.run("broken = null")
+    browser.open(link("restaurant", "rest-without-orders"))
+    browser.says("No order waits")
+    looks = browser.looks()
+    for seconds, more in ((9, 0), (1, 1), (9, 1), (1, 2)):
+        browser.forward(seconds)
+        assert browser.looks() == looks + more, f"{seconds} s later, while no order waits"
     browser.close()
 
 
@@ -511,9 +669,9 @@ def test_a_stale_page_never_looks_fresh(address):
     browser.cdp("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
     # Nothing is shown as answered that was not.
     accept(browser, order)
-    browser.says("it is not known whether this arrived", 10)
+    browser.says("it is not known whether this arrived")
     assert "being recorded" not in browser.text()
-    browser.says("Not connected since", 30)
+    browser.says("Not connected since")
     covered = browser.run("const b = document.querySelector('[value=accept]').getBoundingClientRect();"
                           "return document.elementFromPoint(b.x + 5, b.y + 5).id")
     assert covered == "lost", covered
@@ -523,7 +681,7 @@ def test_a_stale_page_never_looks_fresh(address):
     browser.shoot("web-not-connected")
     browser.is_for_everybody("no connection")
     browser.cdp("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1)
-    until(lambda: not browser.run("return !!document.getElementById('lost')"), "connection", 30)
+    browser.until(lambda: not browser.run("return !!document.getElementById('lost')"), "connection")
     assert browser.run("return window.same === true"), "the page was left"
     assert status(order) == "PLACED"
     browser.click(f"#o-{order} [value=accept]")
@@ -582,7 +740,8 @@ def test_hostile_text_is_text(address):
         assert browser.cut_off() == [], f"{kind}: long words make the page wider than 320 px"
         away = browser.run("const b = document.querySelector('summary'); return b ? b.getBoundingClientRect().top + scrollY : 0")
         assert away < 3 * 640, f"{kind}: a note pushes the buttons {away} px down"
-        assert browser.errors() == [], browser.errors()
+        errors = browser.errors()
+        assert errors == [], errors
     # And the policy is on: nothing inline runs.
     browser.run("const s = document.createElement('script'); s.textContent = 'window.inline = 1'; document.body.append(s)")
     assert browser.run("return window.inline") is None
@@ -648,7 +807,8 @@ def test_an_order_is_answered_after_a_second_question_at_200_percent(address):
     browser.is_for_everybody("the second question")
     # The question stays although the page looks again.
     seen = browser.looks()
-    until(lambda: browser.looks() > seen, "look of the page")
+    browser.forward(10)
+    assert browser.looks() > seen, "the page does not look"
     browser.click("[name=sure]")
     browser.click("form button")
     browser.says("Accepted at")
@@ -671,9 +831,15 @@ def test_an_order_is_answered_after_a_second_question_at_200_percent(address):
 def main():
     names = sys.argv[1:]
     failed = []
-    if not shutil.which(BROWSER.DRIVER[-1]):
+    tests = [name for name in globals() if name.startswith("test_")]
+    if names == ["--list"]:
+        print(*(name.removeprefix("test_") for name in tests), sep="\n")
+        return 0
+    left_out = not shutil.which(BROWSER.DRIVER[-1])
+    if left_out:
         print(f"Left out: the pages in a real browser. There is no {BROWSER.DRIVER[-1]}.", file=sys.stderr)
-        return "error: CI needs it" if os.environ.get("CI") else 0
+    if left_out or names == ["--left-out"]:
+        return "error: CI needs it" if left_out and os.environ.get("CI") else 0
     if not AXE.exists():
         raise StackError(f"There is no {AXE}: `make in-operation` installs it")
 
@@ -684,15 +850,17 @@ def main():
             with driver() as address:
                 globals()[name](address)
             print(f"{name[5:].replace('_', ' ')}: {time.monotonic() - begun:.0f} s", flush=True)
-        except (AssertionError, StackError) as error:
+        except Exception as error:
             failed.append(name)
-            line = error.__traceback__.tb_next.tb_lineno
-            print(f"FAILED {name[5:].replace('_', ' ')}: line {line}: {error}", flush=True)
+            line = next(each.lineno for each in traceback.extract_tb(error.__traceback__) if each.name == name)
+            print(f"FAILED {name[5:].replace('_', ' ')}: line {line}: {error!r}", flush=True)
 
-    tests = [name for name in globals() if name.startswith("test_") and (not names or any(each in name for each in names))]
+    if names:
+        tests = [name for name in tests if any(each in name for each in names)]
+        assert tests, f"no test is named {' or '.join(names)}"
     if BROWSER is WebKit:
         tests = [name for name in tests if not hasattr(globals()[name], "in_chromium_alone")]
-    # Most of their time they wait for something that must happen: three at once.
+    # For much of their time they wait for the stack or for the browser: three at once.
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(tried, tests))
     return f"error: {len(failed)} failed" if failed else 0
