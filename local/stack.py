@@ -559,7 +559,11 @@ def run_tests(argv, built=False):
     """Runs a command that tests a stack of its own. The local AWS then does not wait before a retry of the workflow, throws
     what the mocks say, and its functions reach it through the port on which the command may put a proxy that injects
     faults."""
-    faults_port = free_port()
+    # Bound until the command ends, and listened on by the proxy alone, so that no other process takes it meanwhile.
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind((HOST, 0))
+    faults_port = bound.getsockname()[1]
     STATE.mkdir(exist_ok=True)
     mock_file = STATE / "mocks.json"
     mock_file.write_text(json.dumps(mocks(), indent=2))
@@ -568,7 +572,7 @@ def run_tests(argv, built=False):
         "SFN_MOCK_CONFIG": str(mock_file),
         "SFN_WAIT_SCALE": "0",
     }
-    with temporary_stack(extra, built):
+    with bound, temporary_stack(extra, built):
         environment = os.environ | outputs() | {"FAULTS_PORT": str(faults_port)}
         return subprocess.run(argv, cwd=ROOT, env=environment, check=False).returncode
 

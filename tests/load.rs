@@ -21,7 +21,7 @@ use futures_util::{StreamExt, stream};
 use order::{Item, Order, Status};
 use serde_json::{Value, json};
 use support::cases::seconds_from_now;
-use support::pages::{Link, link};
+use support::pages::{Link, expect_busy, link};
 use support::{Listener, RestaurantQueue, Stack, has_pages, poll, seconds, unique};
 
 /// How many orders are placed, read or audited at the same time.
@@ -255,6 +255,8 @@ impl Load {
         let stack = Stack::connect();
         let prefix = format!("load-{}-", unique());
         let links = if has_pages() {
+            // The restaurants ask more at once than an account of AWS lets run.
+            expect_busy(count);
             Some(Links::new(&prefix, count).await)
         } else {
             None

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use order::Status;
 use serde_json::Value;
-use support::{Stack, TestOrder, aws, log_lines, output, poll_until, unique};
+use support::{Stack, TestOrder, log_lines, log_of_call, physical_id, unique};
 
 #[tokio::test]
 async fn each_request_is_one_line_with_the_order_and_without_its_content_or_token() {
@@ -101,44 +101,51 @@ async fn what_is_kept_of_open_orders_is_logged_without_content_or_token() {
 
 #[tokio::test]
 async fn a_message_that_cannot_be_kept_is_counted() {
-    // Nothing of the workflow publishes such a message, but whoever may publish to the topic can.
-    let topic = output("RestaurantTopicArn");
-    let message = r#"{"no": "order"}"#;
-    aws(&[
-        "sns",
-        "publish",
-        "--topic-arn",
-        &topic,
-        "--message",
-        message,
-    ])
-    .await;
-    poll_until(|| async {
-        let logged = log_lines("open-orders").await.join("\n");
-        let counted = logged.contains(r#""OpenOrdersFailed":1"#);
-        counted
-            .then_some(())
-            .ok_or("open-orders counts no OpenOrdersFailed".to_owned())
-    })
-    .await;
+    // Nothing of the workflow sends such a message, but whoever may publish to the restaurants' topic can.
+    let stack = Stack::connect();
+    let queue = physical_id("OpenOrdersQueue").await;
+    let message = stack.sqs.send_message().queue_url(queue);
+    let sent = message.message_body(r#"{"no": "order"}"#).send().await;
+    let id = sent.expect("a message").message_id.expect("its id");
+    let logged = log_of_call("open-orders", &id).await;
+    assert_eq!(counted(&logged), ["OpenOrdersFailed"], "{logged:?}");
+}
+
+/// The metrics that a call counted, each by one.
+fn counted(logged: &[String]) -> Vec<&'static str> {
+    let names = [
+        "OpenOrdersFailed",
+        "OrdersPlaced",
+        "OrdersInvalid",
+        "OrdersDuplicate",
+    ];
+    let counts = |name: &str| {
+        logged.iter().any(|line| {
+            let line: Value = serde_json::from_str(line).unwrap_or_default();
+            line["_aws"].is_object() && line[name] == 1
+        })
+    };
+    names.into_iter().filter(|name| counts(name)).collect()
 }
 
 #[tokio::test]
-async fn orders_that_are_refused_are_counted() {
+async fn what_becomes_of_an_order_that_is_placed_is_counted() {
     let stack = Stack::connect();
     let order = TestOrder::new(&stack).await;
-    order.place_and_answer(r#"{"isAccepted": true}"#).await;
+    let placed = order.place_and_answer(r#"{"isAccepted": true}"#).await;
     let input = serde_json::to_string(&order.order).expect("an order as JSON");
-    for (refused, input) in [("duplicate", input.as_str()), ("invalid", "{}")] {
-        let name = format!("{refused}-{}", unique());
+    let refused = async |input: &str| {
+        let name = format!("refused-{}", unique());
         let execution = stack.start(&Stack::state_machine(), &name, input).await;
         stack.end_of(&execution).await;
-    }
-    let logged = log_lines("save-order").await.join("\n");
-    for metric in ["OrdersPlaced", "OrdersInvalid", "OrdersDuplicate"] {
-        assert!(
-            logged.contains(&format!(r#""{metric}":1"#)),
-            "save-order counts no {metric}"
-        );
+        execution
+    };
+    for (execution, metric) in [
+        (placed, "OrdersPlaced"),
+        (refused("{}").await, "OrdersInvalid"),
+        (refused(&input).await, "OrdersDuplicate"),
+    ] {
+        let logged = log_of_call("save-order", &execution).await;
+        assert_eq!(counted(&logged), [metric], "{logged:?}");
     }
 }

@@ -20,7 +20,7 @@ mod test_order;
 mod wait;
 
 pub use assertions::seconds;
-pub use aws_cli::{aws, log_lines};
+pub use aws_cli::{aws, log_lines, log_of_call};
 pub use definition::{Definition, Transition, root};
 pub use executions::{SHORT_TIMEOUT, replaced};
 pub use listener::{Listener, RestaurantQueue};

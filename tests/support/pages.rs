@@ -2,7 +2,9 @@
 //!
 //! No message of a failure has a link in it: whoever reads it could use the link.
 
+use std::io::Write;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_smithy_http_client::Connector;
@@ -20,6 +22,17 @@ use crate::wait::{PATIENCE, poll, poll_until};
 
 /// How long from one request to the next where the pages are asked again.
 const BETWEEN: Duration = Duration::from_millis(500);
+
+/// How many answers of the pages a run takes for those of a busy machine. More, and the pages have a fault.
+static BUSY_AT_MOST: AtomicUsize = AtomicUsize::new(10);
+
+/// How many there were until now.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+/// For a run that asks more at once than the functions may take: how many answers may say that they have too much to do.
+pub fn expect_busy(at_most: usize) {
+    BUSY_AT_MOST.store(at_most, Ordering::Relaxed);
+}
 
 /// A link, as its path and query.
 #[derive(Clone)]
@@ -146,8 +159,16 @@ fn tells_a_token(text: &str) -> bool {
     text.contains("task_token") || tokens.iter().any(|token| text.contains(token))
 }
 
-/// Asks the pages. 429 says that they have too much to do, 503 that AWS did not answer them in time, and 502 that they did not
-/// answer in time themselves, as happens on a busy machine. They are asked again then: an answer that is sent twice counts once.
+/// Whether an answer is that of a busy machine: 429 says that the pages have too much to do, 503 that AWS did not answer them
+/// in time, and this 502 that they did not answer in time themselves. A function that crashes is another 502.
+fn is_busy(status: u16, body: &str) -> bool {
+    matches!(status, 429 | 503) || status == 502 && body.contains("Task timed out after")
+}
+
+/// Asks the pages, and once more where the machine is busy: an answer that is sent twice counts once. Each time is reported.
+///
+/// # Panics
+/// If that happens too often for a machine that is only busy.
 pub async fn ask(
     method: &str,
     path: &str,
@@ -183,10 +204,23 @@ pub async fn ask(
         let body = String::from_utf8(body.to_vec()).expect("text");
         let told = tells_a_token(&body) || tells_a_token(&format!("{:?}", parts.headers));
         assert!(!told, "{path} tells a task token");
-        match parts.status.as_u16() {
-            429 | 502 | 503 => Err(format!("{path}: {} {body}", parts.status)),
-            _ => Ok(Response::from_parts(parts, body)),
+        if is_busy(parts.status.as_u16(), &body) {
+            let times = BUSY.fetch_add(1, Ordering::Relaxed) + 1;
+            let said = format!("{method} {path}: {}, asked again", parts.status);
+            // Not by `eprintln!`, which the test runner shows of failed tests only.
+            let _ = writeln!(std::io::stderr(), "{said} ({times})");
+            let at_most = BUSY_AT_MOST.load(Ordering::Relaxed);
+            assert!(
+                times <= at_most,
+                "{said}, {times} times in this run: {body}"
+            );
+            return Err(said);
         }
+        assert_ne!(
+            parts.status, 502,
+            "{method} {path}: the function failed: {body}"
+        );
+        Ok(Response::from_parts(parts, body))
     })
     .await;
     answer.unwrap_or_else(|missed| panic!("{missed}, after {PATIENCE:?}"))

@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use crate::terminal::Session;
 
@@ -250,9 +250,11 @@ async fn serve(
     ready: std::sync::mpsc::Sender<()>,
 ) {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let listener = TcpListener::bind(address)
-        .await
-        .expect("a free port for the proxy");
+    // Whoever chose the port has bound it, so that nothing else took it meanwhile.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseport(true).expect("a port for two");
+    socket.bind(address).expect("the proxy's port");
+    let listener = socket.listen(1024).expect("the proxy's port");
     ready.send(()).expect("the test waits");
     let client = Client::builder(TokioExecutor::new()).build_http();
     let upstream: &'static str = upstream.leak();

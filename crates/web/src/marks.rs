@@ -148,6 +148,7 @@ mod tests {
         marks.add(Mark::new("ord-24", Choice::Decline, false, 7));
         assert_eq!(Marks::read(&marks.written()), Some(marks.clone()));
         assert_eq!(marks.of("ord-4"), None, "the oldest are forgotten");
+        assert!(marks.of("ord-5").is_some(), "twenty are remembered");
         assert_eq!(marks.of("ord-24").map(|mark| mark.taken), Some(false));
         for bad in [
             "",
