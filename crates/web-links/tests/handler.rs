@@ -1,6 +1,7 @@
 //! `web-links` against the real AWS clients, answered at the HTTP boundary.
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // also in the helpers of a test
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -69,21 +70,28 @@ async fn an_order_that_waits_gets_a_link_until_an_hour_after_its_deadline() {
         expires: NOON + 600 + 3600,
     };
     let sign: Value = serde_json::from_str(&requests[0]).expect("JSON");
-    assert_eq!(sign["SigningAlgorithm"], "ECDSA_SHA_256");
-    assert_eq!(sign["MessageType"], "RAW");
-    assert_eq!(sign["Message"], base64(&claim.signed_text("1")));
-    let link = claim.url("https://orders.example.com", &[1, 2, 3]);
-    let published: std::collections::HashMap<_, _> =
-        form_urlencoded::parse(requests[1].as_bytes()).collect();
-    assert!(published["Message"].ends_with(&link), "{published:?}");
+    let message = base64(&claim.signed_text("1"));
     assert_eq!(
-        published["MessageAttributes.entry.1.Value.StringValue"],
-        "rest-7"
+        sign,
+        json!({ "KeyId": "key", "Message": message, "MessageType": "RAW", "SigningAlgorithm": "ECDSA_SHA_256" })
     );
-    assert!(
-        !requests[1].contains("secret"),
-        "the token leaves the account"
-    );
+    let link = claim.url("https://orders.example.com", &[1, 2, 3]);
+    let published: BTreeMap<_, _> = form_urlencoded::parse(requests[1].as_bytes()).collect();
+    let published: BTreeMap<&str, &str> = published.iter().map(|(k, v)| (&**k, &**v)).collect();
+    let message =
+        format!("Order ord-1001 waits for your answer until 12:10 UTC.\nSee and answer it: {link}");
+    let expected = BTreeMap::from([
+        ("Action", "Publish"),
+        ("Version", "2010-03-31"),
+        ("TopicArn", "topic"),
+        ("Subject", "Order ord-1001"),
+        ("Message", &message),
+        ("MessageAttributes.entry.1.Name", "restaurant_id"),
+        ("MessageAttributes.entry.1.Value.DataType", "String"),
+        ("MessageAttributes.entry.1.Value.StringValue", "rest-7"),
+    ]);
+    assert_eq!(published, expected);
+    assert_eq!(requests.len(), 2);
     assert!(claim.holds_at(NOON));
 }
 
