@@ -97,7 +97,6 @@ async fn no_function_logged_what_a_customer_wrote_or_a_message_with_a_task_token
     );
     // The histories of the local AWS do not have the tokens. Whatever has one names it so.
     secrets.extend(["task_token", "taskToken"].map(ToOwned::to_owned));
-    let mut searched = 0;
     for function in [
         "save-order",
         "update-status",
@@ -106,8 +105,9 @@ async fn no_function_logged_what_a_customer_wrote_or_a_message_with_a_task_token
         "web",
         "web-links",
     ] {
-        for line in log_lines(function).await {
-            searched += 1;
+        let lines = log_lines(function).await;
+        assert!(!lines.is_empty(), "{function} logged nothing");
+        for line in lines {
             // Not the secret, which this line would log once more.
             let tells = secrets.iter().any(|secret| line.contains(secret.as_str()));
             assert!(
@@ -116,5 +116,4 @@ async fn no_function_logged_what_a_customer_wrote_or_a_message_with_a_task_token
             );
         }
     }
-    assert!(searched > 100, "only {searched} lines were searched");
 }

@@ -49,13 +49,17 @@ async fn one_outcome_whoever_answers_however_often() {
         (&waiting.customer, "do=cancel&sure=yes".to_owned()),
     ];
     let posts = forms.iter().map(|(link, form)| link.answer(form));
-    // And one by the AWS CLI's call, whatever comes of it.
+    // And one by the AWS CLI's call, which is taken, or refused because another one was.
     let cli = async {
-        let sent = stack
-            .sfn
-            .send_task_success()
-            .task_token(&message.task_token);
-        let _ = sent.output(r#"{"isAccepted": false}"#).send().await;
+        let answer = r#"{"isAccepted": false}"#;
+        let sent = stack.answer(&message.task_token, answer).await;
+        let refusal = sent.err().map(|error| support::refusal(&error));
+        assert!(
+            refusal.as_ref().is_none_or(|refusal| {
+                refusal.starts_with("TaskTimedOut") || refusal.starts_with("TaskDoesNotExist")
+            }),
+            "{refusal:?}"
+        );
     };
     let (pages, ()) = futures_util::future::join(join_all(posts), cli).await;
     stack.end_of(&waiting.execution).await;
