@@ -73,7 +73,7 @@ orderctl: ## Build orderctl into .local/bin (minutes the first time)
 test: ## Run the checks and tests of a pull request, but for deny, on a local AWS of their own (RELEASE=1: of the functions as AWS gets them)
 	@$(MAKE) --no-print-directory --jobs=2 lint-template functions
 	@$(MAKE) --no-print-directory --jobs=2 operated-stack code
-	@$(MAKE) --no-print-directory tested-stack changed-line
+	@$(MAKE) --no-print-directory tested-stack front-door
 	@# The last line, where nobody misses it: whether the browser was left out.
 	@$(BIN)/python tests/browser.py --left-out
 
@@ -115,7 +115,7 @@ unit:
 .PHONY: end-to-end
 end-to-end: functions
 	$(CARGO_TEST) --no-run --test command_line --test end_to_end
-	@$(MAKE) --no-print-directory tested-stack operated-stack changed-line
+	@$(MAKE) --no-print-directory tested-stack operated-stack front-door
 
 # Never beside the other stack: a local AWS that waits for a processor answers later than the functions wait for AWS.
 .PHONY: tested-stack
@@ -126,9 +126,9 @@ tested-stack:
 operated-stack:
 	$(BIN)/python local/stack.py run --built -- $(MAKE) --no-print-directory in-operation
 
-.PHONY: changed-line
-changed-line:
-	$(BIN)/python tests/changed_line.py
+.PHONY: front-door
+front-door:
+	$(BIN)/python tests/front_door.py
 
 # Needs the stack that `stack.py test` starts. The coverage reads what the tests before it left there. `nice` lets the
 # local AWS go first where processors are scarce.
@@ -144,6 +144,7 @@ in-operation: $(NODE_TOOLS)
 	$(BIN)/python tests/release.py
 	$(CARGO_TEST) --no-run --test command_line
 	$(BIN)/python tests/runbook.py
+	$(BIN)/python tests/pages.py
 	$(BIN)/python tests/local_aws.py
 	$(BIN)/python tests/browser.py
 	$(BIN)/python tests/lifetime.py

@@ -17,8 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
 from botocore.exceptions import ClientError
+from commands import Shell, commands
 from orders import Orders, example
-from runbook import Shell, commands
 from stack import (
     BUILD,
     ROOT,

@@ -138,6 +138,15 @@ def test_there_are_no_websockets():
         is_refused(f"a WebSocket of {host}", "GET", "/", key=None, Host=host, **upgrade)
 
 
+def test_it_and_its_functions_listen_on_loopback_alone():
+    aws("lambda").invoke(FunctionName=aws("lambda").list_functions()["Functions"][0]["FunctionName"], Payload=b"{}")
+    own = {each.pid for each in psutil.process_iter(["environ"]) if (each.info["environ"] or {}).get("GATEWAY_PORT") == str(PORT)}
+    listening = [each.laddr for each in psutil.net_connections("inet") if each.pid in own and each.status == psutil.CONN_LISTEN]
+    assert PORT in {address.port for address in listening}, f"not {PORT}, but {listening}"
+    assert len(listening) > 1, "no function's interface listens"
+    assert {address.ip for address in listening} <= {"127.0.0.1", "::1"}, listening
+
+
 def test_no_web_page_takes_the_events_of_a_function():
     aws("lambda").invoke(FunctionName=aws("lambda").list_functions()["Functions"][0]["FunctionName"], Payload=b"{}")
     found = [each.environ() for each in psutil.process_iter() if each.name() == "bootstrap"]

@@ -1,105 +1,38 @@
 #!/usr/bin/env python3
 """Runs every command of docs/runbook.md, as it stands there, on the stack that `stack.py run` deployed.
 
-Before a section's commands run, a scenario makes what they are for: an order that failed, a dead letter. A command must
-succeed and print something. What the local AWS lacks is listed below, by name.
+Before a section's commands run, a scenario makes what they are for: an order that failed, a dead letter.
 """
 
 import json
-import os
 import re
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
+from commands import Page, ROOT, STACK_NAME, StackError
+
 import web
-from orders import EVENT_SOURCE, Orders, example, queue
-from stack import ROOT, STACK_NAME, StackError, aws, outputs, say, target, until
-
-PAGE = ROOT / "docs" / "runbook.md"
-
-# Commands that are not run, by how they begin, and why.
-NOT_RUN = {
-    "aws stepfunctions redrive-execution": "the local AWS has no RedriveExecution",
-    'orderctl retry "$ORDER"\n': "the local AWS has no RedriveExecution",
-    "orderctl retry --all-failed --since 2h\n": "the local AWS has no RedriveExecution",
-    "git switch": "changes this working copy",
-    'sam build && sam deploy --config-file deploy.toml --stack-name "$STACK" --parameter-overrides WebConcurrency': "the local AWS takes no reserved concurrency from a template",
-    "sam build": "tests/release.py deploys",
-    'aws logs filter-log-events --log-group-name "/aws/vendedlogs/apis/': "the local AWS writes no access logs",
-}
-# Commands that print nothing when all went well.
-SILENT = ["aws sqs purge-queue", "aws lambda delete-function-concurrency"]
-# What a command prints that found nothing.
-NOTHING = {
-    *("", "[]", "{}", "null", "None"),
-    *("No dead letters.", "No errors.", "No execution waits for a person.", "No function logged anything about it."),
-    *("No request was logged.", "No order was answered on a page."),
-}
+from orders import EVENT_SOURCE, example, queue
+from stack import aws, until
 
 
-class Shell:
-    """One long session: a command gets the variables that those before it set."""
+class Runbook(Page):
+    path = ROOT / "docs" / "runbook.md"
+    not_run = {
+        "aws stepfunctions redrive-execution": "the local AWS has no RedriveExecution",
+        'orderctl retry "$ORDER"\n': "the local AWS has no RedriveExecution",
+        "orderctl retry --all-failed --since 2h\n": "the local AWS has no RedriveExecution",
+        "git switch": "changes this working copy",
+        'sam build && sam deploy --config-file deploy.toml --stack-name "$STACK" --parameter-overrides WebConcurrency': "the local AWS takes no reserved concurrency from a template",
+        "sam build": "tests/release.py deploys",
+        'aws logs filter-log-events --log-group-name "/aws/vendedlogs/apis/': "the local AWS writes no access logs",
+    }
+    silent = ("aws sqs purge-queue", "aws lambda delete-function-concurrency")
 
-    def __init__(self, environment):
-        self.environment = environment
-
-    def shell(self, command):
-        with tempfile.NamedTemporaryFile("r") as variables:
-            script = f"set -a -e -u -o pipefail; trap 'env -0 >{variables.name}' EXIT; {command}"
-            done = subprocess.run(
-                ["bash", "-c", script], cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
-            )
-            if left := variables.read():
-                self.environment = dict(pair.split("=", 1) for pair in left.split("\0") if pair)
-        return done
-
-
-class Runbook(Shell):
     def __init__(self):
-        self.outputs = outputs()
-        self.orders = Orders(self.outputs)
-        super().__init__(os.environ | self.outputs | {"STACK": STACK_NAME})
-        self.environment["PATH"] = f"{target() / 'debug'}{os.pathsep}{self.environment['PATH']}"
+        super().__init__()
         self.events, self.customer = self.subscribe()
-        # Each order that was placed, by its id.
-        self.placed = {}
         # A link of each kind, made before the page revokes links.
         self.links = {}
-
-    # The page.
-
-    def check(self):
-        unused = set(NOT_RUN)
-        section = None
-        for heading, line, command in commands(PAGE):
-            if heading != section:
-                section = heading
-                self.prepare(section)
-            if reason := next((begin for begin in NOT_RUN if f"{command}\n".startswith(begin)), None):
-                unused.discard(reason)
-                say(f"Line {line}, not run, since {NOT_RUN[reason]}: {command.splitlines()[0]}")
-            else:
-                self.run(line, command)
-                self.verify(section, line, command)
-        if unused:
-            raise StackError(f"{PAGE.name} has no such commands any more, take them out of NOT_RUN: {sorted(unused)}")
-
-    def run(self, line, command):
-        done = self.shell(command)
-        silent = any(command.startswith(begin) for begin in SILENT) or re.match(r"[A-Z_]+=\S", command)
-        printed = done.stdout.strip()
-        if done.returncode != 0:
-            failed = f"failed with {done.returncode}"
-        elif not silent and printed in NOTHING:
-            failed = "found nothing"
-        elif '"FunctionError"' in printed:
-            failed = "invoked a function, which failed"
-        else:
-            return
-        raise StackError(f"{PAGE}:{line}: this {failed}:\n{command}\nIt printed:\n{done.stdout}{done.stderr}")
 
     # What the sections are about.
 
@@ -154,12 +87,9 @@ class Runbook(Shell):
             case "Dead letters of operations":
                 self.send("OperationsDeadLetters", json.dumps({"execution_name": "ord-failed", "status": "FAILED"}))
 
-    def verify(self, section, line, command):
-        """Whether the commands that do more than look did what the page says."""
-
+    def verify(self, section, line, command, printed):
         def require(true, what):
-            if not true:
-                raise StackError(f"{PAGE}:{line}: {what}, after:\n{command}")
+            self.require(true, line, command, what)
 
         if command.startswith("aws events put-events"):
             workflow, runbook = self.received(self.events, 2)
@@ -191,26 +121,9 @@ class Runbook(Shell):
 
     # Scenarios.
 
-    def order(self, order_id):
-        self.environment |= {"ORDER": order_id, "EXECUTION_ARN": self.execution(order_id)}
-
-    def place(self, order_id, **changes):
-        self.placed[order_id] = example(order_id=order_id, **changes)
-        self.orders.place(self.placed[order_id])
-        return order_id
-
-    def token(self, order_id):
-        return self.orders.token(self.placed[order_id])
-
     def open_order(self, order_id):
         """The row in the table of open orders of an order that a command of the page put there."""
         return self.orders.row(example(order_id=order_id))
-
-    def link(self, kind, name):
-        made = self.shell(f"orderctl --output json link {kind} {name}")
-        if made.returncode != 0:
-            raise StackError(f"orderctl made no link: {made.stderr}")
-        return json.loads(made.stdout)["url"]
 
     def logged(self, function, pattern='{ $.level = "ERROR" }'):
         group = f"/aws/lambda/{STACK_NAME}/{function}"
@@ -239,9 +152,6 @@ class Runbook(Shell):
         return order_id
 
     # The local AWS.
-
-    def execution(self, order_id):
-        return f"{self.outputs['StateMachineArn'].replace(':stateMachine:', ':execution:')}:{order_id}"
 
     def physical_id(self, logical_id, stack=STACK_NAME):
         found = aws("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
@@ -276,52 +186,8 @@ class Runbook(Shell):
         return found
 
 
-def commands(page):
-    """The commands in a page's bash blocks, each with its section and line. A command is as many lines as bash needs."""
-    heading, block, begun, command = None, False, 0, ""
-    for number, line in enumerate(page.read_text().splitlines(), 1):
-        if line.startswith("```"):
-            if command:
-                raise StackError(f"{page}:{begun}: this is no whole command:\n{command}")
-            block = line == "```bash"
-        elif not block and re.match("#+ ", line):
-            heading = line.lstrip("# ")
-        elif block and (command or (line.strip() and not line.startswith("#"))):
-            begun = begun if command else number
-            command += f"\n{line}" if command else line
-            parsed = subprocess.run(["bash", "-n", "-c", command], capture_output=True, check=False)
-            if parsed.returncode == 0 and not command.endswith(("\\", "|")):
-                yield heading, begun, command
-                command = ""
-
-
-def check_delivery_policy():
-    """Subscribes by HTTP to this machine as docs/restaurants.md says for HTTPS: SNS must try for as long as an order waits, and
-    for no longer than it takes in a policy."""
-    page = ROOT / "docs" / "restaurants.md"
-    (subscribe,) = (command for heading, _, command in commands(page) if heading == "By HTTPS")
-    subscribe = subscribe.replace("--protocol https", "--protocol http").replace("https://orders.example.com/", "http://127.0.0.1:9/")
-    shell = Shell(os.environ | outputs())
-    done = shell.shell(subscribe)
-    if done.returncode != 0:
-        raise StackError(f"{page}: this failed:\n{subscribe}\n{done.stderr}")
-    topic = shell.environment["RestaurantTopicArn"]
-    found = aws("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    (arn,) = (each["SubscriptionArn"] for each in found if each["Protocol"] == "http")
-    attributes = aws("sns").get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
-    policy = json.loads(attributes["DeliveryPolicy"])["healthyRetryPolicy"]
-    if policy["numRetries"] > 100 or not 600 <= policy["numRetries"] * policy["minDelayTarget"] <= 3600:
-        raise StackError(f"{page}: SNS does not take this policy, or stops before 600 s: {policy}")
-
-
-def main():
-    Runbook().check()
-    check_delivery_policy()
-    say(f"Every command of {PAGE.name} was run, but for those above")
-
-
 if __name__ == "__main__":
     try:
-        main()
+        Runbook().check()
     except StackError as error:
         sys.exit(f"error: {error}")
