@@ -210,8 +210,9 @@ impl Site {
         let page = pages::page(&view, now);
         // The page's script asks every few seconds. If nothing changed, it need not be sent the page again.
         let mut hasher = DefaultHasher::new();
-        (&page.main, pages::version()).hash(&mut hasher);
-        let tag = format!("\"{:016x}\"", hasher.finish());
+        page.main.hash(&mut hasher);
+        // After a deployment the page is another one, since it has another script.
+        let tag = format!("\"{:016x}-{}\"", hasher.finish(), pages::version());
         if request.header("if-none-match") == Some(tag.as_str()) {
             return Ok(Response::html(304, String::new()).with("etag", tag));
         }
