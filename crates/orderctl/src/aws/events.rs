@@ -10,11 +10,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_eventbridge::error::ProvideErrorMetadata;
 use aws_sdk_eventbridge::types::{Tag, Target};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::aws::stack::Stack;
+use crate::clock::now;
 use crate::failure::{Failure, aws};
 use crate::render::parse_time;
 
@@ -44,9 +45,7 @@ fn prefix(stack: &Stack) -> String {
 }
 
 fn expiry() -> String {
-    (Timestamp::now() + LEASE)
-        .strftime("%Y-%m-%dT%H:%M:%SZ")
-        .to_string()
+    (now() + LEASE).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 impl Subscription {
@@ -243,8 +242,7 @@ pub async fn delete(stack: &Stack, queue: &str, messages: Vec<Message>) -> Resul
 pub async fn remove_leftovers(stack: &Stack) -> Result<usize, Failure> {
     let over = |tags: &HashMap<String, String>| {
         let expires = tags.get(EXPIRES).and_then(|expires| parse_time(expires));
-        tags.get(STACK) == Some(&stack.name)
-            && expires.is_some_and(|expires| expires < Timestamp::now())
+        tags.get(STACK) == Some(&stack.name) && expires.is_some_and(|expires| expires < now())
     };
     let mut removed = 0;
     for (name, arn) in rules(stack).await? {

@@ -59,6 +59,14 @@ impl Aws {
         Self::at(0, answer)
     }
 
+    /// It is this second there when the first call comes.
+    pub fn at_time(
+        second: i64,
+        answer: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Self {
+        Self::at(second - jiff::Timestamp::now().as_second(), answer)
+    }
+
     /// Its clock is ahead of the computer's by so many seconds.
     pub fn at(
         ahead: i64,
