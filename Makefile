@@ -74,7 +74,7 @@ orderctl: ## Build orderctl into .local/bin (minutes the first time)
 test: ## Run the checks and tests of a pull request, but for deny, on a local AWS of their own (RELEASE=1: of the functions as AWS gets them)
 	@$(MAKE) --no-print-directory --jobs=2 lint-template functions
 	@$(MAKE) --no-print-directory --jobs=2 operated-stack code
-	@$(MAKE) --no-print-directory tested-stack front-door
+	@$(MAKE) --no-print-directory tested-stack front-door promises
 	@# The last line, where nobody misses it: whether the browser was left out.
 	@$(BIN)/python tests/browser.py --left-out
 
@@ -108,6 +108,10 @@ lint-template: $(TOOLS) $(NODE_TOOLS) $(CHECKOV)
 .PHONY: functions
 functions: $(TOOLS)
 	@$(BIN)/python local/stack.py build $(if $(RELEASE),,--quick)
+
+.PHONY: promises
+promises: $(TOOLS)
+	CARGO_TEST="$(CARGO_TEST)" $(BIN)/python tests/promises.py
 
 .PHONY: unit
 unit:
