@@ -211,7 +211,8 @@ class Alike:
 
     def __getitem__(self, name):
         first, *rest = name.split(".")
-        return ".".join([self.other.get(first, "Other"), *rest])
+        other = self.other.get(first, "Other")
+        return ".".join(["Other" if other == first else other, *rest])
 
 
 def others(node, same):

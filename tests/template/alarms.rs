@@ -318,6 +318,11 @@ fn queries(alarm: &str, properties: &Value) -> (BTreeMap<String, String>, String
             query => query,
         };
         let id = resolve(&query["Id"]);
+        let begin = id.chars().next();
+        assert!(
+            begin.is_some_and(|first| first.is_ascii_lowercase()),
+            "CloudWatch takes no id such as {id}"
+        );
         if let Some(expression) = query["Expression"].as_str() {
             assert_known(alarm, query, &["Id", "Label", "Expression"]);
             let shown = alarm.strip_suffix("Alarm");

@@ -13,6 +13,7 @@ mod permissions;
 mod restaurants;
 mod storage;
 mod timeouts;
+mod values;
 mod web;
 
 use std::collections::BTreeSet;

@@ -21,24 +21,6 @@ fn the_pages_are_off_unless_somebody_wants_them() {
 }
 
 #[test]
-fn a_link_epoch_is_empty_or_random_text() {
-    let epoch = &template()["Parameters"]["LinkEpoch"];
-    assert_eq!(epoch["Default"], "");
-    let pattern = epoch["AllowedPattern"].as_str().expect("a pattern");
-    let schema = serde_json::json!({ "pattern": pattern });
-    for (text, allowed) in [
-        ("", true),
-        ("3f9c2a7be05d4186a1c4d0e7f2b85390", true),
-        ("2", false),
-        ("2026-11-30", false),
-        ("with a space in its middle", false),
-    ] {
-        let is_allowed = jsonschema::is_valid(&schema, &text.into());
-        assert_eq!(is_allowed, allowed, "{text:?}");
-    }
-}
-
-#[test]
 fn links_are_signed_with_keys_of_their_own() {
     for (name, key) in resources(&whole(), "AWS::KMS::Key") {
         if name.ends_with("LinksKey") {
