@@ -33,7 +33,7 @@ struct World {
     open: Vec<Value>,
     closed: Vec<Value>,
     row: Option<Value>,
-    revoked_until: Option<u64>,
+    revoked_until: Option<&'static str>,
     /// What Step Functions answers instead of taking an answer.
     refusal: Option<(u16, &'static str)>,
     /// Which table is throttled.
@@ -153,7 +153,7 @@ impl World {
         }
         let answer = match (table, request["IndexName"].as_str()) {
             (Some("revocations"), _) => match self.revoked_until {
-                Some(until) => json!({ "Item": { "revoked_until": { "N": until.to_string() } } }),
+                Some(until) => json!({ "Item": { "revoked_until": { "N": until } } }),
                 None => json!({}),
             },
             (Some("orders"), _) => match &self.order {
@@ -567,7 +567,8 @@ fn no_fuzzed_link_is_a_link_and_none_calls_aws() {
 #[tokio::test]
 async fn a_revoked_link_is_refused_and_a_later_one_is_not() {
     let test = Test::new(World {
-        revoked_until: Some(NOON - 60),
+        // NOON - 60
+        revoked_until: Some("1769860740"),
         ..placed()
     });
     let refused = test
@@ -587,7 +588,7 @@ async fn a_revoked_link_is_refused_and_a_later_one_is_not() {
     );
     // What cannot be read voids everything.
     let test = Test::new(World {
-        revoked_until: Some(u64::MAX),
+        revoked_until: Some("soon"),
         ..placed()
     });
     assert_eq!(
@@ -1345,7 +1346,7 @@ async fn what_cannot_work_by_itself_later_is_not_looked_at() {
 #[tokio::test]
 async fn a_page_of_fifty_hostile_orders_is_two_megabytes_at_most() {
     // Six bytes of HTML, an escape in JSON, and four bytes of UTF-8.
-    for hostile in ["\"", "\n", "🍕"] {
+    for (hostile, fit) in [("\"", 9), ("\n", 9), ("🍕", 2)] {
         let name = hostile.repeat(200);
         let item = json!({ "M": { "name": { "S": name }, "quantity": { "N": "999" }, "unit_amount": { "N": "1" } } });
         let open: Vec<_> = (0..50)
@@ -1364,7 +1365,7 @@ async fn a_page_of_fifty_hostile_orders_is_two_megabytes_at_most() {
         let query = test.link(Kind::Restaurant, "rest-7");
         let page = test.get("/restaurant", &query).await;
         let shown = ids(&page.body);
-        assert!((1..50).contains(&shown), "{hostile:?}: {shown} orders");
+        assert_eq!(shown, fit, "{hostile:?}");
         // What is not shown is on the next page, which begins after the last that is.
         let next = format!("/later/2026-01-31T12:08:00.000Z.ord-{}?", shown - 1);
         assert!(page.body.contains(&next), "{hostile:?}: no {next}");
