@@ -6,13 +6,14 @@ as that user. As it comes, every web page in a browser of this machine may: Mini
 neither `Host` nor `Origin`, and lets other sites read its answers. Here it serves only programs that have its key.
 """
 
+import json
 import os
 import re
 
 from ministack import app
 from ministack.core import iam_evaluator
 from ministack.core.lambda_runtime import ProvidedWorker
-from ministack.services import cloudformation, eventbridge, iam
+from ministack.services import cloudformation, cloudwatch_logs, eventbridge, iam
 from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS
 
 # The hosts of AWS's interfaces, on any port: the tests have a proxy on another one.
@@ -154,7 +155,32 @@ def refuse_to_delete_what_is_in_use():
     eventbridge._delete_event_bus = delete_bus_or_answer
 
 
+def filter_logs_as_aws_does():
+    """Makes MiniStack find what AWS finds: for it, a pattern of JSON matches each line, and a phrase each line with its words.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html"""
+
+    def compile_pattern(pattern):
+        pattern = pattern.strip()
+        if not pattern:
+            return lambda line: True
+        if phrase := re.fullmatch('"([^"]+)"', pattern):
+            return lambda line: phrase[1] in line
+        if field := re.fullmatch(r'{ \$\.(\w+) = "([^"]*)" }', pattern):
+
+            def has_field(line):
+                try:
+                    return json.loads(line).get(field[1]) == field[2]
+                except (AttributeError, ValueError):
+                    return False
+
+            return has_field
+        raise ValueError(f"Say in local/emulator.py what the pattern {pattern} finds")
+
+    cloudwatch_logs._compile_filter_pattern = compile_pattern
+
+
 if __name__ == "__main__":
+    filter_logs_as_aws_does()
     refuse_to_delete_what_is_in_use()
     app.app = guarded(app.app)
     guard_runtime_api()
