@@ -15,8 +15,8 @@ from stack import ROOT, STACK_NAME, StackError, outputs, say, target
 # What a command prints that found nothing.
 NOTHING = {
     *("", "[]", "{}", "null", "None"),
-    *("No dead letters.", "No errors.", "No execution waits for a person.", "No function logged anything about it."),
-    *("No request was logged.", "No order was answered on a page.", "No order waits.", "No such order."),
+    *("No dead letters.", "No execution waits for a person.", "Nothing was logged in 2 hours."),
+    *("No request was logged.", "No order waits.", "No such order."),
 }
 
 

@@ -21,12 +21,10 @@ class Runbook(Page):
         "aws stepfunctions redrive-execution": "the local AWS has no RedriveExecution",
         'orderctl retry "$ORDER"\n': "the local AWS has no RedriveExecution",
         "orderctl retry --all-failed --since 2h\n": "the local AWS has no RedriveExecution",
-        "git switch": "changes this working copy",
-        'sam build && sam deploy --config-file deploy.toml --stack-name "$STACK" --parameter-overrides WebConcurrency': "the local AWS takes no reserved concurrency from a template",
         "sam build": "tests/release.py deploys",
         'aws logs filter-log-events --log-group-name "/aws/vendedlogs/apis/': "the local AWS writes no access logs",
     }
-    silent = ("aws sqs purge-queue", "aws lambda delete-function-concurrency")
+    silent = ("aws sqs purge-queue", "aws lambda delete-function-concurrency", "export STACK", "eval", *("logged()", "errors()", "alarm()", "physical()"))
 
     def __init__(self):
         super().__init__()

@@ -51,19 +51,19 @@ const ALARM: Purpose = Purpose {
 const ALARMS: [Purpose; 20] = [
     Purpose {
         alarm: "ExecutionsFailedAlarm",
-        told: "Executions failed and need a person. To list them: orderctl --stack ${AWS::StackName} retry --all-failed --since 1d --dry-run",
+        told: "Executions failed and need a person (docs/runbook.md#executionsfailedalarm). To list them: orderctl --stack ${AWS::StackName} retry --all-failed --since 1d --dry-run",
         reads: &["AWS/Events TriggeredRules RuleName=FailedExecutionRule"],
         ..ALARM
     },
     Purpose {
         alarm: "ExecutionsThrottledAlarm",
-        told: "Step Functions delays orders because its quota of state transitions is used up",
+        told: "Step Functions delays orders because its quota of state transitions is used up (docs/runbook.md#executionsthrottledalarm)",
         reads: &["AWS/States ExecutionThrottled StateMachineArn=OrderStateMachine"],
         ..ALARM
     },
     Purpose {
         alarm: "RefusedOrdersAlarm",
-        told: "Callers send many orders that are invalid or placed already",
+        told: "Callers send many orders that are invalid or placed already (docs/runbook.md#refusedordersalarm)",
         threshold: 100.0,
         together: Together::Sum,
         reads: &["orders OrdersInvalid", "orders OrdersDuplicate"],
@@ -71,7 +71,7 @@ const ALARMS: [Purpose; 20] = [
     },
     Purpose {
         alarm: "TasksFailedAlarm",
-        told: "Tasks fail and are retried - AWS is down or the deployment is wrong",
+        told: "Tasks fail and are retried - AWS is down or the deployment is wrong (docs/runbook.md#tasksfailedalarm)",
         threshold: 3.0,
         periods: (2, 3, 300),
         together: Together::Sum,
@@ -92,13 +92,13 @@ const ALARMS: [Purpose; 20] = [
     },
     Purpose {
         alarm: "RestaurantNotReachedAlarm",
-        told: "Orders fail because AWS could not ask their restaurants",
+        told: "Orders fail because AWS could not ask their restaurants (docs/runbook.md#restaurantnotreachedalarm)",
         reads: &["orders RestaurantNotReached"],
         ..ALARM
     },
     Purpose {
         alarm: "FunctionErrorsAlarm",
-        told: "Functions fail often - a broken release, a missing permission or an outage of AWS",
+        told: "Functions fail often - a broken release, a missing permission or an outage of AWS (docs/runbook.md#functionerrorsalarm)",
         threshold: 3.0,
         periods: (2, 3, 300),
         together: Together::Sum,
@@ -113,7 +113,7 @@ const ALARMS: [Purpose; 20] = [
     },
     Purpose {
         alarm: "FunctionThrottlesAlarm",
-        told: "Lambda refuses to run functions because the account's concurrency is used up",
+        told: "Lambda refuses to run functions because the account's concurrency is used up (docs/runbook.md#functionthrottlesalarm)",
         together: Together::Sum,
         reads: &[
             "AWS/Lambda Throttles FunctionName=SaveOrderFunction",
@@ -125,7 +125,7 @@ const ALARMS: [Purpose; 20] = [
     },
     Purpose {
         alarm: "FunctionDurationAlarm",
-        told: "Functions come near their timeout of 10 s - AWS answers slowly",
+        told: "Functions come near their timeout of 10 s - AWS answers slowly (docs/runbook.md#functiondurationalarm)",
         threshold: 5000.0,
         periods: (3, 3, 300),
         statistic: "p99",
@@ -140,7 +140,7 @@ const ALARMS: [Purpose; 20] = [
     },
     Purpose {
         alarm: "FunctionConcurrencyAlarm",
-        told: "The functions come near the concurrency that the account has for all of its functions",
+        told: "The functions come near the concurrency that the account has for all of its functions (docs/runbook.md#functionconcurrencyalarm)",
         threshold: 500.0,
         statistic: "Maximum",
         together: Together::Sum,
@@ -156,7 +156,7 @@ const ALARMS: [Purpose; 20] = [
     },
     Purpose {
         alarm: "TableThrottlesAlarm",
-        told: "DynamoDB refuses reads or writes of orders - they are retried for minutes, not for hours",
+        told: "DynamoDB refuses reads or writes of orders - they are retried for minutes, not for hours (docs/runbook.md#tablethrottlesalarm)",
         together: Together::Sum,
         reads: &[
             "AWS/DynamoDB WriteThrottleEvents TableName=OrdersTable",
@@ -168,14 +168,14 @@ const ALARMS: [Purpose; 20] = [
     },
     Purpose {
         alarm: "OpenOrdersFailedAlarm",
-        told: "Open orders are shown minutes late or not at all - the table's function cannot write them",
+        told: "Open orders are shown minutes late or not at all - the table's function cannot write them (docs/runbook.md#openordersfailedalarm)",
         periods: (3, 5, 60),
         reads: &["orders OpenOrdersFailed"],
         ..ALARM
     },
     Purpose {
         alarm: "OpenOrdersLateAlarm",
-        told: "Open orders are shown minutes late or not at all - the table's function is not called",
+        told: "Open orders are shown minutes late or not at all - the table's function is not called (docs/runbook.md#openorderslatealarm)",
         threshold: 120.0,
         periods: (1, 1, 60),
         statistic: "Maximum",
@@ -184,7 +184,7 @@ const ALARMS: [Purpose; 20] = [
     },
     Purpose {
         alarm: "TopicDeliveriesAlarm",
-        told: "SNS could not deliver messages to restaurants, customers or operations",
+        told: "SNS could not deliver messages to restaurants, customers or operations (docs/runbook.md#topicdeliveriesalarm)",
         together: Together::Sum,
         reads: &[
             "AWS/SNS NumberOfNotificationsFailed TopicName=RestaurantTopic.TopicName",
@@ -196,7 +196,7 @@ const ALARMS: [Purpose; 20] = [
     },
     Purpose {
         alarm: "RuleDeliveriesAlarm",
-        told: "EventBridge could not deliver failed executions to their topic, or final events to the queue of open orders",
+        told: "EventBridge could not deliver failed executions to their topic, or final events to the queue of open orders (docs/runbook.md#ruledeliveriesalarm)",
         together: Together::Sum,
         reads: &[
             "AWS/Events FailedInvocations RuleName=FailedExecutionRule",
@@ -208,7 +208,7 @@ const ALARMS: [Purpose; 20] = [
     },
     Purpose {
         alarm: "DeadLettersAlarm",
-        told: "Messages wait in a dead-letter queue",
+        told: "Messages wait in a dead-letter queue (docs/runbook.md#deadlettersalarm)",
         statistic: "Maximum",
         together: Together::Max,
         reads: &[
@@ -219,14 +219,14 @@ const ALARMS: [Purpose; 20] = [
     },
     Purpose {
         alarm: "LinksDeadLettersAlarm",
-        told: "Links to orders were not made or not published - the messages wait in the dead-letter queue",
+        told: "Links to orders were not made or not published - the messages wait in the dead-letter queue (docs/runbook.md#linksdeadlettersalarm)",
         statistic: "Maximum",
         reads: &["AWS/SQS ApproximateNumberOfMessagesVisible QueueName=LinksDeadLetters.QueueName"],
         ..ALARM
     },
     Purpose {
         alarm: "LinksLateAlarm",
-        told: "Links to orders are minutes late - their function fails or is not called",
+        told: "Links to orders are minutes late - their function fails or is not called (docs/runbook.md#linkslatealarm)",
         threshold: 150.0,
         periods: (1, 1, 60),
         statistic: "Maximum",
@@ -235,20 +235,20 @@ const ALARMS: [Purpose; 20] = [
     },
     Purpose {
         alarm: "LinksDeliveriesAlarm",
-        told: "SNS could not deliver links to restaurants",
+        told: "SNS could not deliver links to restaurants (docs/runbook.md#linksdeliveriesalarm)",
         reads: &["AWS/SNS NumberOfNotificationsFailed TopicName=LinksTopic.TopicName"],
         ..ALARM
     },
     Purpose {
         alarm: "ErrorsAlarm",
-        told: "The pages fail - their function or what they read",
+        told: "The pages fail - their function or what they read (docs/runbook.md#errorsalarm)",
         threshold: 5.0,
         reads: &["AWS/ApiGateway 5xx ApiId=Api"],
         ..ALARM
     },
     Purpose {
         alarm: "RefusalsAlarm",
-        told: "Many requests to the pages are refused - somebody tries links, or the stage's limits are too low",
+        told: "Many requests to the pages are refused - somebody tries links, or the stage's limits are too low (docs/runbook.md#refusalsalarm)",
         threshold: 1000.0,
         reads: &["AWS/ApiGateway 4xx ApiId=Api"],
         ..ALARM
