@@ -15,6 +15,9 @@ from orders import EVENT_SOURCE, example, queue
 from stack import aws, until
 
 
+SEVERAL_METRICS = "the local AWS has no alarms on several metrics"
+
+
 class Runbook(Page):
     path = ROOT / "docs" / "runbook.md"
     not_run = {
@@ -22,9 +25,16 @@ class Runbook(Page):
         'orderctl retry "$ORDER"\n': "the local AWS has no RedriveExecution",
         "orderctl retry --all-failed --since 2h\n": "the local AWS has no RedriveExecution",
         "sam build": "tests/release.py deploys",
+        "alarm FunctionThrottlesAlarm": SEVERAL_METRICS,
+        "alarm FunctionDurationAlarm": SEVERAL_METRICS,
+        "alarm FunctionConcurrencyAlarm": SEVERAL_METRICS,
+        "alarm TopicDeliveriesAlarm": SEVERAL_METRICS,
         'aws logs filter-log-events --log-group-name "/aws/vendedlogs/apis/': "the local AWS writes no access logs",
     }
-    silent = ("aws sqs purge-queue", "aws lambda delete-function-concurrency", "export STACK", "eval", *("logged()", "errors()", "alarm()", "physical()"))
+    silent = (
+        *("aws sqs purge-queue", "aws lambda delete-function-concurrency", "export STACK", "eval"),
+        *("logged()", "errors()", "alarm()", "physical()"),
+    )
 
     def __init__(self):
         super().__init__()

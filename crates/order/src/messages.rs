@@ -15,7 +15,7 @@ pub const EVENT_SOURCE: &str = "order-processing";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct OrderSummary {
-    /// Which order.
+    /// The id that its caller gave the order.
     pub order_id: String,
     /// Who ordered.
     pub customer_id: String,
@@ -34,10 +34,18 @@ pub struct OrderSummary {
     pub placed_at: String,
 }
 
-/// The detail of an event on the bus; its `DetailType` is [`Status::event`]. It may be delivered more than once: a consumer
-/// knows a repeat by its `order_id` and `status`.
+/// The detail of an event on the bus; its detail type is `ORDER_` and the status. It may be delivered more than once: a consumer
+/// knows a repeat by its `order_id` and `status`. Later versions may add fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schemas",
+    derive(schemars::JsonSchema),
+    schemars(extend("examples" = [{
+        "order_id": "ord-1001", "status": "ACCEPTED", "customer_id": "cust-42", "restaurant_id": "rest-7",
+        "currency": "EUR", "total_amount": 2500, "placed_at": "2026-11-23T18:30:00.000Z",
+        "ready_at": "2026-11-23T19:40:00+01:00",
+    }]))
+)]
 pub struct OrderEvent {
     /// What does not depend on the status.
     #[serde(flatten)]
@@ -56,7 +64,7 @@ pub struct OrderEvent {
 /// What a restaurant is offered. `save-order` returns it, and the workflow makes the [`RestaurantMessage`] of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Offer {
-    /// Which order.
+    /// The id that its caller gave the order.
     pub order_id: String,
     /// Who is asked.
     pub restaurant_id: String,
@@ -71,16 +79,21 @@ pub struct Offer {
     pub note: Option<String>,
 }
 
-/// What the restaurant receives. Anybody with its `task_token` can answer for the restaurant, so the type has no `Debug`: no
-/// log can print it.
+/// What the restaurant receives. Later versions may add fields. Anybody with its `task_token` can answer for the restaurant.
+// So the type has no `Debug`: no log can print it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(
     feature = "schemas",
     derive(schemars::JsonSchema),
-    schemars(deny_unknown_fields)
+    schemars(extend("examples" = [{
+        "order_id": "ord-1001", "restaurant_id": "rest-7",
+        "items": [{ "name": "Margherita", "quantity": 2, "unit_amount": 1250 }],
+        "currency": "EUR", "total_amount": 2500, "note": "No basil, please",
+        "respond_by": "2026-11-23T18:40:00.000Z", "task_token": "AQCEAAAAKgAAAAMAAAAAAAAAAS",
+    }]))
 )]
 pub struct RestaurantMessage {
-    /// Which order.
+    /// The id that its caller gave the order.
     pub order_id: String,
     /// Who is asked. Also a message attribute, by which subscriptions filter.
     pub restaurant_id: String,
@@ -110,7 +123,14 @@ pub struct RestaurantMessage {
 #[cfg_attr(
     feature = "schemas",
     derive(schemars::JsonSchema),
-    schemars(extend("oneOf" = [{ "required": ["isAccepted"] }, { "required": ["isCancelled"] }]))
+    schemars(
+        extend("oneOf" = [{ "required": ["isAccepted"] }, { "required": ["isCancelled"] }]),
+        extend("examples" = [
+            { "isAccepted": true, "ready_at": "2026-11-23T19:40:00+01:00" },
+            { "isAccepted": false, "reason": "Out of dough" },
+            { "isCancelled": true, "reason": "Ordered twice" },
+        ])
+    )
 )]
 pub struct RestaurantAnswer {
     /// Whether the restaurant takes the order.
@@ -175,12 +195,18 @@ impl RestaurantAnswer {
     }
 }
 
-/// What the customer receives, for machines.
+/// What the customer receives, for machines. Later versions may add fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[cfg_attr(
+    feature = "schemas",
+    derive(schemars::JsonSchema),
+    schemars(extend("examples" = [{
+        "order_id": "ord-1001", "customer_id": "cust-42", "restaurant_id": "rest-7", "status": "REJECTED",
+        "message": "Order declined", "status_reason": "Out of dough",
+    }]))
+)]
 pub struct CustomerMessage {
-    /// Which order.
+    /// The id that its caller gave the order.
     pub order_id: String,
     /// Who ordered. Also a message attribute, by which subscriptions filter.
     pub customer_id: String,
@@ -188,7 +214,7 @@ pub struct CustomerMessage {
     pub restaurant_id: String,
     /// How the order ended. Also a message attribute, by which subscriptions filter.
     pub status: Status,
-    /// [`Status::customer_message`].
+    /// What the customer reads, such as `Order declined`.
     pub message: String,
     /// Why the order was declined or cancelled, if a reason was given. The reasons of failures are not for customers.
     #[serde(default, skip_serializing_if = "Option::is_none")]

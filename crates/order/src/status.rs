@@ -18,7 +18,7 @@ macro_rules! statuses {
 }
 
 statuses! {
-    /// Where an order stands. It begins as [`Status::Placed`] and moves once, to one of the others.
+    /// Where an order stands. It begins as `PLACED` and moves once, to one of the others.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
     #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
     #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

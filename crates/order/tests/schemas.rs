@@ -9,17 +9,48 @@ use order::{
     CustomerMessage, Order, OrderEvent, RestaurantAnswer, RestaurantMessage, escaped_json,
 };
 use proptest::prelude::*;
-use schemars::{Schema, schema_for};
+use schemars::{
+    JsonSchema, Schema, generate::SchemaSettings, schema_for, transform::RecursiveTransform,
+};
 use serde_json::{Value, json};
+
+/// The schema of what others receive. It admits fields that it does not list, so that a receiver of today takes those of a later
+/// version.
+fn open<T: JsonSchema>() -> Schema {
+    SchemaSettings::draft2020_12()
+        .with_transform(RecursiveTransform(|schema: &mut Schema| {
+            schema.remove("additionalProperties");
+        }))
+        .into_generator()
+        .into_root_schema_for::<T>()
+}
 
 fn schemas() -> [(&'static str, Schema); 5] {
     [
         ("order", schema_for!(Order)),
-        ("order-event", schema_for!(OrderEvent)),
-        ("restaurant-message", schema_for!(RestaurantMessage)),
+        ("order-event", open::<OrderEvent>()),
+        ("restaurant-message", open::<RestaurantMessage>()),
         ("restaurant-answer", schema_for!(RestaurantAnswer)),
-        ("customer-message", schema_for!(CustomerMessage)),
+        ("customer-message", open::<CustomerMessage>()),
     ]
+}
+
+#[test]
+fn each_schema_of_what_others_receive_takes_its_example_and_fields_that_are_added() {
+    for (name, schema) in schemas() {
+        if !["order-event", "restaurant-message", "customer-message"].contains(&name) {
+            continue;
+        }
+        let schema = schema.to_value();
+        let mut example = schema["examples"][0].clone();
+        let validator = jsonschema::validator_for(&schema).expect("a valid schema");
+        assert!(validator.is_valid(&example), "the example in {name}");
+        example["added"] = json!(1);
+        if let Some(item) = example.pointer_mut("/items/0") {
+            item["added"] = json!(1);
+        }
+        assert!(validator.is_valid(&example), "{name} is closed");
+    }
 }
 
 fn file(name: &str) -> PathBuf {
