@@ -15,7 +15,7 @@ from stack import ROOT, STACK_NAME, StackError, outputs, say, target
 # What a command prints that found nothing.
 NOTHING = {
     *("", "[]", "{}", "null", "None"),
-    *("No dead letters.", "No execution waits for a person.", "Nothing was logged in 2 hours."),
+    *("No dead letters.", "Nothing was logged in 2 hours."),
     *("No request was logged.", "No order waits.", "No such order."),
 }
 

@@ -21,7 +21,6 @@ SEVERAL_METRICS = "the local AWS has no alarms on several metrics"
 class Runbook(Page):
     path = ROOT / "docs" / "runbook.md"
     not_run = {
-        "aws stepfunctions redrive-execution": "the local AWS has no RedriveExecution",
         'orderctl retry "$ORDER"\n': "the local AWS has no RedriveExecution",
         "orderctl retry --all-failed --since 2h\n": "the local AWS has no RedriveExecution",
         "sam build": "tests/release.py deploys",

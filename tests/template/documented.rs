@@ -1,4 +1,4 @@
-//! The policies that `docs/orderctl.md` gives for groups of commands. The local AWS evaluates no condition on what a rule's
+//! The policies under `docs/policies`, for groups of commands of `orderctl`. The local AWS evaluates no condition on what a rule's
 //! target is or which attributes are read.
 
 use serde_norway::Value;
@@ -8,12 +8,9 @@ use crate::iam::{Call, call};
 
 /// The statements of a group's policy, for the stack `orders`.
 fn documented(group: &str) -> Vec<Value> {
-    let page = std::fs::read_to_string(root().join("docs/orderctl.md")).expect("the page");
-    let mark = format!("<!-- policy: {group} -->");
-    let (_, after) = page.split_once(&mark).expect("the policy's mark");
-    let policy = after.split("```").nth(1).expect("the policy");
+    let file = root().join(format!("docs/policies/{group}.json"));
+    let policy = std::fs::read_to_string(file).expect("the policy");
     let policy = policy
-        .trim_start_matches("json")
         .replace("${Region}", "eu-central-1")
         .replace("${Account}", "123456789012");
     let policy: Value = serde_norway::from_str(&policy).expect("a policy that is JSON");

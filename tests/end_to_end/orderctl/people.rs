@@ -41,18 +41,11 @@ pub(super) async fn restaurant() -> Session {
         .clone()
 }
 
-/// Somebody with the policy that `docs/orderctl.md` gives for a group of commands.
+/// Somebody with the policy under `docs/policies` for a group of commands.
 pub(super) async fn documented(group: &str) -> Session {
     let key = physical_id("EncryptionKey").await;
-    let page = include_str!("../../../docs/orderctl.md");
-    let (_, after) = page
-        .split_once(&format!("<!-- policy: {group} -->"))
-        .expect("the policy's mark");
-    let policy = after
-        .split("```")
-        .nth(1)
-        .expect("the policy")
-        .trim_start_matches("json");
+    let file = support::root().join(format!("docs/policies/{group}.json"));
+    let policy = std::fs::read_to_string(file).expect("the policy");
     let policy = policy
         .replace("${Region}", &std::env::var("AWS_REGION").expect("a region"))
         .replace("${Account}", &account())
