@@ -117,3 +117,58 @@ async fn no_function_logged_what_a_customer_wrote_or_a_message_with_a_task_token
         }
     }
 }
+
+/// The metrics that alarms and the dashboard read under the stack's name (tests/template/metrics.rs).
+#[tokio::test]
+async fn functions_counted_each_metric_under_the_name_of_the_stack() {
+    let mut counted = BTreeSet::new();
+    for function in ["save-order", "update-status", "notify-user", "open-orders"] {
+        for line in log_lines(function).await {
+            let line: Value = serde_json::from_str(&line).unwrap_or_default();
+            for directive in line["_aws"]["CloudWatchMetrics"]
+                .as_array()
+                .into_iter()
+                .flatten()
+            {
+                assert_eq!(directive["Namespace"], "order-workflow", "{function}");
+                assert_eq!(
+                    directive["Dimensions"],
+                    serde_json::json!([[]]),
+                    "{function}"
+                );
+                for metric in directive["Metrics"].as_array().expect("metrics") {
+                    let name = metric["Name"].as_str().expect("a name");
+                    assert!(
+                        line[name].is_number(),
+                        "{function} counts {name} without a value"
+                    );
+                    counted.insert((
+                        name.to_owned(),
+                        metric["Unit"].as_str().unwrap_or_default().to_owned(),
+                    ));
+                }
+            }
+        }
+    }
+    let count = |name: &str| (name.to_owned(), "Count".to_owned());
+    let mut expected: BTreeSet<_> = [
+        "OpenOrdersFailed",
+        "OrdersAccepted",
+        "OrdersCancelled",
+        "OrdersDuplicate",
+        "OrdersFailed",
+        "OrdersInvalid",
+        "OrdersPlaced",
+        "OrdersRejected",
+        "OrdersTimedOut",
+        "RestaurantFailures",
+        "RestaurantNotReached",
+    ]
+    .map(count)
+    .into();
+    expected.insert((
+        "RestaurantResponseTime".to_owned(),
+        "Milliseconds".to_owned(),
+    ));
+    assert_eq!(counted, expected, "what functions counted");
+}
