@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use order::Status;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Stack, TestOrder, log_lines, log_of_call, physical_id, unique};
 
 #[tokio::test]
@@ -111,21 +111,30 @@ async fn a_message_that_cannot_be_kept_is_counted() {
     assert_eq!(counted(&logged), ["OpenOrdersFailed"], "{logged:?}");
 }
 
-/// The metrics that a call counted, each by one.
-fn counted(logged: &[String]) -> Vec<&'static str> {
-    let names = [
-        "OpenOrdersFailed",
-        "OrdersPlaced",
-        "OrdersInvalid",
-        "OrdersDuplicate",
-    ];
-    let counts = |name: &str| {
-        logged.iter().any(|line| {
-            let line: Value = serde_json::from_str(line).unwrap_or_default();
-            line["_aws"].is_object() && line[name] == 1
-        })
-    };
-    names.into_iter().filter(|name| counts(name)).collect()
+/// The metrics that a call counted, in their order. Alarms and dashboard look for them under the name of the stack, without
+/// dimensions.
+fn counted(logged: &[String]) -> Vec<String> {
+    let lines = logged.iter().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        line["_aws"].is_object().then_some(line)
+    });
+    let mut names = Vec::new();
+    for mut line in lines {
+        let directive = line["_aws"]["CloudWatchMetrics"][0].take();
+        assert_eq!(directive["Namespace"], "order-workflow", "{line}");
+        assert_eq!(directive["Dimensions"], json!([[]]), "{line}");
+        for metric in directive["Metrics"].as_array().expect("metrics") {
+            let name = metric["Name"].as_str().expect("a name");
+            let is_one_value = match &line[name] {
+                Value::Array(values) => values.len() == 1,
+                count => *count == 1,
+            };
+            assert!(is_one_value, "{name} in {line}");
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    names
 }
 
 #[tokio::test]
@@ -148,4 +157,36 @@ async fn what_becomes_of_an_order_that_is_placed_is_counted() {
         let logged = log_of_call("save-order", &execution).await;
         assert_eq!(counted(&logged), [metric], "{logged:?}");
     }
+}
+
+#[tokio::test]
+async fn how_an_order_ended_is_counted() {
+    const TOOK: &str = "RestaurantResponseTime";
+    let stack = Stack::connect();
+    let ended = async |execution: &str, metrics: &[&str]| {
+        stack.end_of(execution).await;
+        let logged = log_of_call("update-status", execution).await;
+        assert_eq!(counted(&logged), metrics, "{logged:?}");
+    };
+    for (answer, metrics) in [
+        (r#"{"isAccepted": true}"#, ["OrdersAccepted", TOOK]),
+        (r#"{"isAccepted": false}"#, ["OrdersRejected", TOOK]),
+        (r#"{"isCancelled": true}"#, ["OrdersCancelled", TOOK]),
+    ] {
+        let order = TestOrder::new(&stack).await;
+        ended(&order.place_and_answer(answer).await, &metrics).await;
+    }
+    for (error, metrics) in [
+        ("Closed", &["OrdersFailed", "RestaurantFailures", TOOK][..]),
+        ("SNS.NotFound", &["OrdersFailed", "RestaurantNotReached"]),
+    ] {
+        let order = TestOrder::new(&stack).await;
+        let execution = order.place().await;
+        let token = order.restaurant_message().await.task_token;
+        order.fail(&token, Some(error), None).await;
+        ended(&execution, metrics).await;
+    }
+    let order = TestOrder::new(&stack).await;
+    let execution = order.place_on(&stack.impatient_state_machine().await).await;
+    ended(&execution, &["OrdersTimedOut"]).await;
 }

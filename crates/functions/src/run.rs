@@ -26,7 +26,6 @@ pub trait Request: DeserializeOwned {
 /// Serves requests one after the other until Lambda ends the process, and logs one line for each: what came
 /// of it, for which order and execution. The line holds nothing else of the order.
 pub async fn run<R: Request, A: Serialize>(
-    metrics: &Collector,
     handle: impl AsyncFn(R) -> Result<A, Error>,
 ) -> Result<(), lambda_runtime::Error> {
     let handle = &handle;
@@ -79,7 +78,6 @@ pub async fn run<R: Request, A: Serialize>(
             } else {
                 log!(info);
             }
-            flush(metrics);
             result
         },
     ))
@@ -109,7 +107,7 @@ pub fn retention() -> Result<Retention, Error> {
     })
 }
 
-/// Prepares logs and metrics. Returns the collector of metrics, which [`run`] writes out after each request.
+/// Prepares logs and metrics. Returns the collector of metrics, which [`flush`] writes out after each request.
 pub fn init() -> Result<&'static Collector, Error> {
     init_logs();
     metrics_cloudwatch_embedded::Builder::new()

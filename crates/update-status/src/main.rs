@@ -1,6 +1,6 @@
 //! The Lambda function `update-status`.
 
-use functions::{aws, init, required_variable, retention};
+use functions::{aws, flush, init, required_variable, retention};
 use update_status::{RESPONSE_TIME, update_status};
 
 #[tokio::main(flavor = "current_thread")]
@@ -10,8 +10,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let table = required_variable("ORDERS_TABLE")?;
     let retention = retention()?;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws::connect("dynamodb").await?);
-    functions::run(metrics, async |request| {
-        update_status(&dynamodb, &table, retention, request).await
+    functions::run(async |request| {
+        let updated = update_status(&dynamodb, &table, retention, request).await;
+        flush(metrics);
+        updated
     })
     .await
 }
