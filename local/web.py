@@ -46,10 +46,11 @@ def look(connection, link, etag=None):
     return response, response.read()
 
 
-def answer(link, **form):
-    """Answers an order by a link, as a program does; gives the status of the response."""
+def answer(link, origin=None, **form):
+    """Answers an order by a link, as a program does, or as a browser does that shows a page of `origin`; gives the status of the
+    response."""
     address = urllib.parse.urlsplit(link)
-    headers = {"Host": address.netloc, "Content-Type": "application/x-www-form-urlencoded"}
+    headers = {"Host": address.netloc, "Content-Type": "application/x-www-form-urlencoded"} | ({"Origin": origin} if origin else {})
     with closing(connect(link, 30)) as connection:
         connection.request("POST", f"{address.path}?{address.query}", urllib.parse.urlencode(form), headers)
         return connection.getresponse().status

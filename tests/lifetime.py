@@ -3,7 +3,8 @@
 
 Who does it has docs/deployer-policy.json and no other permission; the local AWS asks for its permissions in calls to
 CloudFormation and S3, and for none in what CloudFormation does then. The stack is removed by the commands of docs/deploy.md, as
-they stand there, by an administrator, after CloudFormation was refused once.
+they stand there, by an administrator, after CloudFormation was refused once. Between the two, every parameter gets another value than its
+default, and each must change what is deployed.
 """
 
 import json
@@ -11,21 +12,25 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
+import web
 from botocore.exceptions import ClientError
 from commands import Shell, commands
-from orders import Orders, example
+from orders import Orders, example, queue
 from stack import (
     BUILD,
     ROOT,
     STACK_NAME,
     StackError,
+    architecture,
     aws,
     deploy,
+    deployed_functions,
     outputs,
     read_template,
     say,
@@ -49,6 +54,51 @@ TAKEN = [
     {"OperationsEmail": "operations+orders@example.co.uk"},
     {"WebDomain": "orders.example.com", "WebCertificateArn": CERTIFICATE},
 ]
+
+# What shows each parameter: first with all defaults, and so without pages, then with GIVEN.
+DEFAULTS = {
+    "Architecture": {architecture()},
+    "OperationsEmail": [],
+    "LogRetentionDays": [30] * 5,
+    "DeletionProtection": "true",
+    "OrderRetentionDays": {"PLACED": None, "ACCEPTED": None},
+    "Web": False,
+}
+GIVEN = {
+    "Architecture": "arm64" if architecture() == "x86_64" else "x86_64",
+    "OperationsEmail": "operations@example.com",
+    "LogRetentionDays": 7,
+    "DeletionProtection": "false",
+    "OrderRetentionDays": 90,
+    "Web": "true",
+    "WebDomain": "orders.example.com",
+    "WebCertificateArn": CERTIFICATE,
+    "LinkEpoch": "0123456789abcdef",
+}
+THEN = {
+    "Architecture": {GIVEN["Architecture"]},
+    "OperationsEmail": ["operations@example.com"],
+    "LogRetentionDays": [7] * 8,
+    "DeletionProtection": "false",
+    "OrderRetentionDays": {"PLACED": 90, "ACCEPTED": 90},
+    "Web": True,
+    "WebDomain": {"Url": "https://orders.example.com", "Domains": ["orders.example.com"], "WithoutIt": True},
+    "WebCertificateArn": [CERTIFICATE],
+    "LinkEpoch": "0123456789abcdef",
+}
+# Of the pages with defaults, which the other stack has.
+WEB_DEFAULTS = {"Web": True, "WebCertificateArn": []}
+# The local AWS takes neither alarms of several metrics nor point-in-time recovery nor reserved concurrency from a template, and
+# shows no limits of the pages. tests/template/storage.rs has what these parameters set.
+NOT_SEEN = {
+    "RefusedOrdersAlarmThreshold",
+    "TasksFailedAlarmThreshold",
+    "ConcurrencyAlarmThreshold",
+    "PointInTimeRecovery",
+    "WebRate",
+    "WebBurst",
+    "WebConcurrency",
+}
 
 
 def require(true, what):
@@ -102,22 +152,104 @@ def run_section(shell, section):
 
 
 def order(stack, order_id):
-    """Places an order on a stack, accepts it, and checks that it was."""
+    """Places an order on a stack, accepts it, and checks that it was. Gives how many days it is kept, in each status."""
     orders = Orders(outputs(stack))
     placed = example(order_id=order_id)
     execution = orders.place(placed)
-    orders.answer(orders.token(placed), {"isAccepted": True})
+    token = orders.token(placed)
+    kept = {"PLACED": days_left(orders, order_id)}
+    orders.answer(token, {"isAccepted": True})
     ended = orders.end(execution)
     require(ended["status"] == "SUCCEEDED", f"{order_id} on the stack {stack} ended {ended['status']}")
     require(orders.item(order_id)["status"] == {"S": "ACCEPTED"}, f"{order_id} on the stack {stack} was not accepted")
+    return kept | {"ACCEPTED": days_left(orders, order_id)}
+
+
+def days_left(orders, order_id):
+    expires = orders.item(order_id).get("expires_at")
+    return expires and round((int(expires["N"]) - time.time()) / (24 * 60 * 60))
+
+
+def resources(stack, kind):
+    """The names of all resources of a type in a stack and its pages, by those in the template."""
+    found = {}
+    for each in aws("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]:
+        if each["ResourceType"] == kind:
+            found[each["LogicalResourceId"]] = each["PhysicalResourceId"]
+        if each["ResourceType"] == "AWS::CloudFormation::Stack":
+            found |= resources(each["PhysicalResourceId"], kind)
+    return found
+
+
+def seen(stack, order_id):
+    """What shows each parameter on a stack, with an order of this id that is placed there."""
+    found, api = outputs(stack), aws("apigatewayv2")
+    table = {"TableName": found["OrdersTableName"]}
+    functions = [function for _, function in deployed_functions(stack)]
+    logs = set(resources(stack, "AWS::Logs::LogGroup").values())
+    groups = [each for each in aws("logs").describe_log_groups()["logGroups"] if each["logGroupName"] in logs]
+    told = aws("sns").list_subscriptions_by_topic(TopicArn=found["OperationsTopicArn"])["Subscriptions"]
+    shown = {
+        "Architecture": {each for name in functions for each in aws("lambda").get_function_configuration(FunctionName=name)["Architectures"]},
+        "OperationsEmail": [each["Endpoint"] for each in told if each["Protocol"] == "email"],
+        "LogRetentionDays": [each["retentionInDays"] for each in groups],
+        # The local AWS keeps the text.
+        "DeletionProtection": str(aws("dynamodb").describe_table(**table)["Table"]["DeletionProtectionEnabled"]).lower(),
+        "OrderRetentionDays": order(stack, order_id),
+        "Web": "WebUrl" in found,
+    }
+    for pages in resources(stack, "AWS::ApiGatewayV2::Api").values():
+        domains = api.get_domain_names()["Items"]
+        mapped = [each for each in domains if pages in {to["ApiId"] for to in api.get_api_mappings(DomainName=each["DomainName"])["Items"]}]
+        shown |= {
+            "WebDomain": {
+                "Url": found["WebUrl"],
+                "Domains": [each["DomainName"] for each in mapped],
+                "WithoutIt": api.get_api(ApiId=pages)["DisableExecuteApiEndpoint"],
+            },
+            "WebCertificateArn": [part["CertificateArn"] for each in mapped for part in each["DomainNameConfigurations"]],
+            "LinkEpoch": found["LinkEpoch"],
+        }
+    return shown
+
+
+def require_shown(stack, when, shown, expected):
+    wrong = {name: shown.get(name) for name in expected if shown.get(name) != expected[name]}
+    require(not wrong, f"{when}, the stack {stack} shows {wrong} and not {({name: expected[name] for name in wrong})}")
+
+
+def order_by_pages_of_own_domain():
+    """An order is answered by the link that is published for it and by one that somebody makes, both with the domain and the
+    epoch. The local AWS serves no domain, so that they are opened at the address that AWS would close."""
+    found = outputs(BESIDE)
+    orders, site = Orders(found), found["WebUrl"]
+    (api,) = resources(BESIDE, "AWS::ApiGatewayV2::Api").values()
+    address = aws("apigatewayv2").get_api(ApiId=api)["ApiEndpoint"]
+    require(found["WebDomainTarget"], "The stack does not say what its domain must point to")
+    links, arn = queue("links-of-own-domain")
+    aws("sns").subscribe(TopicArn=found["LinksTopicArn"], Protocol="sqs", Endpoint=arn)
+
+    def published():
+        received = aws("sqs").receive_message(QueueUrl=links, WaitTimeSeconds=1).get("Messages")
+        return received and json.loads(received[0]["Body"])["Message"].split()[-1]
+
+    made = web.link(found, "restaurant", "rest-7")
+    placed = example(order_id="ord-by-page")
+    execution = orders.place(placed)
+    for link in (made, until(published, "link to an order")):
+        require(link.startswith(f"{site}/"), f"A link to the pages of {site} is {link}")
+        status = web.status(link.replace(site, address))
+        require(status == 200, f"A link with the domain and the epoch is answered {status}: {link}")
+    form = {"order": "ord-by-page", "do": "accept", "minutes": "20"}
+    for origin, expected in ((address, 403), (site, 303)):
+        status = web.answer(made.replace(site, address), origin, **form)
+        require(status == expected, f"A form of {origin} is answered {status} by the pages of {site}, and not {expected}")
+    orders.end(execution)
+    require(orders.item("ord-by-page")["status"] == {"S": "ACCEPTED"}, "The order was not accepted by its page")
 
 
 def status():
     return aws("cloudformation").describe_stacks(StackName=BESIDE)["Stacks"][0]["StackStatus"]
-
-
-def log_retention():
-    return aws("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{BESIDE}/save-order")["logGroups"][0]["retentionInDays"]
 
 
 def deploy_what_fails(credentials):
@@ -192,19 +324,21 @@ def left():
 def main():
     try_parameters()
     credentials = deployer()
-    deploy(stack=BESIDE, credentials=credentials)
+    deploy(BUILD, "Web=false", stack=BESIDE, credentials=credentials)
     refused(credentials)
-    order(BESIDE, "ord-same")
-    order(STACK_NAME, "ord-same")
+    require_shown(BESIDE, "With defaults", seen(BESIDE, "ord-same"), DEFAULTS)
+    require_shown(STACK_NAME, "With defaults", seen(STACK_NAME, "ord-same"), WEB_DEFAULTS)
     say(f"An order of the same id was accepted on each of the stacks {STACK_NAME} and {BESIDE}")
 
-    deploy(BUILD, "LogRetentionDays=7", stack=BESIDE, credentials=credentials)
-    require(log_retention() == 7, f"Logs are kept for {log_retention()} days after LogRetentionDays=7")
+    parameters = set(read_template(ROOT / "template.yaml")["Parameters"])
+    require(set(GIVEN) == set(THEN) == parameters - NOT_SEEN, f"Parameters that nothing shows: {parameters - NOT_SEEN ^ set(THEN)}")
+    deploy(BUILD, *(f"{name}={value}" for name, value in GIVEN.items()), stack=BESIDE, credentials=credentials)
+    require_shown(BESIDE, "With other parameters", seen(BESIDE, "ord-changed"), THEN)
+    order_by_pages_of_own_domain()
     deploy_what_fails(credentials)
     require(status() == "UPDATE_ROLLBACK_COMPLETE", f"After a deployment that failed, the stack is {status()}")
-    order(BESIDE, "ord-rolled-back")
-    require(log_retention() == 7, "A deployment that failed changed a parameter")
-    say("A parameter was changed, and a deployment that failed was rolled back: orders are accepted as before")
+    require_shown(BESIDE, "After a deployment that failed", seen(BESIDE, "ord-rolled-back"), THEN)
+    say(f"{len(GIVEN)} parameters were changed, each with its effect, and a deployment that failed was rolled back: orders are accepted as before")
 
     found = in_use()
     aws("cloudformation").delete_stack(StackName=BESIDE)

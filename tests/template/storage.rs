@@ -153,3 +153,48 @@ fn no_parameter_replaces_what_holds_orders_or_is_known_to_others() {
         }
     }
 }
+
+#[test]
+fn what_the_local_aws_leaves_out_follows_its_parameter() {
+    // tests/lifetime.py sees the effects of all other parameters.
+    let whole = whole();
+    for (resource, property, expected) in [
+        (
+            "RefusedOrdersAlarm",
+            "Threshold",
+            "!Ref RefusedOrdersAlarmThreshold",
+        ),
+        (
+            "TasksFailedAlarm",
+            "Threshold",
+            "!Ref TasksFailedAlarmThreshold",
+        ),
+        (
+            "FunctionConcurrencyAlarm",
+            "Threshold",
+            "!Ref ConcurrencyAlarmThreshold",
+        ),
+        (
+            "Stage",
+            "DefaultRouteSettings",
+            "{ ThrottlingRateLimit: !Ref WebRate, ThrottlingBurstLimit: !Ref WebBurst }",
+        ),
+        (
+            "OrdersTable",
+            "PointInTimeRecoverySpecification",
+            "{ PointInTimeRecoveryEnabled: !Ref PointInTimeRecovery }",
+        ),
+        (
+            "WebFunction",
+            "ReservedConcurrentExecutions",
+            "!If [HasConcurrency, !Ref WebConcurrency, !Ref AWS::NoValue]",
+        ),
+    ] {
+        let expected: Value = serde_norway::from_str(expected).expect("YAML");
+        let found = &whole["Resources"][resource]["Properties"][property];
+        assert_eq!(found, &expected, "{property} of {resource}");
+    }
+    let has_concurrency = "!Not [!Equals [!Ref WebConcurrency, -1]]";
+    let has_concurrency: Value = serde_norway::from_str(has_concurrency).expect("YAML");
+    assert_eq!(web()["Conditions"]["HasConcurrency"], has_concurrency);
+}

@@ -303,10 +303,7 @@ const FUNCTIONS: [Function; 6] = [
     (
         "NotifyUser",
         "notify-user",
-        &[
-            ("USER_TOPIC_ARN", "UserTopic"),
-            ("METRICS_NAMESPACE", "orders"),
-        ],
+        &[("USER_TOPIC_ARN", "UserTopic")],
     ),
     (
         "OpenOrders",

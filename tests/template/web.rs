@@ -111,9 +111,6 @@ fn no_log_and_no_trace_holds_a_link_or_who_opened_it() {
             ];
             assert!(known.contains(&variable), "{name} logs {variable}");
         }
-        let limits = &stage["DefaultRouteSettings"];
-        assert!(format!("{:?}", limits["ThrottlingRateLimit"]).contains("WebRate"));
-        assert!(format!("{:?}", limits["ThrottlingBurstLimit"]).contains("WebBurst"));
     }
     for (name, function) in resources(&web, "AWS::Serverless::Function") {
         assert_eq!(function["Tracing"], "PassThrough", "{name} is traced");
