@@ -20,8 +20,10 @@ def transitions(states):
     """(from, to, label) of every transition; the target None is the end of the execution."""
     for name, state in states.items():
         if state["Type"] == "Choice":
-            for rule in state["Choices"]:
-                yield name, rule["Next"], rule["Assign"]["status"]
+            for number, rule in enumerate(state["Choices"], 1):
+                yield name, rule["Next"], rule.get("Assign", {}).get("status", f"rule {number}")
+            if "Default" in state:
+                yield name, state["Default"], "otherwise"
         else:
             yield name, state.get("Next"), ""
         for catcher in state.get("Catch", []):

@@ -65,6 +65,8 @@ async function execute(input, { returns }) {
     let at = name;
     let now = scope({});
     if (state.Type === "Choice") {
+      // Unless a rule holds.
+      step = { ...state, Next: state.Default };
       for (const [i, rule] of state.Choices.entries()) {
         const holds = await value(rule.Condition, `${name} rule ${i + 1}`, now);
         assert.equal(typeof holds, "boolean", `${name} rule ${i + 1} is neither true nor false`);
@@ -92,6 +94,7 @@ async function execute(input, { returns }) {
     outputs[name] = input;
     Object.assign(variables, assigned);
     if (state.End) return { output: input, outputs, sent, variables };
+    if (step.Next === undefined) throw new Error(`${at}: no rule holds`);
     name = step.Next;
     // No state comes twice.
     if (name in outputs) throw new Error(`${at} leads back to ${name}`);

@@ -24,6 +24,8 @@ pub enum Transition {
     Next(String),
     /// A rule of a Choice state, by its position.
     Rule(String, usize),
+    /// What a Choice state does if no rule holds.
+    Default(String),
     /// A catcher of a state, by its position.
     Catch(String, usize),
     /// An error name that a retrier of a state lists.
@@ -35,6 +37,7 @@ impl fmt::Display for Transition {
         match self {
             Self::Next(state) => write!(f, "{state}: goes on"),
             Self::Rule(state, index) => write!(f, "{state}: rule {}", index + 1),
+            Self::Default(state) => write!(f, "{state}: no rule holds"),
             Self::Catch(state, index) => write!(f, "{state}: catcher {}", index + 1),
             Self::Retry(state, error) => write!(f, "{state}: retries {error}"),
         }
@@ -68,6 +71,9 @@ impl Definition {
             }
             let rules = list(state, "Choices").len();
             all.extend((0..rules).map(|index| Transition::Rule(name.clone(), index)));
+            if state.get("Default").is_some() {
+                all.insert(Transition::Default(name.clone()));
+            }
             let catchers = list(state, "Catch").len();
             all.extend((0..catchers).map(|index| Transition::Catch(name.clone(), index)));
             for error in list(state, "Retry").iter().flat_map(errors) {
@@ -88,20 +94,24 @@ impl Definition {
         usize::try_from(most).expect("a small number")
     }
 
-    /// The transitions that an execution took, read from its history. `status` is the one that its output names: it
-    /// tells which rule of a Choice state held, since the history does not.
+    /// The transitions that an execution took, read from its history. `status` is the one that its output names: together
+    /// with the state that came next it tells which rule of a Choice state held, since the history does not.
     #[must_use]
     pub fn taken(&self, history: &[HistoryEvent], status: Option<&str>) -> BTreeSet<Transition> {
         use HistoryEventType as Type;
         let mut taken = BTreeSet::new();
         let mut state = String::new();
         let mut failed: Option<String> = None;
+        let mut chosen: Option<String> = None;
         for event in history {
             match &event.r#type {
                 Type::TaskStateEntered | Type::ChoiceStateEntered => {
                     let entered = event
                         .state_entered_event_details()
                         .expect("details of the state");
+                    if let Some(choice) = chosen.take() {
+                        taken.extend(self.choice(&choice, entered.name(), status));
+                    }
                     entered.name().clone_into(&mut state);
                     failed = None;
                 }
@@ -125,17 +135,23 @@ impl Definition {
                         None => Transition::Next(state.clone()),
                     });
                 }
-                Type::ChoiceStateExited => {
-                    let holds = |rule: &Value| rule["Assign"]["status"].as_str() == status;
-                    let rule = list(&self.0["States"][&state], "Choices")
-                        .iter()
-                        .position(holds);
-                    taken.extend(rule.map(|index| Transition::Rule(state.clone(), index)));
-                }
+                Type::ChoiceStateExited => chosen = Some(state.clone()),
                 _ => {}
             }
         }
         taken
+    }
+
+    /// By which of its rules a Choice state led to the next one.
+    fn choice(&self, state: &str, next: &str, status: Option<&str>) -> Option<Transition> {
+        let holds = |rule: &Value| {
+            let assigned = rule["Assign"]["status"].as_str();
+            rule["Next"] == next && (assigned.is_none() || assigned == status)
+        };
+        let of = &self.0["States"][state];
+        let rule = list(of, "Choices").iter().position(holds);
+        rule.map(|index| Transition::Rule(state.to_owned(), index))
+            .or_else(|| (of["Default"] == next).then(|| Transition::Default(state.to_owned())))
     }
 
     fn retry(&self, state: &str, error: &str) -> Option<Transition> {
