@@ -83,3 +83,27 @@ fn a_request_to_the_pages_ends_before_its_function_and_that_before_the_api_gives
         "two calls of {OPERATION_TIMEOUT:?} do not fit into the {links:?} of what makes links"
     );
 }
+
+#[test]
+fn a_queue_of_what_restaurants_wait_for_is_tried_for_as_long_as_an_order_waits() {
+    let definition = Definition::read();
+    let (_, notify) = definition
+        .states()
+        .find(|(_, state)| {
+            state["Resource"]
+                .as_str()
+                .is_some_and(|resource| resource.ends_with("waitForTaskToken"))
+        })
+        .expect("a state that waits");
+    let wait = notify["TimeoutSeconds"].as_u64().expect("TimeoutSeconds");
+    for (name, template) in [("OpenOrdersQueue", template()), ("LinksQueue", web())] {
+        let receives =
+            &template["Resources"][name]["Properties"]["RedrivePolicy"]["maxReceiveCount"];
+        let receives = receives.as_u64().expect("maxReceiveCount");
+        let tried = number(&template, name, "VisibilityTimeout") * receives;
+        assert!(
+            tried >= wait,
+            "{name}: a message is given up after {tried} s, and an order waits for {wait} s"
+        );
+    }
+}
