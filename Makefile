@@ -249,7 +249,7 @@ mutants-orderctl: CRATES := orderctl
 mutants-rules mutants-functions mutants-orderctl:
 	@test -x .local/bin/cargo-mutants || cargo install --quiet --locked --root .local cargo-mutants@27.0.0
 	PATH="$(CURDIR)/.local/bin:$$PATH" cargo mutants --output target/$@ \
-		$(foreach crate,$(CRATES),--package $(crate) --test-package $(crate)) $(if $(MUTANTS),--re "$(MUTANTS)")
+		$(foreach crate,$(CRATES),--package $(crate) --test-package $(crate)) $(if $(MUTANTS),--re "$(MUTANTS)") $(if $(SHARD),--shard $(SHARD))
 
 .PHONY: clean
 clean: ## Remove all that the commands made: tools, builds, local state (a CARGO_TARGET_DIR elsewhere stays)

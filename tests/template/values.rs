@@ -421,6 +421,7 @@ Globals/Function/Handler: bootstrap
 Globals/Function/CodeUri: .
 Globals/Function/MemorySize: 1024
 Globals/Function/Timeout: 10
+Globals/Function/LoggingConfig/SystemLogLevel: WARN
 Resources/OrderStateMachine/Properties/Type: STANDARD
 Resources/OrderStateMachine/Properties/DefinitionUri: statemachine/order.asl.json
 Resources/OrderStateMachine/Properties/Logging/Destinations/0/CloudWatchLogsLogGroup/LogGroupArn: OrderStateMachineLogs
@@ -542,6 +543,7 @@ Resources/WebFunction/Properties/Runtime: provided.al2023
 Resources/WebFunction/Properties/Handler: bootstrap
 Resources/WebFunction/Properties/CodeUri: ..
 Resources/WebFunction/Properties/MemorySize: 512
+Resources/WebFunction/Properties/LoggingConfig/SystemLogLevel: WARN
 Resources/WebFunction/Properties/Timeout: 3
 Resources/WebFunction/Properties/ReservedConcurrentExecutions: "HasConcurrency: WebConcurrency, or AWS::NoValue"
 Resources/WebLinksFunction/Properties/Architectures: Architecture
@@ -549,6 +551,7 @@ Resources/WebLinksFunction/Properties/Runtime: provided.al2023
 Resources/WebLinksFunction/Properties/Handler: bootstrap
 Resources/WebLinksFunction/Properties/CodeUri: ..
 Resources/WebLinksFunction/Properties/MemorySize: 512
+Resources/WebLinksFunction/Properties/LoggingConfig/SystemLogLevel: WARN
 Resources/WebLinksFunction/Properties/Timeout: 20
 Resources/WebLinksFunction/Properties/Events/Queue/Type: SQS
 Resources/WebLinksFunction/Properties/Events/Queue/Properties/Queue: LinksQueue

@@ -331,9 +331,7 @@ async fn all_failed(
         0 => Ok(()),
         refused => Err(Failure::new(
             Kind::NotRetried,
-            format!(
-                "{refused} executions were not retried; each line above says why, and what to do"
-            ),
+            format!("not retried: {refused} of {all}; each line above says why, and what to do"),
         )),
     }
 }
