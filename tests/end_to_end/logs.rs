@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use order::Status;
 use serde_json::{Value, json};
+use support::pages::ask;
 use support::{Stack, TestOrder, log_lines, log_of_call, physical_id, unique};
 
 #[tokio::test]
@@ -189,4 +190,61 @@ async fn how_an_order_ended_is_counted() {
     let order = TestOrder::new(&stack).await;
     let execution = order.place_on(&stack.impatient_state_machine().await).await;
     ended(&execution, &["OrdersTimedOut"]).await;
+}
+
+#[tokio::test]
+async fn nothing_that_somebody_sends_beside_an_order_is_logged() {
+    let stack = Stack::connect();
+    let secret = format!("secret{}", unique());
+    let refused = format!(r#"{{"order_id": "{}", "coupon": "{secret}"}}"#, unique());
+    let refused = stack
+        .start(&Stack::state_machine(), &unique(), &refused)
+        .await;
+    stack.end_of(&refused).await;
+    let failed = TestOrder::new(&stack).await;
+    let execution = failed.place().await;
+    let token = failed.restaurant_message().await.task_token;
+    let name = format!("Oven{secret}");
+    failed.fail(&token, Some(&name), Some(&secret)).await;
+    stack.end_of(&execution).await;
+    for (function, execution) in [("save-order", &refused), ("update-status", &execution)] {
+        let logged = log_of_call(function, execution).await;
+        assert!(!logged.is_empty(), "{function} logs nothing of the call");
+        for line in logged {
+            assert!(
+                !line.contains(&secret),
+                "{function} logs what somebody sent: {line}"
+            );
+        }
+    }
+    let query = format!("id=ord-1&s={secret}&coupon={secret}");
+    let headers = [
+        "user-agent",
+        "cookie",
+        "referer",
+        "x-forwarded-for",
+        "x-note",
+    ]
+    .map(|name| (name, secret.as_str()));
+    for (method, path) in [
+        ("GET", "/order"),
+        ("POST", "/customer"),
+        ("GET", secret.as_str()),
+    ] {
+        let path = format!("/{}", path.trim_start_matches('/'));
+        ask(
+            method,
+            &path,
+            &query,
+            &headers,
+            &format!("order={secret}&do=accept"),
+        )
+        .await;
+    }
+    for line in log_lines("web").await {
+        assert!(
+            !line.contains(&secret),
+            "web logs what somebody sent: {line}"
+        );
+    }
 }
