@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Shows what `make bench` measured: the tables of docs/performance.md, the plot beside it, the ratios in README.md.
 
-First it merges the results of a new run, whose file is its argument, into docs/performance.json.
+First it merges the results of a new run, whose file is its argument, into docs/performance.json. Of earlier runs, that file
+keeps how many times as long as in Rust a cold start took.
 """
 
 import json
@@ -23,18 +24,9 @@ README = ROOT / "README.md"
 MOST_MS = 20
 MOST_USD = 1
 
-WORDS = ("no", "one", "two", "three", "four", "five", "six")
 NAMES = {"hello": "bare Rust", "rust": "Rust", "python": "Python", "node": "Node"}
 COLORS = {"hello": "#9aa0a6", "rust": "#c2410c", "python": "#2563eb", "node": "#15803d"}
-COLUMNS = [
-    ("init", "init_ms", "ms"),
-    ("first invocation", "first_ms", "ms"),
-    ("both", "init_and_first_ms", "ms"),
-    ("processor time of both", "cpu_ms", "ms"),
-    ("warm p50", "warm_p50_ms", "ms"),
-    ("warm p99", "warm_p99_ms", "ms"),
-    ("peak memory", "peak_mb", "MB"),
-]
+TOOK = "init_and_first_ms"
 
 
 def number(value):
@@ -45,28 +37,16 @@ def size(megabytes):
     return f"{megabytes:.2f}" if megabytes >= 0.1 else f"{megabytes:.3f}"
 
 
-def table(subjects, speed):
-    heads = ["function", "in", *(f"{name}, {unit}" for name, _, unit in COLUMNS), "starts"]
-    rows = [
-        [subject["function"] or "none", NAMES[subject["variant"]]]
-        + [number(subject[speed][key]) for _, key, _ in COLUMNS]
-        + [str(subject[speed]["starts"])]
-        for subject in subjects
-    ]
-    return markdown(heads, rows)
-
-
-def sizes(subjects):
+def functions_table(results):
+    heads = ["function", "in", "cold start, ms", f"with the share of {results['memory_mb']:,} MB, ms"]
+    heads += ["warm p50, ms", "peak, MB", "zipped, MB"]
     rows = []
-    for subject in subjects:
-        zipped, unzipped = (size(subject[f"{kind}_bytes"] / 1e6) for kind in ("zipped", "unzipped"))
-        row = [subject["function"] or "none", NAMES[subject["variant"]], zipped, unzipped]
-        if many := subject["many"]:
-            row += [f"{many['early_mb']:.2f}", f"{many['late_mb']:.2f}"]
-        rows.append(row + ["", ""][len(row) - 4 :])
-    return markdown(
-        ["function", "in", "zipped, MB", "unzipped, MB", "memory after 1,000 invocations, MB", "after 10,000, MB"], rows
-    )
+    for subject in results["subjects"]:
+        full, limited = subject["full"], subject["limited"]
+        figures = [full[TOOK], limited[TOOK], full["warm_p50_ms"], full["peak_mb"]]
+        named = [subject["function"] or "none", NAMES[subject["variant"]]]
+        rows.append([*named, *map(number, figures), size(subject["zipped_bytes"] / 1e6)])
+    return markdown(heads, rows)
 
 
 def markdown(heads, rows):
@@ -76,34 +56,20 @@ def markdown(heads, rows):
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [heads, rule, *rows])
 
 
-def ratios(subjects, speed):
-    """For each function, how its figures relate to those of the others."""
-    by = {(subject["variant"], subject["function"]): subject[speed] for subject in subjects}
-    for name in (subject["function"] for subject in subjects if subject["variant"] == "python"):
-        ours = by["rust", name]
-        yield {
-            "function": name,
-            "init / bare Rust": ours["init_ms"] / by["hello", None]["init_ms"],
-            "init / Python": ours["init_ms"] / by["python", name]["init_ms"],
-            "init / Node": ours["init_ms"] / by["node", name]["init_ms"],
-            "first / warm p50": ours["first_ms"] / ours["warm_p50_ms"],
-            "Python / Rust, both": by["python", name]["init_and_first_ms"] / ours["init_and_first_ms"],
-            "Node / Rust, both": by["node", name]["init_and_first_ms"] / ours["init_and_first_ms"],
-        }
-
-
-def ratio_table(subjects, speed):
-    found = list(ratios(subjects, speed))
-    heads = list(found[0])
-    rows = [[row["function"], *(f"{row[head]:.2f}" if row[head] < 10 else f"{row[head]:.0f}" for head in heads[1:])] for row in found]
-    return markdown(heads, rows)
+def compared(results):
+    """How many times as long as in Rust a cold start takes in Python and in Node: the least and the most of the functions."""
+    times = {}
+    for speed in ("full", "limited"):
+        took = {(s["variant"], s["function"]): s[speed][TOOK] for s in results["subjects"]}
+        for other in ("python", "node"):
+            found = [ms / took["rust", name] for (variant, name), ms in took.items() if variant == other]
+            times[f"{other}, {speed}"] = [int(min(found)), round(max(found))]
+    return {key: results[key] for key in ("date", "machine", "memory_mb")} | {"times": times}
 
 
 def plot(results):
     """Init and first invocation as stacked bars, a panel for each speed."""
-    panels = [("full", "At full speed")]
-    if all(subject["limited"] for subject in results["subjects"]):
-        panels.append(("limited", f"With the share of a core of {results['memory_mb']} MB"))
+    panels = [("full", "At full speed"), ("limited", f"With the share of a core of {results['memory_mb']} MB")]
     left, width, bar, gap, top = 190, 560, 18, 6, 64
     height = top + len(panels) * (len(results["subjects"]) * (bar + gap) + 60)
     svg = [
@@ -176,65 +142,43 @@ def chosen(sizes):
 
 def sizes_table(sizes):
     found, choice = chosen(sizes)
-    heads = ["memory, MB", "of a core", *(f"`{name}`, both, ms" for name in found[min(found)]["both"])]
-    heads += ["Lambda, a million orders", "more than at the least"]
+    heads = ["memory, MB", "of a core", "slowest cold start, ms", "a million orders", "more"]
     rows = [
-        [f"**{memory:,}**" if memory == choice else f"{memory:,}", f"{size['share']:.3f}"]
-        + [number(both) for both in size["both"].values()]
+        [f"**{memory:,}**" if memory == choice else f"{memory:,}", f"{size['share']:.3f}", number(max(size["both"].values()))]
         + [f"${size['usd']:.2f}", f"${size['more']:.2f}"]
         for memory, size in found.items()
     ]
-    detailed = [
-        [f"{row['memory_mb']:,}", row["function"]]
-        + [number(row["figures"][key]) for _, key, _ in COLUMNS]
-        + [row["figures"]["starts"]]
-        for row in sizes["rows"]
-    ]
-    names = [f"{name}, {unit}" for name, _, unit in COLUMNS]
     taken = f"In this run, the rule takes {choice:,} MB" if choice else "In this run, no size keeps the rule"
     return (
-        f"Measured on {sizes['date']} with {sizes['machine']}, with the share of a core that each size gets"
-        f"{sizes.get('note', '')}. **{taken}**:"
-        f" the least memory at which start and first invocation of each function take at most {MOST_MS} ms together, as"
-        f" long as a million orders cost less than ${MOST_USD} more for it. [What the template has, and"
-        f" why](#what-the-figures-decided).\n\n{markdown(heads, rows)}\n\n"
-        f"{markdown(['memory, MB', 'function', *names, 'starts'], detailed)}"
+        f"Measured on {sizes['date']} with {sizes['machine']}. **{taken}**: the least memory at which each"
+        f" cold start takes at most {MOST_MS} ms, as long as a million orders cost less than ${MOST_USD} more for it in Lambda."
+        f" [What the template has, and why](#what-the-figures-decided).\n\n{markdown(heads, rows)}"
     )
 
 
 def pages_tables(pages):
     """What the functions of the web pages need, and what a look at a page takes."""
-    size_of = {f["function"]: f for f in pages["functions"]}
-    heads = ["memory, MB", "of a core", "function", *(f"{name}, {unit}" for name, _, unit in COLUMNS), "starts"]
-    rows = [
-        [f"**{row['memory_mb']:,}**" if row["memory_mb"] == pages["memory_mb"] else f"{row['memory_mb']:,}"]
-        + [f"{row['cores_when_limited']:.3f}", row["function"]]
-        + [number(row["figures"][key]) for _, key, _ in COLUMNS]
-        + [row["figures"]["starts"]]
-        for row in pages["rows"]
-    ]
-    archives = [
-        [name, *(size(f[f"{kind}_bytes"] / 1e6) for kind in ("zipped", "unzipped"))]
-        + [f"{f['many'][f'{when}_mb']:.2f}" for when in ("early", "late")]
-        for name, f in size_of.items()
-    ]
+    names = [f["function"] for f in pages["functions"]]
+    by = {(row["memory_mb"], row["function"]): row for row in pages["rows"]}
+    rows = []
+    for memory in sorted({memory for memory, _ in by}):
+        row = [f"**{memory:,}**" if memory == pages["memory_mb"] else f"{memory:,}"]
+        rows.append(row + [number(by[memory, name]["figures"][TOOK]) for name in names])
+    heads = ["memory, MB", *(f"`{name}`, cold start, ms" for name in names)]
     views = []
     for view in pages["views"]:
-        calls = dict(view["calls"])
-        queries, revocations = calls.pop("Query", 0), calls.pop("GetItem", 0)
-        if calls:
-            raise SystemExit(f"error: a look at a page makes calls of AWS that the table has no place for: {calls}")
+        if more := view["calls"].keys() - {"Query", "GetItem"}:
+            raise SystemExit(f"error: a look at a page makes calls of AWS that the table has no place for: {more}")
         views.append(
-            [view["name"], view["status"], number(view["cpu_ms"]), number(view["p50_ms"]), number(view["p99_ms"])]
-            + [f"{view['answer_bytes']:,}", view["looks"], f"{queries:,}", f"{queries / view['looks']:.0f}", revocations]
+            [view["name"], *(number(view[key]) for key in ("cpu_ms", "p99_ms"))]
+            + [f"{view['answer_bytes']:,}", round(view["calls"].get("Query", 0) / view["looks"])]
         )
-    look = ["a look at", "status", "processor time, ms", "p50, ms", "p99, ms", "bytes, with headers", "looks"]
-    look += ["queries in all", "queries a look", "reads of revocations in all"]
+    look = ["a look at", "processor time, ms", "p99, ms", "bytes, with headers", "queries"]
+    zipped = ", ".join(f"`{f['function']}` {size(f['zipped_bytes'] / 1e6)}" for f in pages["functions"])
     return (
-        f"Measured on {pages['date']} with {pages['machine']}. The template has {pages['memory_mb']:,} MB.\n\n{markdown(heads, rows)}\n\n"
-        f"{markdown(['function', 'zipped, MB', 'unzipped, MB', 'memory after 1,000 invocations, MB', 'after 10,000, MB'], archives)}\n\n"
-        f"A restaurant's page of {pages['open_orders']} orders that wait and {pages['closed_orders']} of the last hour, with"
-        f" {pages['memory_mb']:,} MB:\n\n{markdown(look, views)}"
+        f"Measured on {pages['date']} with {pages['machine']}. The template has {pages['memory_mb']:,} MB. Zipped, in MB: {zipped}."
+        f"\n\n{markdown(heads, rows)}\n\nA restaurant's page of {pages['open_orders']} orders that wait and"
+        f" {pages['closed_orders']} of the last hour, with {pages['memory_mb']:,} MB:\n\n{markdown(look, views)}"
     )
 
 
@@ -249,61 +193,57 @@ def main():
         for part in ("sizes", "pages"):
             if new.get(part):
                 new[part] = dated(new[part])
-        results |= dated(new) if "subjects" in new else new
+        if "subjects" in new:
+            results["earlier"] = [*results.get("earlier", []), *([compared(results)] if "subjects" in results else [])]
+            new = dated(new)
+        results |= new
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    subjects = results["subjects"]
-    share = f"{results['cores_when_limited']:.3f} of a core, the share of a function with {results['memory_mb']:,} MB"
-    text = [
-        f"Measured on {results['date']} with {results['machine']}.",
-        f"### At full speed\n\n{table(subjects, 'full')}",
-        f"### Ratios at full speed\n\n{ratio_table(subjects, 'full')}",
+    subjects, share = results["subjects"], f"{results['memory_mb']:,} MB"
+    runs = [*results.get("earlier", []), compared(results)]
+    kinds = list(runs[-1]["times"])
+    heads = ["Node" if kind.startswith("node") else "Python" for kind in kinds]
+    heads = [f"{name}, {'whole core' if kind.endswith('full') else 'share'}" for name, kind in zip(heads, kinds, strict=True)]
+    rows = [
+        [run["date"], f"{run['memory_mb']:,}", *("{}–{}".format(*run["times"][kind]) for kind in kinds)]
+        for run in runs
     ]
-    speeds = ["full"]
-    if subjects[0]["limited"]:
-        speeds.append("limited")
-        text.append(f"### With {share}\n\n{table(subjects, 'limited')}")
-        text.append(f"### Ratios with that share\n\n{ratio_table(subjects, 'limited')}")
-    if results.get("sizes"):
-        text.append(f"### How much memory\n\n{sizes_table(results['sizes'])}")
-    text.append(f"### Size, and memory over time\n\n{sizes(subjects)}")
+    late = max(s["many"]["late_mb"] for s in [*subjects, *results["pages"]["functions"]] if s["many"])
+    text = [
+        "### At full speed",
+        f"Measured on {results['date']} with {results['machine']}; {share} get {results['cores_when_limited']:.3f} of a core."
+        f" After 10,000 invocations, no Rust function has more than {late:.1f} MB.",
+        functions_table(results),
+        "How many times as long as in Rust a cold start takes, by function, in each run that is kept:",
+        markdown(["run", "share of, MB", *heads], rows),
+        f"### How much memory\n\n{sizes_table(results['sizes'])}",
+    ]
     put(PAGE, "figures", "\n\n".join(text))
-    if results.get("pages"):
-        put(PAGE, "pages", pages_tables(results["pages"]))
+    put(PAGE, "pages", pages_tables(results["pages"]))
     PLOT.write_text(plot(results))
 
-    least = {
-        (speed, other): min(row[f"{other} / Rust, both"] for row in ratios(subjects, speed))
-        for speed in speeds
-        for other in ("Python", "Node")
-    }
-    compared = [row["function"] for row in ratios(subjects, "full")]
-    sentences = [
-        f"On a whole core, a cold start of one of the workflow's {WORDS[len(compared)]} functions, with its first request, is at"
-        f" least {int(least['full', 'Python'])} times as fast as that of the same function in Python and"
-        f" {int(least['full', 'Node'])} times as fast as in Node",
-    ]
-    if "limited" in speeds:
-        sentences.append(
-            f"; with the CPU share of {results['memory_mb']:,} MB, {int(least['limited', 'Python'])} and"
-            f" {int(least['limited', 'Node'])} times"
-        )
+    def over_runs(speed):
+        ranges = []
+        for other in ("python", "node"):
+            least, most = zip(*(run["times"][f"{other}, {speed}"] for run in runs), strict=True)
+            ranges.append(f"{min(least)} to {max(most)}")
+        return ranges
+
+    shares = " or ".join(f"{memory:,}" for memory in sorted({run["memory_mb"] for run in runs}))
     ours = [subject for subject in subjects if subject["variant"] == "rust"]
     peak, zipped = max(s["full"]["peak_mb"] for s in ours), max(s["zipped_bytes"] for s in ours) / 1e6
-    others = "".join(f", and `{s['function']}`," for s in ours if s["function"] not in compared)
-    sentences.append(
-        f". Each of the {WORDS[len(compared)]}{others} needs at most {peak:.0f} MB of memory and has an archive of at most"
-        f" {zipped:.1f} MB."
+    sizes = chosen(results["sizes"])[0]
+    size_of_ours = sizes[results["memory_mb"]]
+    slowest = max(*size_of_ours["both"].values(), *(s["limited"][TOOK] for s in ours))
+    put(
+        README,
+        "performance",
+        "On a whole core, a cold start with its first request took {} times as long in Python as in Rust, and {} times in Node"
+        .format(*over_runs("full"))
+        + f" ({len(runs)} runs); with the CPU share of {shares} MB, {{}} and {{}} times.".format(*over_runs("limited"))
+        + f" Each of the three functions, and `open-orders`, needs at most {peak:.0f} MB of memory and has an archive of at most"
+        f" {zipped:.1f} MB. With {share}, such a cold start took at most {slowest:.0f} ms in the last run, for"
+        f" ${size_of_ours['more']:.2f} per million orders more than with {min(sizes)} MB.",
     )
-    if results.get("sizes"):
-        found, _ = chosen(results["sizes"])
-        if ours_mb := found.get(results["memory_mb"]):
-            measured = [*ours_mb["both"].values(), *(s["limited"]["init_and_first_ms"] for s in ours if s["limited"])]
-            slowest, more = max(measured), ours_mb["more"]
-            sentences.append(
-                f" With {results['memory_mb']:,} MB, such a cold start took at most {slowest:.0f} ms in this run, for"
-                f" ${more:.2f} per million orders more than with {min(found)} MB."
-            )
-    put(README, "performance", "".join(sentences))
 
 
 if __name__ == "__main__":
