@@ -12,20 +12,17 @@ import re
 import sys
 from dataclasses import replace
 from itertools import accumulate
-from pathlib import Path
 
-from billing import COLD_SHARE, WAIT_MS, Prices, architecture, billed_ms, cold_ms, gb_seconds, warm_ms
+from billing import COLD_SHARE, WAIT_MS, Prices, architecture, billed_ms, gb_seconds
 from report import markdown
 from usage import FUNCTIONS, ROOT, TOKEN_BYTES, StackError, Usage, custom_metrics, measure, read_template, say
-from web_cost import BUDGET, CLOSED, CUSTOMER_MINUTES, HOURS_A_DAY, LATER_STILL, ORDERS_A_DAY, RESTAURANTS, SLOWER, WAIT_SECONDS, Pages
+from web_cost import CLOSED, CUSTOMER_MINUTES, HOURS_A_DAY, ORDERS_A_DAY, RESTAURANTS, WAIT_SECONDS, Pages
 from web_cost import COLD_SHARE as PAGES_COLD_SHARE
 from web_cost import KEY_REQUESTS as PAGES_KEY_REQUESTS
 
 # The function that keeps the table of open orders. If it was not measured, it gets the figures of another function that
 # makes one call of DynamoDB.
 KEEPER = "open-orders"
-# How many seconds `orderctl watch` rests between two looks at an execution that waits for its restaurant.
-WATCH_REST = int(re.search(r"const REST: .*from_secs\((\d+)\)\];", (ROOT / "crates/orderctl/src/cmd/watch.rs").read_text())[1])
 # A message of a queue is sent, received and deleted.
 REQUESTS_PER_MESSAGE = 3
 # Lambda polls a queue by five pollers at least, each at most every 20 s: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
@@ -37,12 +34,12 @@ KEY_REQUESTS = 12 * 12 * 24 * 30
 # Two functions call DynamoDB, which asks for the table's key at most every five minutes for each of them.
 TABLE_KEY_REQUESTS = 2 * 12 * 24 * 30
 OUTAGE_SECONDS = 900
+# The page has the quotas that fewer orders a second use up.
+MOST_RATE = 1000
 
-MONTH = 30 * 24 * 3600
-RATES = (10, 100, 1000)
 # Where Step Functions has larger quotas than elsewhere.
 LARGE_REGIONS = "us-east-1, us-west-2, eu-west-1"
-VARIANTS = {"rust": "this one, Rust", "python": "functions in Python", "node": "functions in Node"}
+VARIANTS = {"rust": "Rust", "python": "Python", "node": "Node"}
 # The workflow that this one grew from has 14 states and no functions. By outcome, counted by hand in its definition: how
 # many states an order passes, and how many table writes, events and publishes are among them.
 ORIGINAL_SOURCE = (
@@ -90,12 +87,6 @@ class Functions:
         limited = self.limited[variant, function]
         return limited["warm_p50_ms"], self.subjects[variant, function]["full"]["init_ms"], limited["first_ms"]
 
-    def warm_ms(self, variant, function):
-        return warm_ms(function, self.times(variant, function)[0])
-
-    def cold_ms(self, variant, function):
-        return cold_ms(function, *self.times(variant, function)[1:])
-
     def billed_ms(self, variant, function):
         return billed_ms(function, *self.times(variant, function))
 
@@ -113,8 +104,8 @@ def usd_per_million(prices, usage, gb_seconds, architecture, traced=TRACED):
     """The lines of the bill of a million orders."""
     lines = {
         "state transitions": prices.usd("transition", usage.transitions),
-        "Lambda: requests": prices.usd("lambda_request", len(usage.functions)),
-        "Lambda: duration": prices.usd(f"lambda_{architecture}", sum(map(gb_seconds, usage.functions))),
+        "Lambda": prices.usd("lambda_request", len(usage.functions))
+        + prices.usd(f"lambda_{architecture}", sum(map(gb_seconds, usage.functions))),
         "table writes": prices.usd("write", usage.write_units),
         "events": prices.usd("event", usage.events),
         "publishes": prices.usd("publish", usage.publishes),
@@ -125,13 +116,12 @@ def usd_per_million(prices, usage, gb_seconds, architecture, traced=TRACED):
 
 
 def kept_per_million(prices, usage, gb_seconds, architecture):
-    """The lines of the bill of the open orders of a million orders."""
+    """What the open orders of a million orders cost: in Lambda, and beside it."""
+    duration = prices.usd(f"lambda_{architecture}", usage.kept * gb_seconds)
+    beside = prices.usd("queue_request", usage.kept * REQUESTS_PER_MESSAGE) + prices.usd("write", usage.open_write_units)
     lines = {
-        "open orders: queue requests": prices.usd("queue_request", usage.kept * REQUESTS_PER_MESSAGE),
-        "open orders: Lambda requests": prices.usd("lambda_request", usage.kept),
-        "open orders: Lambda duration": prices.usd(f"lambda_{architecture}", usage.kept * gb_seconds),
-        "open orders: table writes": prices.usd("write", usage.open_write_units),
-        "open orders: logs": prices.usd("log", usage.kept_log_bytes / 1e9),
+        "open orders: Lambda": prices.usd("lambda_request", usage.kept) + duration,
+        "open orders: table, queue and logs": beside + prices.usd("log", usage.kept_log_bytes / 1e9),
     }
     return {name: usd * 1e6 for name, usd in lines.items()}
 
@@ -144,15 +134,6 @@ def bill_table(title, lines):
 
 def usd(amount):
     return f"${amount:,.2f}"
-
-
-def more_or_less(amount):
-    return f"{usd(abs(amount))} {'more' if amount >= 0 else 'less'}"
-
-
-def price(amount):
-    digits = f"{amount:.10f}".rstrip("0")
-    return f"${amount:.2f}" if len(digits) < 4 else f"${digits}"
 
 
 def alarm_costs(prices, template):
@@ -173,33 +154,20 @@ def fixed_costs(prices, template):
         (f"{metrics} custom metrics", prices.usd("custom_metric", metrics)),
         ("1 dashboard", prices.usd("dashboard", count_of(template, "AWS::CloudWatch::Dashboard"))),
         (f"{keys} key (each of its first two rotations adds as much)", prices.usd("key", keys)),
-        (f"about {KEY_REQUESTS:,} requests to the key", prices.usd("key_request", KEY_REQUESTS)),
         (
-            f"at most about {TABLE_KEY_REQUESTS:,} requests to the table's key, `aws/dynamodb`",
-            prices.usd("key_request", TABLE_KEY_REQUESTS),
-        ),
-        (
-            f"about {EMPTY_RECEIVES:,} requests by which Lambda waits for the queue of the open orders",
-            prices.usd("queue_request", EMPTY_RECEIVES),
+            "requests to the keys, and those by which Lambda waits for a queue",
+            prices.usd("key_request", KEY_REQUESTS + TABLE_KEY_REQUESTS) + prices.usd("queue_request", EMPTY_RECEIVES),
         ),
     ]
 
 
-def fixed_costs_of_pages(prices, outer, template):
-    keys = count_of(template, "AWS::KMS::Key")
+def fixed_cost_of_pages(prices, outer, template):
     # Metrics that an alarm of the outer template looks at only where there are pages.
     alarms = [r["Properties"] for r in outer["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
     more = sum("Fn::If" in query for alarm in alarms for query in alarm.get("Metrics", []))
-    return [
-        alarm_costs(prices, template),
-        (f"{more} more metrics in the other alarms", prices.usd("alarm_metric", more)),
-        (f"{keys} keys that sign links", prices.usd("key", keys)),
-        (f"about {PAGES_KEY_REQUESTS:,} more requests to the stack's key", prices.usd("key_request", PAGES_KEY_REQUESTS)),
-        (
-            f"about {EMPTY_RECEIVES:,} requests by which Lambda waits for the queue of the links",
-            prices.usd("queue_request", EMPTY_RECEIVES),
-        ),
-    ]
+    requests = prices.usd("key_request", PAGES_KEY_REQUESTS) + prices.usd("queue_request", EMPTY_RECEIVES)
+    keys = prices.usd("key", count_of(template, "AWS::KMS::Key"))
+    return alarm_costs(prices, template)[1] + prices.usd("alarm_metric", more) + keys + requests
 
 
 def limits(quota):
@@ -209,13 +177,8 @@ def limits(quota):
         yield f"{quota[place]:,}" + (f" ({burst:,})" if burst and burst > quota[place] else "")
 
 
-def short_name(quota):
-    return quota["what"].split(": ")[1].removesuffix(" a second")
-
-
-def volume(prices, accepted, functions, bill):
-    """The table of quotas with how many orders a second use each up, which come first, and for each rate what is used
-    most of its quota."""
+def volume(prices, accepted, functions):
+    """The table of quotas with how many orders a second use each up."""
     wait = json.loads((ROOT / "statemachine" / "order.asl.json").read_text())["States"]["Notify restaurant"]
     load = vars(accepted) | {
         "starts": 1,
@@ -224,34 +187,20 @@ def volume(prices, accepted, functions, bill):
         "concurrency": (sum(functions.billed_ms("rust", name) for name in accepted.functions) + accepted.kept * functions.keeper_ms())
         / 1000,
     }
-    quotas = prices.file["quotas"]
-    full = {
-        place: sorted((quota[place] / load[quota["load"]], short_name(quota)) for quota in quotas)
-        for place in ("limit", "elsewhere")
-    }
     rows = []
-    for quota in quotas:
+    for quota in prices.file["quotas"]:
         here, elsewhere = limits(quota)
-        at, at_elsewhere = (f"{int(quota[place] / load[quota['load']]):,}" for place in ("limit", "elsewhere"))
-        rows.append([f"[{quota['what']}]({quota['source']})", here, at, elsewhere, at_elsewhere, quota["seen"]])
-
-    def raise_first(place, rate):
-        return ", then ".join(f"{what} ({rate / at:.0%})" for at, what in full[place] if rate / at > 0.7) or "nothing"
-
-    advice = [
-        [f"{rate:,} orders/s", f"${bill * rate * MONTH / 1e6:,.0f}"]
-        + [raise_first(place, rate) for place in ("limit", "elsewhere")]
-        for rate in RATES
-    ]
-    walls = {place: ", ".join(f"{what} at {int(at):,}" for at, what in full[place][:3]) for place in full}
-    return rows, advice, walls
+        at, at_elsewhere = (int(quota[place] / load[quota["load"]]) for place in ("limit", "elsewhere"))
+        if at_elsewhere < MOST_RATE:
+            what = quota["what"].split(": ")[1].removesuffix(" a second")
+            rows.append([f"[{what}]({quota['source']})", here, f"{at:,}", elsewhere, f"{at_elsewhere:,}"])
+    return markdown(["quota (in a burst)", LARGE_REGIONS, "orders/s", "elsewhere", "orders/s"], rows)
 
 
 def outage(seconds):
     """The retries in an outage in which each attempt fails at once, by the numbers of the definition and for all states but
-    the one that asks the restaurant, which gives up earlier: the retry rule; how many retries a task makes if the outage
-    hits it at its start, and if it hits it at any time; how many of them come within the outage; and which share of tasks
-    gives up before its end."""
+    the one that asks the restaurant, which gives up earlier: the retry rule, and how many retries a task makes if the
+    outage hits it at any time."""
     states = json.loads((ROOT / "statemachine" / "order.asl.json").read_text())["States"]
     retriers = [r for name, state in states.items() if name != "Notify restaurant" for r in state.get("Retry", [])]
     rules = {json.dumps({k: v for k, v in r.items() if k != "ErrorEquals"}) for r in retriers}
@@ -263,31 +212,16 @@ def outage(seconds):
     # When the attempts come: sums of waits, each drawn evenly between 0 and its longest, in steps of 0.1 s.
     steps = seconds * 10
     times = [1.0] + [0.0] * steps
-    within, on_average = [1.0], [1.0]
-    for attempt in range(rule["MaxAttempts"]):
+    retries = 1.0
+    for attempt in range(rule["MaxAttempts"] - 1):
         longest = min(rule["IntervalSeconds"] * rule["BackoffRate"] ** attempt, rule["MaxDelaySeconds"])
         width = round(longest * 10)
         sums = list(accumulate(times, initial=0.0))
         times = [(sums[at] - sums[max(0, at - width)]) / width for at in range(steps + 1)]
+        # An attempt within the outage makes another one.
         until = list(accumulate(times))
-        within.append(until[-1])
-        on_average.append(sum(until) / len(until))
-    # Counts the retry after the outage, too, if the task has attempts left.
-    return rule, sum(within[:-1]), sum(on_average[:-1]), sum(within[1:]), within[-1]
-
-
-def outage_table(prices, retries, within):
-    quota = next(q for q in prices.file["quotas"] if q["load"] == "transitions")
-    rows = []
-    for rate in RATES:
-        orders = rate * OUTAGE_SECONDS
-        rows.append(
-            [f"{rate:,} orders/s", f"{orders:,}", f"{orders * retries:,.0f}"]
-            + [usd(prices.usd("transition", orders * retries)), f"{rate * within:,.0f}"]
-            + [f"{rate * within / quota[place]:.0%}" for place in ("limit", "elsewhere")]
-        )
-    heads = ["", "orders placed meanwhile", "retries", "they cost", "retries a second at its end"]
-    return markdown([*heads, f"of the quota, {LARGE_REGIONS}", "elsewhere"], rows)
+        retries += sum(until) / len(until)
+    return rule, retries
 
 
 def document(prices, functions, templates, usages, item_bytes, row_bytes, look):
@@ -301,90 +235,45 @@ def document(prices, functions, templates, usages, item_bytes, row_bytes, look):
     accepted = usages["accepted"]
     lines = bill(accepted)
     total = sum(lines.values())
-    outcomes = [
-        [name, u.transitions, len(u.functions), u.write_units, u.events, u.publishes, u.kept]
-        + [usd(bill(u)["state transitions"]), usd(sum(v for k, v in bill(u).items() if "Lambda" in k))]
-        + [usd(sum(bill(u).values()))]
-        for name, u in usages.items()
-    ]
-    compared = {VARIANTS[v]: {n: sum(bill(u, v).values()) for n, u in usages.items()} for v in VARIANTS}
-    direct = {n: sum(bill(replace(u, functions=[], log_bytes=0)).values()) for n, u in usages.items() if n != "invalid"}
-    original = {}
-    for name, (transitions, writes, events, publishes) in ORIGINAL.items():
-        usage = Usage(transitions, [], writes, events, publishes)
-        original[name] = sum(usd_per_million(prices, usage, None, processor, traced=0).values())
-    compared |= {"without functions": direct, "the 14-state original": original}
-    variants = [[n, *(usd(by[o]) if o in by else "–" for o in usages)] for n, by in compared.items()]
-    measured = []
-    for (variant, name), subject in functions.subjects.items():
-        duration = prices.usd(f"lambda_{processor}", functions.gb_seconds(variant, name))
-        measured.append(
-            [f"`{name}`, {variant.capitalize()}", functions.memory_mb[variant]]
-            + [functions.warm_ms(variant, name), f"{functions.cold_ms(variant, name):,}"]
-            + [f"{functions.limited[variant, name]['peak_mb']:.0f}", f"{subject['zipped_bytes'] / 1e6:.1f}"]
-            + [usd(1e6 * (prices.usd("lambda_request", 1) + duration))]
-        )
+    others = {v: sum(bill(accepted, v).values()) - total for v in ("python", "node")}
+    saved = total - sum(bill(replace(accepted, functions=[], log_bytes=0)).values())
+    outcomes = []
+    for name, usage in usages.items():
+        cost = sum(bill(usage).values())
+        row = [name, usage.transitions, len(usage.functions), usd(bill(usage)["state transitions"]), usd(cost)]
+        if name in ORIGINAL:
+            transitions, writes, events, publishes = ORIGINAL[name]
+            original = Usage(transitions, [], writes, events, publishes)
+            row.append(usd(sum(usd_per_million(prices, original, None, processor, traced=0).values())))
+        outcomes.append([*row, "–"][:6])
     pages = Pages(prices, functions.file, web_template, look)
     pages_lines = pages.bill()
     pages_usd = sum(pages_lines.values())
     signature = prices.usd("asymmetric_request", 1e6)
-    quotas, advice, walls = volume(prices, accepted, functions, total)
-    rule, retries_at_start, retries, retries_within, given_up = outage(OUTAGE_SECONDS)
-    reads = [[f"[{q['what']}]({q['source']})", *limits(q), q["seen"]] for q in prices.file["reads"]]
-    listed = [
-        [f"[{p['what']}]({p['source']})", price(p["usd"]), f"{p['per']:,} {p['unit']}", p["seen"]]
-        for p in prices.file["prices"].values()
-    ]
+    rule, retries = outage(OUTAGE_SECONDS)
     lambda_usd = sum(amount for name, amount in lines.items() if "Lambda" in name)
-    kept = {name: amount for name, amount in lines.items() if name.startswith("open orders")}
-    more = {v: more_or_less(compared[VARIANTS[v]]["accepted"] - total) for v in ("python", "node")}
     return (ROOT / "bench" / "cost.md.in").read_text().format(
         total=usd(total),
         transitions=usd(lines["state transitions"]),
         transitions_share=f"{lines['state transitions'] / total:.0%}",
         transition_million=usd(prices.usd("transition", 1e6)),
         lambda_usd=usd(lambda_usd),
-        python_more=more["python"],
-        node_more=more["node"],
-        outcomes=markdown(
-            ["outcome", "state transitions", "functions", "write units", "events", "publishes", "open orders: messages"]
-            + ["transitions", "Lambda", "in all"],
-            outcomes,
-        ),
+        python_more=usd(others["python"]),
+        node_more=usd(others["node"]),
+        outcomes=markdown(["outcome", "states", "functions", "transitions", "in all", "the 14-state original"], outcomes),
         lines=bill_table("one million accepted orders", lines.items()),
-        variants=markdown(["one million orders", *usages], variants),
-        kept=usd(sum(kept.values())),
-        kept_writes=usd(kept["open orders: table writes"]),
         open_write_units=accepted.open_write_units,
         row=f"{row_bytes:,}",
         token=f"{TOKEN_BYTES:,}",
-        direct_saves=usd(total - direct["accepted"]),
+        direct_saves=usd(saved),
         original_source=ORIGINAL_SOURCE,
         memory=f"{functions.memory_mb['rust']:,}",
         others_memory=f"{functions.memory_mb['python']:,}",
-        performance_date=functions.file["date"],
-        machine=functions.file["machine"],
-        sizes_date=functions.file["sizes"]["date"],
-        sizes_machine=functions.file["sizes"]["machine"],
-        measured=markdown(
-            ["function", "memory, MB", "billed, warm, ms", "billed, cold, ms", "peak, MB", "zip, MB", "a million calls"], measured
-        ),
         pages_usd=usd(pages_usd),
         pages_lines=bill_table("one million orders", pages_lines.items()),
-        pages_api=usd(pages_lines["API: requests"]),
-        pages_api_share=f"{pages_lines['API: requests'] / pages_usd:.0%}",
-        pages_links=usd(sum(amount for name, amount in pages_lines.items() if "links" in name)),
         pages_by_wait=pages.by_wait(),
-        pages_affordable=pages.affordable_wait(),
-        pages_budget=usd(BUDGET),
-        slower=SLOWER,
-        slower_affordable=pages.affordable_wait(soon=SLOWER),
-        later_still=LATER_STILL,
-        later_still_affordable=pages.affordable_wait(later=LATER_STILL),
-        pages_functions=pages.functions(),
-        pages_fixed=bill_table("each month", fixed_costs_of_pages(prices, template, web_template)),
+        pages_fixed=usd(fixed_cost_of_pages(prices, template, web_template)),
         pages_cold=f"{PAGES_COLD_SHARE:.1%}",
-        pages_log=pages.access_log_bytes,
         restaurants=f"{RESTAURANTS:,}",
         looks_a_second=f"{RESTAURANTS * sum(pages.looks(WAIT_SECONDS)) / HOURS_A_DAY / 3600:.0f}",
         web_rate=template["Parameters"]["WebRate"]["Default"],
@@ -403,36 +292,21 @@ def document(prices, functions, templates, usages, item_bytes, row_bytes, look):
         customer_looks=f"{pages.customer_looks():.0f}",
         customers_usd=usd(signature + 1e6 * pages.customer_looks() * pages.a_look()),
         fixed=bill_table("each month", fixed_costs(prices, template)),
-        advice=markdown(["", "30 days cost", f"raise, {LARGE_REGIONS}", "raise, elsewhere"], advice),
-        large_regions=LARGE_REGIONS,
-        walls=walls["limit"],
-        walls_elsewhere=walls["elsewhere"],
-        watch_rest=WATCH_REST,
-        watchers=prices.file["reads"][0]["limit"] * WATCH_REST,
-        watchers_elsewhere=prices.file["reads"][0]["elsewhere"] * WATCH_REST,
-        reads=markdown(["default quota", LARGE_REGIONS, "elsewhere", "as read in"], reads),
         outage_minutes=OUTAGE_SECONDS // 60,
         attempts=rule["MaxAttempts"],
         longest=rule["MaxDelaySeconds"],
-        retries_at_start=f"{retries_at_start:.1f}",
         retries=f"{retries:.1f}",
         retries_usd=usd(prices.usd("transition", 1e6 * retries)),
-        given_up=f"{given_up:.1%}",
-        outage=outage_table(prices, retries, retries_within),
-        quotas=markdown(
-            ["default quota (in a burst)", LARGE_REGIONS, "full at, orders/s", "elsewhere", "full at, orders/s", "as read in"],
-            quotas,
-        ),
+        quotas=volume(prices, accepted, functions),
+        reads=" and ".join(f"{q['limit']} {q['what'].split(': ')[1]}" for q in prices.file["reads"]),
         look=usd(1e6 * prices.usd("read", math.ceil(10 * row_bytes / 4096) / 2)),
-        waits=", ".join(f"{ms} ms in `{name}`" for name, ms in WAIT_MS.items()),
+        waits=", ".join(f"`{name}` {ms}" for name, ms in WAIT_MS.items()),
         cold=f"{COLD_SHARE:.0%}",
         rate=ORDERS_PER_SECOND,
         traced=f"{TRACED:.1%}",
         item=item_bytes,
         stored=f"{item_bytes / 1000:.1f}",
         express_saves=usd(prices.usd("transition", (accepted.transitions - 3) * 1e6)),
-        express_share=f"{prices.usd('transition', (accepted.transitions - 3) * 1e6) / total:.0%}",
-        listed=markdown(["list price", "USD", "for", "as read in"], listed),
         looked_up=prices.file["looked_up"],
         region=prices.file["region"],
         architecture=processor,

@@ -194,6 +194,8 @@ def main():
             if new.get(part):
                 new[part] = dated(new[part])
         if "subjects" in new:
+            if not all(subject["limited"] for subject in new["subjects"]):
+                raise SystemExit("error: nothing was measured with a share of a core: `make bench`, as root")
             results["earlier"] = [*results.get("earlier", []), *([compared(results)] if "subjects" in results else [])]
             new = dated(new)
         results |= new

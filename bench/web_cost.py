@@ -6,9 +6,8 @@ from the templates. How often a page looks follows from its script's pauses.
 
 import math
 import re
-from copy import copy
 
-from billing import ROOT, architecture, billed_ms, cold_ms, gb_seconds, warm_ms
+from billing import ROOT, architecture, billed_ms, gb_seconds
 from report import markdown
 from usage import LOG_EVENT_OVERHEAD, StackError
 
@@ -17,11 +16,7 @@ ORDERS_A_DAY, HOURS_A_DAY = 50, 12
 WAIT_SECONDS = 60
 # How many such restaurants have a million orders in 30 days.
 RESTAURANTS = round(1e6 / 30 / ORDERS_A_DAY)
-WAITS = (30, 60, 120, 300, 600)
-# Longer pauses of a page, in seconds: docs/cost.md says what they would save.
-SLOWER, LATER_STILL = 5, 15
-# What the pages may add to a million orders at most, in dollars.
-BUDGET = 200
+WAITS = (30, 60, 120, 600)
 # How many orders ended within the last hour, which a page lists, and how many minutes a customer's page is open.
 CLOSED = round(ORDERS_A_DAY / HOURS_A_DAY)
 CUSTOMER_MINUTES = 10
@@ -61,7 +56,6 @@ class Pages:
         self.limited = {name: by[self.memory_mb, name] for name in ("web", "web-links")}
         # Initialization is taken at full speed, as for the other functions.
         self.init_ms = {name: by[max(memory for memory, _ in by), name]["init_ms"] for name in self.limited}
-        self.zipped = {f["function"]: f["zipped_bytes"] for f in measured["functions"]}
         self.soon, self.later = pauses()
         form = template["Resources"]["Stage"]["Properties"]["AccessLogSettings"]["Format"]
         line = re.sub(r"\$context\.(\w+)", lambda variable: LOGGED[variable[1]], form)
@@ -97,63 +91,37 @@ class Pages:
         reads = soon * max(1, math.ceil(look.open_row / 4096)) / 2 + later / 2 + (soon + later + 1) * closed + 2
         lines = {
             "API: requests": usd("http_request", requests),
-            "Lambda: requests": usd("lambda_request", requests),
-            "Lambda: duration": usd(f"lambda_{architecture()}", requests * self.gb_seconds("web")),
-            "reads of orders": usd("read", reads),
-            "reads of revocations": usd("read", requests),
+            "Lambda": usd("lambda_request", requests) + usd(f"lambda_{architecture()}", requests * self.gb_seconds("web")),
+            "reads of the tables": usd("read", reads + requests),
             "data transfer": usd("transfer", sent / 1e9),
             "access logs": usd("log", requests * self.access_log_bytes / 1e9),
             "public keys, read at cold starts": usd("asymmetric_request", 2 * COLD_SHARE * requests),
+            "links": self.link() + usd("asymmetric_request", 1 / ORDERS_A_DAY),
         }
-        lines |= {f"links by e-mail or SMS: {name}": amount for name, amount in self.links().items()}
-        lines["restaurants' links: signatures"] = usd("asymmetric_request", 1 / ORDERS_A_DAY)
         return {name: amount * 1e6 for name, amount in lines.items()}
 
-    def links(self):
-        """The lines of the bill of one order's link on the topic of links."""
+    def link(self):
+        """One order's link on the topic of links: signed, in a queue, by a call, published and logged."""
         usd = self.prices.usd
-        return {
-            "signatures": usd("asymmetric_request", 1),
-            "queue requests": usd("queue_request", REQUESTS_PER_MESSAGE),
-            "Lambda requests": usd("lambda_request", 1),
-            "Lambda duration": usd(f"lambda_{architecture()}", self.gb_seconds("web-links")),
-            "publishes": usd("publish", 1),
-            "logs": usd("log", self.look.link_log_bytes / 1e9),
-        }
+        return (
+            usd("asymmetric_request", 1)
+            + usd("queue_request", REQUESTS_PER_MESSAGE)
+            + usd("lambda_request", 1)
+            + usd(f"lambda_{architecture()}", self.gb_seconds("web-links"))
+            + usd("publish", 1)
+            + usd("log", self.look.link_log_bytes / 1e9)
+        )
 
     def a_look(self):
         """What an average look costs."""
-        of_looks = [amount for name, amount in self.bill().items() if "links" not in name]
+        of_looks = [amount for name, amount in self.bill().items() if name != "links"]
         return sum(of_looks) / 1e6 * ORDERS_A_DAY / sum(self.looks(WAIT_SECONDS))
 
     def customer_looks(self):
         return WAIT_SECONDS / self.soon + (CUSTOMER_MINUTES * 60 - WAIT_SECONDS) / self.later
 
-    def affordable_wait(self, **pauses):
-        """How many seconds an order may wait, on average, within the budget; with other pauses, if they are given."""
-        other = copy(self)
-        vars(other).update(pauses)
-        within = [wait for wait in range(601) if sum(other.bill(wait).values()) <= BUDGET]
-        return max(within, default=0)
-
     def by_wait(self):
-        rows = []
-        for wait in WAITS:
-            soon, later = self.looks(wait)
-            total = f"${sum(self.bill(wait).values()):,.2f}"
-            rows.append([f"{wait:,} s", f"{soon:,.0f}", f"{later:,.0f}", f"{(soon + later) / ORDERS_A_DAY:.0f}", total])
-        heads = ["an order waits", "looks a day while one waits", "while none waits", "looks an order", "a million orders"]
-        return markdown(heads, rows)
-
-    def functions(self):
-        rows = []
-        for name, figures in self.limited.items():
-            warm, init, first = self.times(name)
-            duration = self.prices.usd(f"lambda_{architecture()}", self.gb_seconds(name))
-            rows.append(
-                [f"`{name}`", self.memory_mb, warm_ms(name, warm), cold_ms(name, init, first), f"{figures['peak_mb']:.0f}"]
-                + [f"{self.zipped[name] / 1e6:.1f}", f"${1e6 * (self.prices.usd('lambda_request', 1) + duration):.2f}"]
-            )
-        return markdown(
-            ["function", "memory, MB", "billed, warm, ms", "billed, cold, ms", "peak, MB", "zip, MB", "a million calls"], rows
-        )
+        rows = [
+            [f"{wait:,} s", f"{sum(self.looks(wait)) / ORDERS_A_DAY:.0f}", f"${sum(self.bill(wait).values()):,.2f}"] for wait in WAITS
+        ]
+        return markdown(["an order waits", "looks an order", "a million orders"], rows)
