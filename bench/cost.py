@@ -25,7 +25,8 @@ from web_cost import KEY_REQUESTS as PAGES_KEY_REQUESTS
 KEEPER = "open-orders"
 # A message of a queue is sent, received and deleted.
 REQUESTS_PER_MESSAGE = 3
-# Lambda polls a queue by five pollers at least, each at most every 20 s: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+# Lambda polls a queue by five pollers at least, each at most every 20 s:
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 EMPTY_RECEIVES = 5 * 3 * 60 * 24 * 30
 # What was not measured; docs/cost.md says why these.
 ORDERS_PER_SECOND = 10
