@@ -66,7 +66,7 @@ const ALARMS: [Purpose; 20] = [
         told: "Callers send many orders that are invalid or placed already (docs/runbook.md#refusedordersalarm)",
         threshold: 100.0,
         together: Together::Sum,
-        reads: &["orders OrdersInvalid", "orders OrdersDuplicate"],
+        reads: &["stack-7 OrdersInvalid", "stack-7 OrdersDuplicate"],
         ..ALARM
     },
     Purpose {
@@ -84,16 +84,16 @@ const ALARMS: [Purpose; 20] = [
             "AWS/States ServiceIntegrationsFailed ServiceIntegrationResourceArn=arn:aws:states:eu-central-1:123456789012:sns:publish.waitForTaskToken",
         ],
         less: &[
-            "orders OrdersInvalid",
-            "orders OrdersDuplicate",
-            "orders RestaurantFailures",
+            "stack-7 OrdersInvalid",
+            "stack-7 OrdersDuplicate",
+            "stack-7 RestaurantFailures",
         ],
         ..ALARM
     },
     Purpose {
         alarm: "RestaurantNotReachedAlarm",
         told: "Orders fail because AWS could not ask their restaurants (docs/runbook.md#restaurantnotreachedalarm)",
-        reads: &["orders RestaurantNotReached"],
+        reads: &["stack-7 RestaurantNotReached"],
         ..ALARM
     },
     Purpose {
@@ -108,7 +108,7 @@ const ALARMS: [Purpose; 20] = [
             "AWS/Lambda Errors FunctionName=NotifyUserFunction",
             "AWS/Lambda Errors FunctionName=OpenOrdersFunction",
         ],
-        less: &["orders OrdersInvalid", "orders OrdersDuplicate"],
+        less: &["stack-7 OrdersInvalid", "stack-7 OrdersDuplicate"],
         ..ALARM
     },
     Purpose {
@@ -170,7 +170,7 @@ const ALARMS: [Purpose; 20] = [
         alarm: "OpenOrdersFailedAlarm",
         told: "Open orders are shown minutes late or not at all - the table's function cannot write them (docs/runbook.md#openordersfailedalarm)",
         periods: (3, 5, 60),
-        reads: &["orders OpenOrdersFailed"],
+        reads: &["stack-7 OpenOrdersFailed"],
         ..ALARM
     },
     Purpose {

@@ -52,7 +52,7 @@ fn key(service: &str, actions: &[&'static str]) -> Vec<Call> {
 
 /// The calls that each role or managed policy must allow.
 fn of_identities() -> BTreeMap<&'static str, Vec<Call>> {
-    let stack = "arn:aws:cloudformation:eu-central-1:123456789012:stack/orders/*";
+    let stack = "arn:aws:cloudformation:eu-central-1:123456789012:stack/stack-7/*";
     let own = |action, table: &str| call(action, table).tagged("rest-7").of(&["rest-7"]);
     let reads_encrypted = || key("dynamodb", &["kms:Decrypt", "kms:DescribeKey"]);
     let revokes = |link| call("dynamodb:PutItem", "RevocationsTable").of(&[link]);

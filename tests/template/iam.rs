@@ -302,7 +302,7 @@ fn value_of(name: &str) -> String {
         "AWS::AccountId" => ACCOUNT,
         "AWS::Partition" => "aws",
         "AWS::Region" => "eu-central-1",
-        "AWS::StackName" => "orders",
+        "AWS::StackName" => "stack-7",
         name => name.trim_end_matches(".Arn"),
     };
     value.to_owned()

@@ -113,9 +113,9 @@ const PUBLISHED: [Published; 14] = [
         &["Sum"],
     ),
     ("AWS/ApiGateway", "ApiId", &["Latency"], &["p99"]),
-    ("orders", "", &CUSTOM, &["Sum"]),
+    ("stack-7", "", &CUSTOM, &["Sum"]),
     (
-        "orders",
+        "stack-7",
         "",
         &["RestaurantResponseTime"],
         &["p50", "p95", "p99"],
@@ -151,8 +151,8 @@ const WIDGETS: [Widget; 14] = [
         "Sum",
         300,
         &[
-            "orders Orders{Placed|Accepted|Rejected|Cancelled|TimedOut|Failed|Invalid|Duplicate}",
-            "orders Restaurant{Failures|NotReached}",
+            "stack-7 Orders{Placed|Accepted|Rejected|Cancelled|TimedOut|Failed|Invalid|Duplicate}",
+            "stack-7 Restaurant{Failures|NotReached}",
         ],
     ),
     (
@@ -160,7 +160,7 @@ const WIDGETS: [Widget; 14] = [
         false,
         "p50",
         300,
-        &["orders RestaurantResponseTime, stat {p50|p95|p99}"],
+        &["stack-7 RestaurantResponseTime, stat {p50|p95|p99}"],
     ),
     (
         "Executions that ended without success",
@@ -235,7 +235,7 @@ const WIDGETS: [Widget; 14] = [
         60,
         &[
             "AWS/SQS ApproximateAgeOfOldestMessage QueueName=OpenOrdersQueue.QueueName",
-            "orders OpenOrdersFailed, stat Sum, yAxis right",
+            "stack-7 OpenOrdersFailed, stat Sum, yAxis right",
         ],
     ),
     (
@@ -291,7 +291,7 @@ fn each(pattern: &str) -> Vec<String> {
 fn widgets(with_pages: bool) -> Vec<serde_json::Value> {
     let template = template();
     let dashboard = &template["Resources"]["Dashboard"]["Properties"];
-    assert_eq!(resolve(&dashboard["DashboardName"]), "orders");
+    assert_eq!(resolve(&dashboard["DashboardName"]), "stack-7");
     let body = untagged(&dashboard["DashboardBody"]);
     let pages = untagged(&body[1]["WebWidgets"]);
     assert_eq!(pages[0], "HasWeb", "who sees the pages' figures");

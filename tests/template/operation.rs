@@ -111,6 +111,13 @@ fn each_execution_that_did_not_succeed_raises_an_alarm_unless_its_input_was_bad(
     let pattern: serde_json::Value = serde_json::from_str(pattern).expect("a pattern in JSON");
     for (event, expected) in [
         (ended("FAILED", Some(json!("StoreUnavailable"))), true),
+        (ended("FAILED", Some(json!("OrderNotFound"))), true),
+        (ended("FAILED", Some(json!("StatusConflict"))), true),
+        (
+            ended("FAILED", Some(json!("NotificationUnavailable"))),
+            true,
+        ),
+        (ended("FAILED", Some(json!("Misconfigured"))), true),
         (ended("FAILED", Some(json!("States.Runtime"))), true),
         (ended("TIMED_OUT", None), true),
         // An execution that was stopped may have no error, or null.

@@ -105,7 +105,7 @@ fn a_restaurant_answers_and_reads_no_table_but_that_of_open_orders() {
         call("states:SendTaskFailure", machine),
         key("kms:Decrypt", dynamodb),
         key("kms:DescribeKey", dynamodb),
-        stack("orders"),
+        stack("stack-7"),
     ] {
         assert!(allows(&template, &allowed), "refused: {allowed:?}");
     }
@@ -123,7 +123,7 @@ fn a_restaurant_answers_and_reads_no_table_but_that_of_open_orders() {
         call("dynamodb:GetItem", "OrdersTable"),
         call("states:DescribeExecution", machine),
         call("states:GetExecutionHistory", machine),
-        stack("orders2"),
+        stack("stack-72"),
     ] {
         assert!(!allows(&template, &refused), "allowed: {refused:?}");
     }

@@ -294,7 +294,7 @@ const WEB_VARIABLES: [(&str, &str); 7] = [
 const ORDERS_VARIABLES: [(&str, &str); 3] = [
     ("ORDERS_TABLE", "OrdersTable"),
     ("ORDER_RETENTION_DAYS", "OrderRetentionDays"),
-    ("METRICS_NAMESPACE", "orders"),
+    ("METRICS_NAMESPACE", "stack-7"),
 ];
 
 const FUNCTIONS: [Function; 6] = [
@@ -309,7 +309,7 @@ const FUNCTIONS: [Function; 6] = [
         "OpenOrders",
         "open-orders",
         &[
-            ("METRICS_NAMESPACE", "orders"),
+            ("METRICS_NAMESPACE", "stack-7"),
             ("OPEN_ORDERS_TABLE", "OpenOrdersTable"),
         ],
     ),
@@ -375,14 +375,14 @@ fn each_function_runs_its_program_with_its_role_and_these_variables() {
         let group = &whole["Resources"][format!("{name}Logs")]["Properties"]["LogGroupName"];
         assert_eq!(
             shown(group),
-            format!("/aws/lambda/orders/{program}"),
+            format!("/aws/lambda/stack-7/{program}"),
             "where {name} logs"
         );
     }
     let states = &whole["Resources"]["OrderStateMachineLogs"]["Properties"]["LogGroupName"];
-    assert_eq!(shown(states), "/aws/vendedlogs/states/orders");
+    assert_eq!(shown(states), "/aws/vendedlogs/states/stack-7");
     let requests = &whole["Resources"]["ApiLogs"]["Properties"]["LogGroupName"];
-    assert_eq!(shown(requests), "/aws/vendedlogs/apis/orders-web");
+    assert_eq!(shown(requests), "/aws/vendedlogs/apis/stack-7-web");
 }
 
 #[test]
@@ -433,7 +433,7 @@ Resources/OrderStateMachine/Properties/DefinitionSubstitutions/RestaurantTopic: 
 Resources/OrdersTable/UpdateReplacePolicy: Retain
 Resources/OrdersTable/Properties/KeySchema/0/AttributeName: order_id
 Resources/OrdersTable/Properties/KeySchema/0/KeyType: HASH
-Resources/OrderEventBus/Properties/Name: orders-orders
+Resources/OrderEventBus/Properties/Name: stack-7-orders
 Resources/OpenOrdersFunction/Properties/Events/Queue/Type: SQS
 Resources/OpenOrdersFunction/Properties/Events/Queue/Properties/BatchSize: 10
 Resources/OpenOrdersFunction/Properties/Events/Queue/Properties/ScalingConfig/MaximumConcurrency: 20
@@ -460,7 +460,7 @@ Resources/WebPages/Condition: HasWeb
 Resources/WebPages/Properties/Location: web/template.yaml
 Resources/WebPages/Properties/Parameters/Architecture: Architecture
 Resources/WebPages/Properties/Parameters/LogRetentionDays: LogRetentionDays
-Resources/WebPages/Properties/Parameters/Name: orders
+Resources/WebPages/Properties/Parameters/Name: stack-7
 Resources/WebPages/Properties/Parameters/OrdersTable: OrdersTable
 Resources/WebPages/Properties/Parameters/OrdersTableArn: OrdersTable
 Resources/WebPages/Properties/Parameters/OpenOrdersTable: OpenOrdersTable

@@ -144,10 +144,14 @@ impl World {
             "PutTargets" => json!({ "FailedEntryCount": 0, "FailedEntries": [] }),
             "CreateQueue" => json!({ "QueueUrl": "https://sqs.example.com/queue" }),
             "ReceiveMessage" => {
-                let event = json!({ "time": "2026-12-01T11:59:00Z", "detail-type": "ORDER_REJECTED", "source": "order-processing",
-                    "detail": { "order_id": "ord-1001", "restaurant_id": "rest-7", "customer_id": "cust-42", "currency": "EUR",
-                        "total_amount": 3150, "status": "REJECTED", "status_reason": "Out of dough" } });
-                json!({ "Messages": [{ "MessageId": "1", "ReceiptHandle": "1", "Body": event.to_string() }] })
+                // The later one first.
+                let event = |second: &str, what: &str| {
+                    let event = json!({ "time": format!("2026-12-01T11:59:{second}Z"), "detail-type": what, "source": "order-processing",
+                        "detail": { "order_id": "ord-1001", "restaurant_id": "rest-7", "customer_id": "cust-42", "currency": "EUR",
+                            "total_amount": 3150, "status": "REJECTED", "status_reason": "Out of dough" } });
+                    json!({ "MessageId": second, "ReceiptHandle": second, "Body": event.to_string() })
+                };
+                json!({ "Messages": [event("30", "ORDER_REJECTED"), event("00", "ORDER_PLACED")] })
             }
             "DeleteMessageBatch" => json!({ "Successful": [], "Failed": [] }),
             "Sign" => json!({ "Signature": "AQID" }),
@@ -194,6 +198,11 @@ impl World {
             }
             (Some("open-orders"), Some("open"), _, _) => {
                 json!({ "Item": open("rest-7", "ord-1001", "2026-12-01T12:09:30.600Z") })
+            }
+            (Some("open-orders"), Some("expired"), _, _) => {
+                let mut item = open("rest-7", "ord-1001", "2026-12-01T10:00:00.000Z");
+                item["expires_at"] = json!({ "N": "1796122800" });
+                json!({ "Item": item })
             }
             (Some("open-orders"), Some(status), _, _) => {
                 let mut item = json!({

@@ -119,7 +119,7 @@ fn an_aws_that_cannot_be_reached_is_told_with_where_it_was_looked_for() {
 
 #[test]
 fn what_the_workflow_would_not_take_for_an_answer_is_refused() {
-    let long = "x".repeat(MAX_REASON + 1);
+    let (long, cause) = ("x".repeat(MAX_REASON + 1), "x".repeat(32_769));
     let too_long = format!(
         "{} characters, of which {MAX_REASON} are allowed",
         long.len()
@@ -148,6 +148,10 @@ fn what_the_workflow_would_not_take_for_an_answer_is_refused() {
             "those of AWS itself",
         ),
         (vec!["fail", "ord-1", "--error", "E"], "--cause"),
+        (
+            vec!["fail", "ord-1", "--error", "E", "--cause", &cause],
+            "32769 characters, of which 32768 are allowed",
+        ),
         (
             vec!["cancel", "ord-1", "--reason", &long],
             too_long.as_str(),
