@@ -242,8 +242,8 @@ def main():
         "On a whole core, a cold start with its first request took {} times as long in Python as in Rust, and {} times in Node"
         .format(*over_runs("full"))
         + f" ({len(runs)} runs); with the CPU share of {shares} MB, {{}} and {{}} times.".format(*over_runs("limited"))
-        + f" Each of the three functions, and `open-orders`, needs at most {peak:.0f} MB and has an archive of at most"
-        f" {zipped:.1f} MB. With {share}, it took at most {slowest:.0f} ms in the last run, for"
+        + f" Each of the three functions, and `open-orders`, needs at most {peak:.0f} MB of memory and {zipped:.1f} MB of archive."
+        f" With {share}, a cold start took at most {slowest:.0f} ms in the last run, for"
         f" ${size_of_ours['more']:.2f} per million orders more than with {min(sizes)} MB.",
     )
 
