@@ -179,9 +179,9 @@ verify: $(TOOLS) ## Check the deployed STACK with your credentials: its contract
 	"$(TARGET)/debug/verify" $(STACK)
 
 .PHONY: load
-load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, audit each of them
+load: $(TOOLS) ## Place ORDERS (1000) orders at once, answer them in every way, audit each of them (BUILT=1: with the functions that were built)
 	$(CARGO_TEST) --no-run --test command_line --test end_to_end
-	$(BIN)/python local/stack.py run -- "$(TARGET)/debug/load" $(ORDERS)
+	$(BIN)/python local/stack.py run $(if $(BUILT),--built) -- "$(TARGET)/debug/load" $(ORDERS)
 
 .PHONY: bench
 bench: $(TOOLS) $(BENCH) ## Measure the functions beside the same in Python and Node, each size of memory, and the pages (ONLY=sizes, ONLY=pages)
