@@ -48,10 +48,11 @@ class Page(Shell):
     # Commands that print nothing when all went well.
     silent = ()
 
-    def __init__(self):
-        self.outputs = outputs()
+    def __init__(self, environment=None):
+        # Those of the stack that runs, but for a page that starts one itself.
+        self.outputs = {} if environment else outputs()
         self.orders = Orders(self.outputs)
-        super().__init__(os.environ | self.outputs | {"STACK": STACK_NAME})
+        super().__init__(environment or os.environ | self.outputs | {"STACK": STACK_NAME})
         self.environment["PATH"] = f"{target() / 'debug'}{os.pathsep}{self.environment['PATH']}"
         # Each order that was placed, by its id.
         self.placed = {}
@@ -120,6 +121,11 @@ class Page(Shell):
         if made.returncode != 0:
             raise StackError(f"orderctl made no link: {made.stderr}")
         return json.loads(made.stdout)["url"]
+
+    def require_status(self, order_id, status, line, command):
+        """Whether an order has this status at the end."""
+        found = json.loads(self.orders.end(self.execution(order_id))["output"])["status"]
+        self.require(found == status, line, command, f"{order_id} is {found}, not {status}")
 
     def execution(self, order_id):
         return f"{self.outputs['StateMachineArn'].replace(':stateMachine:', ':execution:')}:{order_id}"

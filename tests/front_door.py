@@ -5,7 +5,6 @@ a line and undoes it, by `make deploy`, and looks each time at what an order mee
 It does so in a copy of this working copy, whose path has a space and whose builds Cargo puts elsewhere, as somebody's may.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -52,11 +51,10 @@ class Readme(Page):
     silent = ('eval "$(make -s', '[ "$TASK_TOKEN"', "aws stepfunctions send-task")
 
     def __init__(self):
-        self.environment = tools() | {"CARGO_TARGET_DIR": str(target()), "PORT": str(free_port())}
+        environment = tools() | {"CARGO_TARGET_DIR": str(target()), "PORT": str(free_port())}
         for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "AWS_ENDPOINT_URL"):
-            self.environment.pop(name, None)
-        self.environment["PATH"] = f"{target() / 'debug'}{os.pathsep}{self.environment['PATH']}"
-        self.placed = {}
+            environment.pop(name, None)
+        super().__init__(environment)
 
     def before(self, section, command):
         if command.startswith("orderctl inbox"):
@@ -82,17 +80,16 @@ class Readme(Page):
             ("orderctl accept", "ord-2001", "ACCEPTED"),
         ):
             if mark in command:
-                found = json.loads(self.orders.end(self.execution(order_id))["output"])["status"]
-                self.require(found == status, line, command, f"{order_id} is {found}, not {status}")
+                self.require_status(order_id, status, line, command)
         if command.startswith("orderctl show"):
             self.require("ACCEPTED" in printed and "Notify user" in printed, line, command, f"it prints {printed}")
 
-    def make(self, *arguments):
+    def make(self, what):
         begun = time.monotonic()
-        done = self.shell(f"make -s {' '.join(arguments)}")
+        done = self.shell(f"make -s {what}")
         if done.returncode:
-            raise StackError(f"`make {' '.join(arguments)}` failed:\n{done.stdout}{done.stderr}")
-        say(f"`make {' '.join(arguments)}` took {time.monotonic() - begun:.0f} s")
+            raise StackError(f"`make {what}` failed:\n{done.stdout}{done.stderr}")
+        say(f"`make {what}` took {time.monotonic() - begun:.0f} s")
 
 
 def change(name, old, new):

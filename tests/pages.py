@@ -13,6 +13,13 @@ import web
 from stack import aws, until
 
 
+def subscription(topic, protocol):
+    """The attributes of a topic's subscription."""
+    found = aws("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    arn = next(each["SubscriptionArn"] for each in found if each["Protocol"] == protocol)
+    return aws("sns").get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+
+
 class Pages(Page):
     path = ROOT / "docs" / "web.md"
 
@@ -38,24 +45,15 @@ class Pages(Page):
         if command.startswith("curl"):
             status = {"accept": "ACCEPTED", "decline": "REJECTED", "cancel": "CANCELLED"}[re.search("do=([a-z]+)", command)[1]]
             order_id = "ord-1001" if "order=" in command else f"ord-by-{'order' if status == 'REJECTED' else 'customer'}"
-            found = json.loads(self.orders.end(self.execution(order_id))["output"])["status"]
-            self.require(found == status, line, command, f"{order_id} is {found}, not {status}")
+            self.require_status(order_id, status, line, command)
         if command.startswith("aws sns subscribe"):
-            policy = aws("sns").get_subscription_attributes(SubscriptionArn=self.subscription("LinksTopicArn", "email"))
-            policy = json.loads(policy["Attributes"]["FilterPolicy"])
+            policy = json.loads(subscription(self.outputs["LinksTopicArn"], "email")["FilterPolicy"])
             self.require(policy == {"restaurant_id": ["rest-7"]}, line, command, f"the filter is {policy}")
 
-    def subscription(self, topic, protocol):
-        found = aws("sns").list_subscriptions_by_topic(TopicArn=self.outputs[topic])["Subscriptions"]
-        return next(each["SubscriptionArn"] for each in found if each["Protocol"] == protocol)
 
-
-class Restaurants(Pages):
+class Restaurants(Page):
     path = ROOT / "docs" / "restaurants.md"
     silent = ("for URL in", "read -r", "aws stepfunctions send-task-success", "aws sqs delete-message")
-
-    def prepare(self, section):
-        pass
 
     def run(self, line, command):
         # This machine has no address that SNS reaches by HTTPS.
@@ -64,18 +62,15 @@ class Restaurants(Pages):
     def verify(self, section, line, command, printed):
         """SNS must try for as long as an order waits, and for no longer than it takes in a policy."""
         if "--protocol https" in command:
-            subscription = aws("sns").get_subscription_attributes(SubscriptionArn=self.subscription("RestaurantTopicArn", "http"))
-            policy = json.loads(subscription["Attributes"]["DeliveryPolicy"])["healthyRetryPolicy"]
+            policy = json.loads(subscription(self.outputs["RestaurantTopicArn"], "http")["DeliveryPolicy"])["healthyRetryPolicy"]
             tries, pause = policy["numRetries"], policy["minDelayTarget"]
             definition = json.loads((ROOT / "statemachine" / "order.asl.json").read_text())
             waits = definition["States"]["Notify restaurant"]["TimeoutSeconds"]
             lasts = tries <= 100 and waits <= tries * pause <= 3600
             self.require(lasts, line, command, f"SNS does not take this policy, or stops before {waits} s: {policy}")
 
-    def after(self):
-        status = self.orders.end(self.execution("ord-7001"))
-        if json.loads(status["output"])["status"] != "ACCEPTED":
-            raise StackError(f"{self.path}: the order that the page's restaurant accepted ended as {status}")
+        if "send-task-success" in command:
+            self.require_status("ord-7001", "ACCEPTED", line, command)
 
 
 class Events(Page):

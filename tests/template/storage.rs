@@ -33,16 +33,6 @@ fn the_table_is_encrypted_restorable_and_protected() {
             "{name} keeps orders for ever"
         );
     }
-    assert_eq!(
-        template["Parameters"]["OrderRetentionDays"]["Default"], 0,
-        "orders are deleted without anybody having asked for it"
-    );
-    for parameter in ["PointInTimeRecovery", "DeletionProtection"] {
-        assert_eq!(
-            template["Parameters"][parameter]["Default"], "true",
-            "{parameter}"
-        );
-    }
 }
 
 #[test]

@@ -520,8 +520,6 @@ Resources/Route/Properties/Target: integrations/Integration
 Resources/Stage/Properties/ApiId: Api
 Resources/Stage/Properties/StageName: $default
 Resources/Stage/Properties/AutoDeploy: "true"
-Resources/Stage/Properties/DefaultRouteSettings/ThrottlingRateLimit: WebRate
-Resources/Stage/Properties/DefaultRouteSettings/ThrottlingBurstLimit: WebBurst
 Resources/Stage/Properties/AccessLogSettings/DestinationArn: ApiLogs
 Resources/ApiLogs/DeletionPolicy: Delete
 Resources/ApiLogs/UpdateReplacePolicy: Delete
@@ -545,7 +543,6 @@ Resources/WebFunction/Properties/CodeUri: ..
 Resources/WebFunction/Properties/MemorySize: 512
 Resources/WebFunction/Properties/LoggingConfig/SystemLogLevel: WARN
 Resources/WebFunction/Properties/Timeout: 3
-Resources/WebFunction/Properties/ReservedConcurrentExecutions: "HasConcurrency: WebConcurrency, or AWS::NoValue"
 Resources/WebLinksFunction/Properties/Architectures: Architecture
 Resources/WebLinksFunction/Properties/Runtime: provided.al2023
 Resources/WebLinksFunction/Properties/Handler: bootstrap

@@ -14,13 +14,6 @@ pub fn web() -> Value {
 }
 
 #[test]
-fn the_pages_are_off_unless_somebody_wants_them() {
-    let template = template();
-    assert_eq!(template["Parameters"]["Web"]["Default"], "false");
-    assert_eq!(template["Resources"]["WebPages"]["Condition"], "HasWeb");
-}
-
-#[test]
 fn links_are_signed_with_keys_of_their_own() {
     for (name, key) in resources(&whole(), "AWS::KMS::Key") {
         if name.ends_with("LinksKey") {
@@ -97,20 +90,19 @@ fn no_log_and_no_trace_holds_a_link_or_who_opened_it() {
         let format = stage["AccessLogSettings"]["Format"]
             .as_str()
             .expect("a format");
-        let said: BTreeSet<_> = format.split("$context.").skip(1).collect();
-        assert_eq!(said.len(), 6, "{name} logs {said:?}");
-        for variable in said {
-            let variable = variable.split('"').next().unwrap_or_default();
-            let known = [
-                "requestId",
-                "requestTime",
-                "httpMethod",
-                "status",
-                "responseLatency",
-                "integrationErrorMessage",
-            ];
-            assert!(known.contains(&variable), "{name} logs {variable}");
-        }
+        let said = format.split("$context.").skip(1);
+        let said: BTreeSet<_> = said
+            .filter_map(|variable| variable.split('"').next())
+            .collect();
+        let known = [
+            "requestId",
+            "requestTime",
+            "httpMethod",
+            "status",
+            "responseLatency",
+            "integrationErrorMessage",
+        ];
+        assert_eq!(said, known.into(), "what {name} logs");
     }
     for (name, function) in resources(&web, "AWS::Serverless::Function") {
         assert_eq!(function["Tracing"], "PassThrough", "{name} is traced");

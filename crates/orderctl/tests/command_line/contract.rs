@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use base64::prelude::{BASE64_STANDARD as BASE64, Engine};
 use serde_json::{Value, json};
 
 use crate::aws::{Answer, Aws, Call, Done, Person, json as answer_json, refused};
@@ -316,32 +317,15 @@ fn said(call: &Call) -> Value {
     let mut body = serde_json::from_str(&body).unwrap_or(Value::String(body));
     if call.action == "Sign" {
         let message = body["Message"].take();
-        let bytes = decoded(message.as_str().expect("a text"));
+        let bytes = BASE64
+            .decode(message.as_str().expect("a text"))
+            .expect("base64");
         body["Message"] = still(&String::from_utf8(bytes).expect("UTF-8")).into();
     }
     if !body["clientToken"].is_null() {
         body["clientToken"] = "<random>".into();
     }
     json!({ "action": call.action, "by": scope, "says": body })
-}
-
-/// Base64, for what is signed.
-fn decoded(text: &str) -> Vec<u8> {
-    let digit = |byte: u8| {
-        let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        digits.iter().position(|digit| *digit == byte)
-    };
-    let digits: Vec<_> = text.bytes().filter_map(digit).collect();
-    let mut bytes = Vec::new();
-    for group in digits.chunks(4) {
-        let number =
-            group.iter().fold(0, |number, digit| number << 6 | digit) << (6 * (4 - group.len()));
-        bytes.extend(
-            (0..group.len() - 1)
-                .map(|index| u8::try_from(number >> (16 - 8 * index) & 255).expect("a byte")),
-        );
-    }
-    bytes
 }
 
 /// What comes of a case with one output.
