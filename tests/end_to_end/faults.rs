@@ -104,7 +104,7 @@ async fn stops_and_goes_on(stack: &Stack, faults: &Faults, call: Call, fault: Fa
         Call::PutItem => ("Save order", "StoreUnavailable"),
         Call::UpdateItem => ("Update order status", "StoreUnavailable"),
         Call::Publish => ("Notify user", "NotificationUnavailable"),
-        _ => panic!("no function makes this call: {call:?}"),
+        Call::SendTaskSuccess => panic!("no function makes this call: {call:?}"),
     };
     assert_eq!(
         stopped.error(),

@@ -36,10 +36,6 @@ pub enum Call {
     Publish,
     /// `orderctl` answers for a restaurant.
     SendTaskSuccess,
-    /// `orderctl` reads an order, or its row among the open orders.
-    GetItem,
-    /// `orderctl` reads the open orders of a restaurant.
-    Query,
 }
 
 impl Call {
@@ -53,8 +49,6 @@ impl Call {
         match target {
             Some(target) if target.ends_with(".PutItem") => Some(Self::PutItem),
             Some(target) if target.ends_with(".UpdateItem") => Some(Self::UpdateItem),
-            Some(target) if target.ends_with(".GetItem") => Some(Self::GetItem),
-            Some(target) if target.ends_with(".Query") => Some(Self::Query),
             Some(target) if target.ends_with(".SendTaskSuccess") => Some(Self::SendTaskSuccess),
             // Not the links that `web-links` publishes, which also have the order's id.
             None if body.contains("Action=Publish") && body.contains("UserTopic") => {
@@ -89,8 +83,6 @@ pub enum Fault {
     CutInHalf,
     /// The service does as it is told, and answers after the client gave up.
     Late,
-    /// A query that is eventually consistent misses what was written a moment ago: here, everything.
-    Stale,
 }
 
 impl Fault {
@@ -108,8 +100,6 @@ impl Fault {
 /// A fault that waits for its calls.
 struct Armed {
     fault: Fault,
-    /// How many calls get through before it.
-    spared: u32,
     /// How many calls it is for; `None` is all.
     times: Option<u32>,
     /// How many calls it has hit.
@@ -162,34 +152,14 @@ impl Faults {
 
     /// From now on, this happens to a call for an order (or with a token), `times` times or until [`Faults::clear`].
     pub fn arm(&self, order_id: &str, call: Call, fault: Fault, times: Option<u32>) {
-        self.arm_after(0, order_id, call, fault, times);
-    }
-
-    /// The same, after this many calls got through.
-    pub fn arm_after(
-        &self,
-        spared: u32,
-        order_id: &str,
-        call: Call,
-        fault: Fault,
-        times: Option<u32>,
-    ) {
         self.lock().insert(
             (order_id.to_owned(), call),
             Armed {
                 fault,
-                spared,
                 times,
                 hits: 0,
             },
         );
-    }
-
-    /// How many calls were hit until now.
-    pub fn hits(&self, order_id: &str, call: Call) -> u32 {
-        self.lock()
-            .get(&(order_id.to_owned(), call))
-            .map_or(0, |armed| armed.hits)
     }
 
     /// From now on, calls for this order get through. Gives how many calls were hit.
@@ -204,10 +174,6 @@ impl Faults {
         let (_, armed) = armed.iter_mut().find(|((order_id, armed_call), _)| {
             *armed_call == call && body.contains(order_id.as_str())
         })?;
-        if armed.spared > 0 {
-            armed.spared -= 1;
-            return None;
-        }
         if armed.times == Some(armed.hits) {
             return None;
         }
@@ -339,9 +305,6 @@ async fn answer(
         Some((call, Fault::Unavailable)) => {
             error(StatusCode::SERVICE_UNAVAILABLE, call, "ServiceUnavailable")
         }
-        Some((_, Fault::Stale)) => Ok(Response::new(full(Bytes::from_static(
-            br#"{"Count":0,"Items":[],"ScannedCount":0}"#,
-        )))),
         Some((_, Fault::Reset)) => {
             // Without lingering, closing the connection resets it.
             socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO))?;

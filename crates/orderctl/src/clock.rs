@@ -31,6 +31,11 @@ pub fn now() -> Timestamp {
     now.checked_add(ahead).unwrap_or(now)
 }
 
+/// How much time has passed since then, by AWS's clock.
+pub fn since(begun: Timestamp) -> SignedDuration {
+    now().duration_since(begun)
+}
+
 /// What time it is by AWS's clock, as a clock on the reader's wall shows it.
 pub fn now_here() -> Zoned {
     now().to_zoned(zone())

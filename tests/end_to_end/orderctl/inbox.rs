@@ -2,13 +2,10 @@
 
 use std::cell::Cell;
 
-use order::Status;
-use serde_json::{Value, json};
-use support::{Call, Fault, Faults, Stack, TestOrder, poll_until};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use support::{Stack, TestOrder, poll_until};
 
+use super::orderctl;
 use super::people::restaurant;
-use super::{answer, command, next, orderctl};
 
 #[tokio::test]
 async fn any_number_of_people_look_at_once_while_orders_come_and_miss_and_hide_nothing() {
@@ -52,75 +49,4 @@ async fn any_number_of_people_look_at_once_while_orders_come_and_miss_and_hide_n
     let done = orderctl(&session, &["inbox", "--restaurant", restaurant_id]).await;
     done.assert_code(0);
     assert!(done.stderr.contains("No order waits"), "{done:?}");
-}
-
-#[tokio::test]
-async fn the_watched_inbox_tells_what_comes_and_what_goes() {
-    let stack = Stack::connect();
-    let session = restaurant().await;
-    let order = TestOrder::new(&stack).await;
-    let id = order.order.order_id.as_str();
-    let watch = [
-        "inbox",
-        "--watch",
-        "--restaurant",
-        &order.order.restaurant_id,
-        "--output",
-        "json",
-    ];
-    let mut child = command(&session, &watch).spawn().expect("orderctl");
-    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-    let execution = order.place().await;
-    let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
-    assert_eq!(line["order_id"], id);
-    assert_eq!(line.get("task_token"), None);
-    answer(&session, "accept", &order.order, &[])
-        .await
-        .assert_code(0);
-    let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
-    assert_eq!(line, json!({ "order_id": id, "status": "ACCEPTED" }));
-    order.assert_ended(&execution, Status::Accepted, None).await;
-}
-
-#[tokio::test]
-async fn an_order_that_a_query_misses_for_a_moment_stays_in_the_watched_inbox() {
-    let stack = Stack::connect();
-    let faults = Faults::proxy();
-    let through_the_proxy = Faults::session();
-    let order = TestOrder::new(&stack).await;
-    let (id, whose) = (&order.order.order_id, &order.order.restaurant_id);
-    let watch = [
-        "inbox",
-        "--watch",
-        "--restaurant",
-        whose,
-        "--output",
-        "json",
-    ];
-    let mut child = command(&through_the_proxy, &watch)
-        .spawn()
-        .expect("orderctl");
-    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-    let execution = order.place().await;
-    let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
-    assert_eq!(line["order_id"], id.as_str());
-    faults.arm(whose, Call::Query, Fault::Stale, Some(3));
-    // More than the attempts of one read, so that a look fails.
-    faults.arm(id, Call::GetItem, Fault::Unavailable, Some(4));
-    poll_until(|| async {
-        let looked = faults.hits(whose, Call::Query);
-        (looked == 3)
-            .then_some(())
-            .ok_or("the inbox looks no more".to_owned())
-    })
-    .await;
-    assert_eq!(faults.clear(id, Call::GetItem), 4, "no look failed");
-    order.accept(&order.restaurant_message().await).await;
-    let line: Value = serde_json::from_str(&next(&mut lines).await).expect("JSON");
-    assert_eq!(
-        line,
-        json!({ "order_id": id, "status": "ACCEPTED" }),
-        "the order left the inbox before it was answered"
-    );
-    order.assert_ended(&execution, Status::Accepted, None).await;
 }

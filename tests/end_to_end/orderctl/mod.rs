@@ -13,9 +13,8 @@ mod watch;
 
 use std::process::Stdio;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
-use support::{PATIENCE, Session, Stack, orderctl_binary, output, poll_until};
+use support::{PATIENCE, Session, orderctl_binary, poll_until};
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
@@ -93,21 +92,6 @@ async fn inbox_of(session: &Session, restaurant_id: &str, more: &[&str]) -> Done
         Err(format!("{restaurant_id} has no order: {done:?}"))
     })
     .await
-}
-
-/// Sets an attribute of an order in the table.
-pub(super) async fn set(stack: &Stack, order_id: &str, attribute: &str, value: AttributeValue) {
-    stack
-        .dynamodb
-        .update_item()
-        .table_name(output("OrdersTableName"))
-        .key("order_id", AttributeValue::S(order_id.to_owned()))
-        .update_expression("SET #attribute = :value")
-        .expression_attribute_names("#attribute", attribute)
-        .expression_attribute_values(":value", value)
-        .send()
-        .await
-        .expect("another value");
 }
 
 type Lines<R> = tokio::io::Lines<BufReader<R>>;

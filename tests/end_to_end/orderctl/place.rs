@@ -2,10 +2,9 @@
 
 use order::Status;
 use serde_json::{Value, json};
-use support::pages::Link;
 use support::{Stack, TestOrder};
 
-use super::people::{anybody, documented, restaurant};
+use super::people::{documented, restaurant};
 use super::{answer, inbox_of, orderctl, orderctl_with_input};
 
 #[tokio::test]
@@ -100,43 +99,4 @@ async fn place_inbox_accept_and_show_work_one_after_the_other() {
     orderctl_with_input(&backend, &["place", "-"], &input)
         .await
         .assert_code(8);
-}
-
-#[tokio::test]
-async fn placing_an_order_that_another_execution_placed_follows_the_new_execution_to_its_failure() {
-    let stack = Stack::connect();
-    let order = TestOrder::new(&stack).await;
-    let id = order.order.order_id.as_str();
-    let input = json!(order.order).to_string();
-    let first = stack
-        .start(&Stack::state_machine(), &format!("first-{id}"), &input)
-        .await;
-    order.accept(&order.restaurant_message().await).await;
-    stack.end_of(&first).await;
-
-    let placed = orderctl_with_input(&anybody(), &["place", "-", "--watch"], &input).await;
-    placed.assert_code(7);
-    assert!(!placed.stdout.contains("ACCEPTED"), "{placed:?}");
-    assert!(placed.stderr.contains("DuplicateOrder"), "{placed:?}");
-}
-
-#[tokio::test]
-async fn a_link_is_printed_for_the_order_that_was_placed_and_for_no_other() {
-    let stack = Stack::connect();
-    let order = TestOrder::new(&stack).await;
-    let input = json!(order.order).to_string();
-    let placed = orderctl_with_input(&anybody(), &["place", "-", "--link"], &input).await;
-    placed.assert_code(0);
-    let link = Link::of(placed.stdout.lines().last().expect("a link"));
-    assert_eq!(link.json().await["order_id"], order.order.order_id.as_str());
-
-    // The id is another customer's.
-    let order = TestOrder::new(&stack).await;
-    let first = format!("first-{}", order.order.order_id);
-    let input = json!(order.order).to_string();
-    stack.start(&Stack::state_machine(), &first, &input).await;
-    order.restaurant_message().await;
-    let placed = orderctl_with_input(&anybody(), &["place", "-", "--link"], &input).await;
-    placed.assert_code(8);
-    assert_eq!(placed.stdout, "");
 }

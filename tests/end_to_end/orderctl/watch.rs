@@ -1,40 +1,12 @@
 //! `orderctl watch` and `show`.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use order::Status;
-use serde_json::{Value, json};
-use support::{Stack, Terminal, TestOrder, unique};
+use serde_json::json;
+use support::{Stack, Terminal, TestOrder};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::people::{anybody, documented};
-use super::{command, next, orderctl, set, within};
-
-#[tokio::test]
-async fn an_order_whose_execution_aws_has_forgotten_is_shown() {
-    let stack = Stack::connect();
-    let backend = documented("backend").await;
-    let order = TestOrder::new(&stack).await;
-    let id = order.order.order_id.as_str();
-    let execution = order.place_and_answer(r#"{"isAccepted": true}"#).await;
-    stack.end_of(&execution).await;
-    let gone = AttributeValue::S(format!("{execution}-gone"));
-    set(&stack, id, "execution_arn", gone).await;
-    let shown = orderctl(&backend, &["show", id]).await;
-    shown.assert_code(0);
-    for part in [
-        "ACCEPTED",
-        "2 × Margherita",
-        "AWS no longer knows its execution",
-    ] {
-        assert!(shown.stdout.contains(part), "{part} is not in {shown:?}");
-    }
-    let shown = orderctl(&backend, &["show", id, "--output", "json"]).await;
-    assert_eq!(shown.json()["order"]["status"], "ACCEPTED");
-    assert_eq!(shown.json()["execution"], Value::Null);
-    let watched = orderctl(&backend, &["watch", id]).await;
-    watched.assert_code(1);
-    assert!(watched.stderr.contains("no longer"), "{watched:?}");
-}
+use super::{command, next, orderctl, within};
 
 #[tokio::test]
 async fn watch_follows_an_order_in_plain_lines() {
@@ -108,26 +80,6 @@ async fn whoever_may_read_no_history_is_told_the_outcome_without_the_steps() {
         "{watched:?}"
     );
     order.assert_ended(&execution, Status::Accepted, None).await;
-}
-
-#[tokio::test]
-async fn an_execution_that_needs_a_person_is_told_by_the_exit_code() {
-    let stack = Stack::connect();
-    let id = format!("ord-{}", unique());
-    let execution = stack
-        .start(&Stack::state_machine(), &id, r#"{"order_id": 1}"#)
-        .await;
-    stack.end_of(&execution).await;
-    let backend = documented("backend").await;
-    let watched = orderctl(&backend, &["watch", &id]).await;
-    watched.assert_code(7);
-    assert!(watched.stderr.contains("InvalidOrder"), "{watched:?}");
-    let shown = orderctl(&backend, &["show", &id]).await;
-    shown.assert_code(0);
-    assert!(shown.stdout.contains("is not stored"), "{shown:?}");
-    orderctl(&backend, &["watch", &unique()])
-        .await
-        .assert_code(5);
 }
 
 #[tokio::test]

@@ -6,19 +6,21 @@ use std::time::Duration;
 use aws_sdk_sfn::config::retry::RetryConfig;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use jiff::SignedDuration;
 use order::{ClosedOrder, RestaurantAnswer, Status};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::aws::open_orders::Found;
 use crate::aws::stack::Stack;
+use crate::clock::{now, since};
 use crate::failure::{Failure, Kind, aws};
 
 /// How long to wait for an order that is not in the table of open orders yet; and, after a token was refused, for the outcome
 /// or for a newer token.
-const APPEARS: Duration = Duration::from_secs(10);
+const APPEARS: SignedDuration = SignedDuration::from_secs(10);
 /// How long to send an answer again if AWS does not say whether it arrived; and how long to wait for the outcome of an
 /// answer that AWS took.
-const RECORD: Duration = Duration::from_secs(30);
+const RECORD: SignedDuration = SignedDuration::from_secs(30);
 /// How often an answer is sent in one round of attempts.
 const ATTEMPTS: u32 = 4;
 /// How long to pause between two reads of the table.
@@ -79,7 +81,7 @@ pub async fn answer(
     answer: &Answer,
     mut token: Option<String>,
 ) -> Result<ClosedOrder, Failure> {
-    let begun = Instant::now();
+    let begun = now();
     let mut refused: HashSet<String> = HashSet::new();
     let (mut uncertain, mut unheard) = (false, false);
     loop {
@@ -110,7 +112,7 @@ pub async fn answer(
                 Sent::Unheard => (uncertain, unheard) = (true, true),
             }
         }
-        if begun.elapsed() > if unheard { RECORD } else { APPEARS } {
+        if since(begun) > if unheard { RECORD } else { APPEARS } {
             return Err(given_up(
                 restaurant_id,
                 order_id,
@@ -254,7 +256,7 @@ async fn recorded(
     order_id: &str,
     answer: &Answer,
 ) -> Result<ClosedOrder, Failure> {
-    let begun = Instant::now();
+    let begun = now();
     loop {
         let why = match stack.found(restaurant_id, order_id).await {
             Ok(Some(Found::Closed(closed))) if closed.status == answer.status() => {
@@ -265,7 +267,7 @@ async fn recorded(
             Ok(_) => "its outcome is not recorded yet".into(),
             Err(failure) => format!("its outcome cannot be read ({})", failure.message),
         };
-        if begun.elapsed() > RECORD {
+        if since(begun) > RECORD {
             return Err(Failure::new(
                 Kind::NotRecorded,
                 format!(

@@ -3,19 +3,19 @@
 //! Both carry a lease as a tag, which is renewed while the command runs. The next run removes those whose lease has
 //! expired, since their run was killed; it leaves alone what a colleague's run uses.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_eventbridge::error::ProvideErrorMetadata;
 use aws_sdk_eventbridge::types::{Tag, Target};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::aws::stack::Stack;
-use crate::clock::now;
+use crate::clock::{now, since};
 use crate::failure::{Failure, aws};
 use crate::render::parse_time;
 
@@ -26,7 +26,9 @@ const STACK: &str = "orderctl:stack";
 /// How long a lease lasts.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
 /// How long a queue may be unknown to AWS after it was created.
-const USABLE: Duration = Duration::from_secs(30);
+const USABLE: SignedDuration = SignedDuration::from_secs(30);
+/// For how many seconds AWS waits for events before it answers that there is none.
+pub const WAIT: i32 = 10;
 /// The rule's only target.
 const TARGET: &str = "queue";
 
@@ -35,7 +37,7 @@ pub struct Subscription {
     name: String,
     /// The queue's URL, once there is a queue: a list of queues may not have it yet.
     queue: OnceLock<String>,
-    created: Instant,
+    created: Timestamp,
 }
 
 /// How the names of all rules and queues begin that this command makes for a stack. A rule's name has fewer characters than
@@ -57,7 +59,7 @@ impl Subscription {
         Self {
             name: format!("{}{:x}{nanos:x}", prefix(stack), std::process::id()),
             queue: OnceLock::new(),
-            created: Instant::now(),
+            created: now(),
         }
     }
 
@@ -134,7 +136,7 @@ impl Subscription {
         format!("arn:{partition}:sqs:{region}:{account}:{}", self.name)
     }
 
-    /// Waits for messages with events, for ten seconds at most. None if the queue is not there any more.
+    /// Waits for messages with events, for [`WAIT`] at most. None if the queue is not there any more.
     pub async fn receive(
         &self,
         stack: &Stack,
@@ -145,13 +147,13 @@ impl Subscription {
             .receive_message()
             .queue_url(queue)
             .max_number_of_messages(10)
-            .wait_time_seconds(10)
+            .wait_time_seconds(WAIT)
             .send()
             .await;
         match received {
             Ok(received) => Ok(Some(received.messages.unwrap_or_default())),
             // A new queue can be used only after some time.
-            Err(error) if is_gone(&error) && self.created.elapsed() < USABLE => {
+            Err(error) if is_gone(&error) && since(self.created) < USABLE => {
                 sleep(Duration::from_secs(1)).await;
                 Ok(Some(Vec::new()))
             }
@@ -278,8 +280,8 @@ pub async fn remove_leftovers(stack: &Stack) -> Result<usize, Failure> {
 }
 
 /// The rules of this command on the stack's bus, by name, with their ARNs.
-async fn rules(stack: &Stack) -> Result<HashMap<String, String>, Failure> {
-    let mut found = HashMap::new();
+async fn rules(stack: &Stack) -> Result<BTreeMap<String, String>, Failure> {
+    let mut found = BTreeMap::new();
     let mut next = None;
     loop {
         let page = stack

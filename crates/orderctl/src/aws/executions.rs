@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use order::{Order, Status, StoredOrder};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::aws::orders::{UNKNOWN_AFTER, unknown};
 use crate::aws::stack::Stack;
+use crate::clock::{now, since};
 use crate::failure::{Failure, Kind, aws};
 use crate::render::{clean, time_of_day};
 
@@ -225,7 +226,7 @@ pub async fn execution_of(
     known: Option<&str>,
 ) -> Result<(Option<StoredOrder>, Option<Execution>), Failure> {
     let named = stack.execution_arn(order_id);
-    let begun = Instant::now();
+    let begun = now();
     loop {
         let stored = stack.stored(order_id).await?;
         let of_table = stored.as_ref().map(|stored| stored.execution_arn.as_str());
@@ -242,7 +243,7 @@ pub async fn execution_of(
             }
             return Ok((stored, Some(execution)));
         }
-        if begun.elapsed() > UNKNOWN_AFTER {
+        if since(begun) > UNKNOWN_AFTER {
             return match stored {
                 Some(stored) => Ok((Some(stored), None)),
                 None => Err(unknown(order_id, &stack.name)),

@@ -5,16 +5,18 @@ use std::time::Duration;
 use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::SignedDuration;
 use order::{Status, StoredOrder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::aws::stack::Stack;
+use crate::clock::{now, since};
 use crate::failure::{Failure, Kind, aws};
 
 /// How long to look for an order that is not in the table: it may have been placed just now.
-pub const UNKNOWN_AFTER: Duration = Duration::from_secs(5);
+pub const UNKNOWN_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
 /// What is read of an order to find its row among the open orders, and to follow its status.
 #[derive(Clone, Debug, Deserialize)]
@@ -53,12 +55,12 @@ impl Stack {
 
     /// The status of an order. Waits some time for one that is not there: it may have been placed just now.
     pub async fn entry(&self, order_id: &str) -> Result<Entry, Failure> {
-        let begun = Instant::now();
+        let begun = now();
         loop {
             if let Some(entry) = self.read(order_id).await? {
                 return Ok(entry);
             }
-            if begun.elapsed() > UNKNOWN_AFTER {
+            if since(begun) > UNKNOWN_AFTER {
                 return Err(unknown(order_id, &self.name));
             }
             sleep(Duration::from_millis(200)).await;

@@ -12,12 +12,14 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use http::Uri;
 
 use crate::aws::credentials::provider;
+use crate::aws::events::WAIT;
 use crate::clock;
 use crate::failure::{Failure, aws};
 use crate::render::Output;
 
-/// How long one attempt of a call may take: longer than the longest wait for messages.
+/// How long one attempt of a call may take: longer than AWS itself waits for events.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+const _: () = assert!(ATTEMPT_TIMEOUT.as_secs() > WAIT.unsigned_abs() as u64);
 
 /// Which stack to use, and the AWS settings that replace those of the environment.
 #[derive(Clone, Debug, clap::Args)]

@@ -1,20 +1,19 @@
 //! `orderctl events`: the stack's order events as they happen.
 
-use std::time::Duration;
-
 use aws_sdk_sqs::types::Message;
+use jiff::SignedDuration;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::Instant;
 
 use crate::aws::events::{Subscription, delete, remove_leftovers};
 use crate::aws::stack::{Stack, StackArgs};
+use crate::clock::{now, since};
 use crate::cmd::{Perseverance, order_id};
 use crate::failure::Failure;
 use crate::render::{Output, clean, money, pad, parse_time, ready, time_of_day};
 
 /// How often the lease is renewed.
-const RENEWAL: Duration = Duration::from_mins(1);
+const RENEWAL: SignedDuration = SignedDuration::from_mins(1);
 
 /// Print the order events of the stack as they happen
 ///
@@ -90,13 +89,13 @@ async fn print(
     count: Option<usize>,
     output: Output,
 ) -> Result<(), Failure> {
-    let mut renewed = Instant::now();
+    let mut renewed = now();
     let mut printed = 0;
     let mut perseverance = Perseverance::default();
     loop {
-        if renewed.elapsed() >= RENEWAL {
+        if since(renewed) >= RENEWAL {
             match subscription.renew(stack, queue).await {
-                Ok(true) => renewed = Instant::now(),
+                Ok(true) => renewed = now(),
                 Ok(false) => return Err(removed()),
                 Err(failure) => {
                     perseverance.failed(failure).await?;

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::aws::{Answer, Aws, Call, Done, Person, json as answer_json, refused};
+use crate::aws::{Answer, Aws, Call, Done, Person, json as answer_json};
 
 const ORDER: &str = include_str!("../../../../events/accepted.json");
 
@@ -345,58 +345,5 @@ fn a_command_that_changes_something_says_where_unless_that_is_this_computer() {
     for command in [&["show", "o"][..], &["inbox", "--all"]] {
         let done = elsewhere.run(command);
         assert!(!done.stderr.contains("account"), "{command:?}: {done:?}");
-    }
-}
-
-/// An AWS in which the name `ord-1001` is taken by an execution with this input.
-fn taken_by(input: &str) -> Aws {
-    let input = input.to_owned();
-    Aws::new(move |call| {
-        Some(match call.action.as_str() {
-            "StartExecution" => refused("ExecutionAlreadyExists"),
-            "DescribeExecution" => answer_json(&json!({
-                "executionArn": "arn:execution", "stateMachineArn": "arn:machine", "status": "SUCCEEDED",
-                "startDate": 1_800_000_000.0, "input": input,
-                "output": json!({ "order_id": "ord-2", "status": "ACCEPTED" }).to_string(),
-            })),
-            "GetExecutionHistory" => answer_json(&json!({ "events": [] })),
-            // No order is stored.
-            "GetItem" => answer_json(&json!({})),
-            _ => return None,
-        })
-    })
-}
-
-#[test]
-fn an_order_whose_name_another_order_has_is_not_called_placed() {
-    for (input, about) in [
-        (r#"{"order_id": "ord-2"}"#, "is about the order ord-2"),
-        ("{}", "is about no order"),
-    ] {
-        let done = Person::of(&taken_by(input)).run_with_input(&["place", "-"], ORDER.as_bytes());
-        done.assert(12, &["nothing was placed", about, "another order_id"]);
-    }
-    let same = Person::of(&taken_by(r#"{"order_id": "ord-1001"}"#));
-    same.run_with_input(&["place", "-"], ORDER.as_bytes())
-        .assert(8, &["placed before"]);
-    // Who may only start executions cannot be told, and is not told wrongly.
-    let aws = Aws::new(|call| {
-        Some(match call.action.as_str() {
-            "StartExecution" => refused("ExecutionAlreadyExists"),
-            "DescribeExecution" => refused("AccessDeniedException"),
-            _ => return None,
-        })
-    });
-    let done = Person::of(&aws).run_with_input(&["place", "-"], ORDER.as_bytes());
-    done.assert(1, &["cannot be told", "AccessDeniedException"]);
-}
-
-#[test]
-fn the_execution_of_another_order_is_not_shown_as_this_one() {
-    let aws = taken_by(r#"{"order_id": "ord-2"}"#);
-    for command in ["watch", "show"] {
-        let done = Person::of(&aws).run(&[command, "ord-1001"]);
-        done.assert(5, &["no order ord-1001", "about another order, ord-2"]);
-        assert_eq!(done.stdout, "");
     }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// A call as it came.
@@ -17,6 +19,7 @@ pub struct Call {
     pub action: String,
     pub headers: HashMap<String, String>,
     pub body: String,
+    pub came: Instant,
 }
 
 impl Call {
@@ -56,31 +59,23 @@ pub struct Aws {
 
 impl Aws {
     pub fn new(answer: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static) -> Self {
-        Self::at(0, answer)
+        Self::at(|_| Timestamp::now(), answer)
     }
 
-    /// It is this second there when the first call comes.
-    pub fn at_time(
-        second: i64,
-        answer: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static,
-    ) -> Self {
-        Self::at(second - jiff::Timestamp::now().as_second(), answer)
-    }
-
-    /// Its clock is ahead of the computer's by so many seconds.
+    /// Its clock shows this time with an answer, by how many came before.
     pub fn at(
-        ahead: i64,
+        clock: impl Fn(usize) -> Timestamp + Send + Sync + 'static,
         answer: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let calls = Arc::<Mutex<Vec<Call>>>::default();
-        let (heard, answer) = (calls.clone(), Arc::new(answer));
+        let (heard, answer) = (calls.clone(), Arc::new((clock, answer)));
         std::thread::spawn(move || {
             for connection in listener.incoming() {
                 let (heard, answer) = (heard.clone(), answer.clone());
                 let connection = connection.expect("a connection");
-                std::thread::spawn(move || serve(connection, ahead, &heard, &*answer));
+                std::thread::spawn(move || serve(connection, &heard, &answer.0, &answer.1));
             }
         });
         Self { address, calls }
@@ -101,27 +96,30 @@ impl Aws {
 
 fn serve(
     connection: TcpStream,
-    ahead: i64,
     heard: &Mutex<Vec<Call>>,
+    clock: &dyn Fn(usize) -> Timestamp,
     answer: &dyn Fn(&Call) -> Option<Answer>,
 ) {
     let mut connection = BufReader::new(connection);
     let Some(call) = read(&mut connection) else {
         return;
     };
-    heard.lock().expect("the calls").push(call.clone());
+    let before = {
+        let mut heard = heard.lock().expect("the calls");
+        heard.push(call.clone());
+        heard.len() - 1
+    };
     let (status, body) = answer(&call).unwrap_or_else(|| match call.action.as_str() {
         "DescribeStacks" => (200, STACK.into()),
         other => refused(&format!("NoAnswerTo{other}")),
     });
-    let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
-    let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT");
+    let date = clock(before).strftime("%a, %d %b %Y %H:%M:%S GMT");
     let length = body.len();
-    // It may have been ended.
-    let _ = write!(
-        connection.get_mut(),
+    let answer = format!(
         "HTTP/1.1 {status} X\r\nDate: {date}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
     );
+    // It may have been ended.
+    let _ = connection.get_mut().write_all(answer.as_bytes());
 }
 
 fn read(connection: &mut BufReader<TcpStream>) -> Option<Call> {
@@ -150,6 +148,7 @@ fn read(connection: &mut BufReader<TcpStream>) -> Option<Call> {
         action,
         headers,
         body,
+        came: Instant::now(),
     })
 }
 
@@ -254,13 +253,7 @@ impl Person {
         let mut child = self.start(arguments);
         // It may end without reading.
         let _ = child.stdin.take().expect("its input").write_all(input);
-        let done = child.wait_with_output().expect("its end");
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        Done {
-            code: done.status.code(),
-            stdout: text(done.stdout),
-            stderr: text(done.stderr),
-        }
+        Done::of(child)
     }
 }
 
@@ -279,6 +272,16 @@ pub struct Done {
 }
 
 impl Done {
+    pub fn of(child: Child) -> Self {
+        let done = child.wait_with_output().expect("its end");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Self {
+            code: done.status.code(),
+            stdout: text(done.stdout),
+            stderr: text(done.stderr),
+        }
+    }
+
     /// Fails unless it ended with this code and said all of this on standard error.
     pub fn assert(&self, code: i32, said: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");

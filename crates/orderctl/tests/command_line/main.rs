@@ -12,8 +12,8 @@ mod times;
 use std::io::Write;
 use std::process::Output;
 
-use aws::{Aws, Person};
-use serde_json::{Value, json};
+use aws::Person;
+use serde_json::Value;
 
 use order::MAX_REASON;
 
@@ -79,30 +79,6 @@ fn an_invalid_order_is_refused_with_every_problem_before_anything_is_sent() {
     let done = orderctl(&["place", "-", "--output", "json"], "{");
     let said: Value = serde_json::from_slice(&done.stderr).expect("an error as JSON");
     assert_eq!(said.get("exit_code"), Some(&2.into()), "{said}");
-}
-
-#[test]
-fn a_valid_order_is_sent() {
-    let order = include_str!("../../../../events/accepted.json");
-    let aws = Aws::new(|call| match call.action.as_str() {
-        "StartExecution" => Some(aws::json(
-            &json!({ "executionArn": "arn:execution", "startDate": 1_800_000_000.0 }),
-        )),
-        _ => None,
-    });
-    Person::of(&aws)
-        .run_with_input(&["place", "-"], order.as_bytes())
-        .assert(0, &[]);
-    let requests = aws.calls_of("StartExecution");
-    let request = requests.first().expect("a start of an execution").json();
-    assert_eq!(
-        request["stateMachineArn"],
-        "arn:aws:states:eu-central-1:123456789012:stateMachine:orders"
-    );
-    assert_eq!(request["name"], "ord-1001");
-    let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
-    let input = request["input"].as_str().expect("an input");
-    assert_eq!(json(input), json(order), "what was sent");
 }
 
 #[test]

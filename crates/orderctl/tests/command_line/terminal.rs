@@ -333,32 +333,3 @@ fn a_person_at_a_terminal_is_asked_before_all_that_failed_is_retried() {
     );
     assert_eq!(aws.calls_of("RedriveExecution").len(), 1);
 }
-
-#[test]
-fn an_aborted_execution_is_listed_and_left_alone_unless_its_order_is_named() {
-    let aws = aws_with_one("ABORTED", None);
-    let person = Person::of(&aws);
-    let all = ["retry", "--all-failed", "--since", "2h", "--output", "json"];
-    for arguments in [all.to_vec(), [&all[..], &["--dry-run"]].concat()] {
-        let done = person.run(&arguments);
-        done.assert(0, &[]);
-        let lines: Vec<Value> = done
-            .stdout
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect();
-        assert_eq!(lines.len(), 2, "{done:?}");
-        assert_eq!(lines[0]["order_id"], "o");
-        assert_eq!(lines[0]["result"], "left");
-        let why = lines[0]["reason"].as_str().expect("a reason");
-        assert!(why.contains("stopped it on purpose"), "{why}");
-        assert!(why.contains("orderctl retry o"), "{why}");
-        assert_eq!(
-            (&lines[1]["left"], &lines[1]["redriven"]),
-            (&json!(1), &json!(0))
-        );
-    }
-    assert_eq!(aws.calls_of("RedriveExecution").len(), 0);
-    person.run(&["retry", "o"]).assert(0, &[]);
-    assert_eq!(aws.calls_of("RedriveExecution").len(), 1);
-}

@@ -1,10 +1,6 @@
-//! Time zones, and clocks that are wrong.
+//! Time zones.
 
 use serde_json::json;
-
-use std::sync::Mutex;
-
-use jiff::{SignedDuration, Timestamp};
 
 use crate::aws::{Aws, Person, json as answer_json};
 
@@ -90,82 +86,5 @@ fn a_zone_that_cannot_be_read_is_said_once() {
             format!("The time zone TZ={zone} cannot be read: times are in UTC\n")
         );
         assert!(done.stdout.contains("2026-01-31 12:00:00 UTC"), "{done:?}");
-    }
-}
-
-/// An AWS whose clock is so many seconds ahead, with an open order, which records what this makes of the time in the answer.
-fn aws_that_records(ahead: i64, record: fn(&str) -> Option<String>) -> Aws {
-    let answered: Mutex<Option<String>> = Mutex::default();
-    Aws::at(ahead, move |call| {
-        let mut answered = answered.lock().expect("the answer");
-        Some(match call.action.as_str() {
-            "GetItem" => {
-                let closed = answered.as_ref().map(|given| {
-                    let mut closed = json!({
-                        "restaurant_id": { "S": "r" }, "order_id": { "S": "o" }, "status": { "S": "ACCEPTED" },
-                        "closed_at": { "S": "2026-01-31T12:00:00Z" }, "expires_at": { "N": "4070908800" },
-                    });
-                    if let Some(ready_at) = record(given) {
-                        closed["ready_at"] = json!({ "S": ready_at });
-                    }
-                    closed
-                });
-                let open =
-                    json!({ "task_token": { "S": "t" }, "expires_at": { "N": "4070908800" } });
-                answer_json(&json!({ "Item": closed.unwrap_or(open) }))
-            }
-            "SendTaskSuccess" => {
-                let output = call.json()["output"]
-                    .as_str()
-                    .expect("an answer")
-                    .to_owned();
-                let output: serde_json::Value = serde_json::from_str(&output).expect("JSON");
-                *answered = Some(output["ready_at"].as_str().expect("a time").to_owned());
-                answer_json(&json!({}))
-            }
-            _ => return None,
-        })
-    })
-}
-
-const ACCEPT: [&str; 6] = ["accept", "o", "--restaurant", "r", "--ready-in", "25m"];
-
-#[test]
-fn when_an_order_is_ready_is_computed_from_awss_clock() {
-    for ahead in [0, 240, -240] {
-        let aws = aws_that_records(ahead, |given| Some(given.to_owned()));
-        Person::of(&aws).run(&ACCEPT).assert(0, &[]);
-        let sent = aws.calls_of("SendTaskSuccess")[0].json()["output"].to_string();
-        let (_, ready_at) = sent.split_once("ready_at\\\":\\\"").expect("a time");
-        let ready_at: Timestamp = ready_at
-            .split('\\')
-            .next()
-            .expect("its end")
-            .parse()
-            .expect("a time");
-        let meant = Timestamp::now() + SignedDuration::from_secs(ahead + 25 * 60);
-        let off = ready_at.duration_since(meant).abs();
-        assert!(
-            off < SignedDuration::from_mins(2),
-            "{ahead}: {ready_at} is {off:?} off"
-        );
-    }
-}
-
-#[test]
-fn a_time_that_was_given_and_not_recorded_is_said() {
-    for (record, said) in [
-        (
-            (|_| None) as fn(&str) -> Option<String>,
-            "accepted without the time",
-        ),
-        (
-            |_| Some("2026-01-31T13:00:00Z".into()),
-            "accepted with another time",
-        ),
-    ] {
-        let done = Person::of(&aws_that_records(0, record)).run(&ACCEPT);
-        done.assert(6, &[said]);
-        assert!(done.stdout.starts_with("o  ACCEPTED"), "{done:?}");
     }
 }
