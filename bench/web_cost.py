@@ -38,7 +38,7 @@ LOGGED = {
 
 def pauses():
     """How many seconds a page waits between two looks while an order waits, and while none does."""
-    pages = (ROOT / "crates/web/src/pages.rs").read_text()
+    pages = (ROOT / "crates/web/src/html.rs").read_text()
     return [int(re.search(rf"const {name}: u32 = ([\d_]+);", pages)[1]) / 1000 for name in ("SOON", "LATER")]
 
 

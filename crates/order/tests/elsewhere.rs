@@ -77,10 +77,6 @@ fn pages_help_and_the_definition_have_the_other_limits_and_names() {
                 format!("up to {MAX_REASON} characters"),
             ),
             (
-                "crates/web/src/pages.rs",
-                format!("{MAX_REASON} characters at most"),
-            ),
-            (
                 "SECURITY.md",
                 format!("one line of {MAX_REASON} characters"),
             ),

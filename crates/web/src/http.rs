@@ -75,6 +75,12 @@ impl Request {
         &self.request_context.http.method
     }
 
+    /// Whether it asks for a change.
+    #[must_use]
+    pub fn is_post(&self) -> bool {
+        self.method() == "POST"
+    }
+
     /// A header, by its name in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

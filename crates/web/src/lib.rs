@@ -5,27 +5,30 @@
 //! link was revoked. Only then are orders read.
 
 pub mod access;
+mod assets;
+mod html;
 pub mod http;
 mod marks;
+mod notice;
 pub mod orders;
-mod pages;
+mod view;
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use functions::Error;
 use links::{Claim, Kind};
 use order::{MAX_REASON, Status, is_order_id};
 use serde_json::json;
 use tokio::time::timeout;
 
 use crate::access::{Revocations, Verifier};
+use crate::html::Page;
 use crate::http::{Request, Response};
 use crate::marks::{Choice, Mark, Marks};
+use crate::notice::Notice;
 use crate::orders::{Answer, Orders, Place, Sent, rfc_3339};
-use crate::pages::Notice;
-pub use crate::pages::View;
+use crate::view::Confirmation;
+pub use crate::view::View;
 
 /// How long a request may take: less than the function's `Timeout` in `web/template.yaml`, so that a slow one gets a page, too.
 pub const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -113,19 +116,14 @@ impl Site {
                     let order_id = order_id.filter(|order_id| is_order_id(order_id));
                     let method = request.method();
                     tracing::error!(method, order_id, "page not served in time");
-                    let sent = method == "POST";
-                    let notice = if sent {
-                        Notice::PerhapsSent
-                    } else {
-                        Notice::Unavailable
-                    };
-                    pages::notice(request, notice)
+                    Err(Notice::Late)
                 }),
             // No CORS headers: no other site's script may call the pages.
-            "OPTIONS" => Response::html(204, String::new()),
-            _ => pages::notice(request, Notice::NoSuchMethod),
+            "OPTIONS" => Ok(Response::html(204, String::new())),
+            _ => Err(Notice::NoSuchMethod),
         };
         let mut response = response
+            .unwrap_or_else(|notice| notice.response(request))
             .with("allow", "GET, HEAD, OPTIONS, POST")
             .with("x-now", now.to_string());
         if request.method() == "HEAD" {
@@ -134,40 +132,37 @@ impl Site {
         response
     }
 
-    async fn respond(&self, request: &Request, now: u64) -> Response {
-        let posted = request.method() == "POST";
+    async fn respond(&self, request: &Request, now: u64) -> Result<Response, Notice> {
+        let posted = request.is_post();
+        let query = &request.raw_query_string;
         match request.raw_path.as_str() {
-            "/page.css" if !posted => return pages::style(&request.raw_query_string),
-            "/page.js" if !posted => return pages::script(&request.raw_query_string),
+            "/page.css" if !posted => return Ok(assets::style(query)),
+            "/page.js" if !posted => return Ok(assets::script(query)),
             _ => {}
         }
-        let Some(address) = Address::of(&request.raw_path, &request.raw_query_string) else {
-            return pages::notice(request, Notice::NoSuchPage);
-        };
-        let Some(claim) = self.verifier.verify(address.kind, &address.query, now) else {
-            return pages::notice(request, Notice::Refused);
-        };
+        let address = Address::of(&request.raw_path, query).ok_or(Notice::NoSuchPage)?;
+        let claim = self.verifier.verify(address.kind, &address.query, now);
+        let claim = claim.ok_or(Notice::Refused)?;
         // A page's forms and its script use the page's own address, which is to be that of the link.
-        if !posted && !request.wants_json() && request.raw_query_string != address.query {
-            return Response::see_other(address.written());
+        if !posted && !request.wants_json() && *query != address.query {
+            return Ok(Response::see_other(address.written()));
         }
         if posted && request.is_from_elsewhere(&self.origin) {
-            return pages::notice(request, Notice::FromElsewhere);
+            return Err(Notice::FromElsewhere);
         }
-        let result = match self.revocations.has(&claim, now).await {
-            Ok(true) => Ok(pages::notice(request, Notice::Refused)),
-            Ok(false) if posted => self.act(request, &claim, address, now).await,
-            Ok(false) => self.view(request, &claim, &address, now).await,
-            Err(error) => Err(error),
-        };
-        result.unwrap_or_else(|error| {
-            tracing::error!(kind = claim.kind.as_str(), posted, %error, "page not served");
-            let notice = if posted {
-                Notice::NotSent
+        let response = async {
+            if self.revocations.has(&claim, now).await? {
+                Err(Notice::Refused)
+            } else if posted {
+                self.act(request, &claim, address, now).await
             } else {
-                Notice::Unavailable
-            };
-            pages::notice(request, notice)
+                self.view(request, &claim, &address, now).await
+            }
+        };
+        response.await.inspect_err(|notice| {
+            if let Notice::Failed(error) = notice {
+                tracing::error!(kind = claim.kind.as_str(), posted, %error, "page not served");
+            }
         })
     }
 
@@ -178,7 +173,7 @@ impl Site {
         claim: &Claim,
         address: &Address,
         now: u64,
-    ) -> Result<Response, Error> {
+    ) -> Result<Response, Notice> {
         let marks = &address.marks;
         let view = match claim.kind {
             Kind::Restaurant => {
@@ -207,12 +202,9 @@ impl Site {
         if request.wants_json() {
             return Ok(Response::json(200, &json!(view)));
         }
-        let page = pages::page(&view, now);
+        let page = Page::of(&view, now);
         // The page's script asks every few seconds. If nothing changed, it need not be sent the page again.
-        let mut hasher = DefaultHasher::new();
-        page.main.hash(&mut hasher);
-        // After a deployment the page is another one, since it has another script.
-        let tag = format!("\"{:016x}-{}\"", hasher.finish(), pages::version());
+        let tag = page.tag();
         if request.header("if-none-match") == Some(tag.as_str()) {
             return Ok(Response::html(304, String::new()).with("etag", tag));
         }
@@ -226,20 +218,14 @@ impl Site {
         claim: &Claim,
         mut address: Address,
         now: u64,
-    ) -> Result<Response, Error> {
-        let notice = |notice| Ok(pages::notice(request, notice));
-        let Some(form) = request.form() else {
-            return notice(Notice::Unreadable);
-        };
+    ) -> Result<Response, Notice> {
+        let form = request.form().ok_or(Notice::Unreadable)?;
         let order_id = match (claim.kind, form.get("order")) {
             (Kind::Restaurant, Some(order_id)) if is_order_id(order_id) => order_id.as_str(),
             (Kind::Order | Kind::Customer, None) => claim.id.as_str(),
-            _ => return notice(Notice::Unreadable),
+            _ => return Err(Notice::Unreadable),
         };
-        let (choice, answer) = match answer(claim.kind, &form, now) {
-            Ok(answer) => answer,
-            Err(said) => return notice(said),
-        };
+        let (choice, answer) = answer(claim.kind, &form, now)?;
         // Which of several links was used, is told by what it is for and by when it was made.
         let log = |sent: &str| {
             let (kind, id, issued) = (claim.kind.as_str(), &claim.id, claim.issued);
@@ -247,21 +233,21 @@ impl Site {
         };
         if claim.kind == Kind::Order && now >= claim.deadline() {
             log("TooLate");
-            return notice(Notice::TooLate);
+            return Err(Notice::TooLate);
         }
         // A scanner may open the links in e-mails and messages, so these ask once more.
         if claim.kind != Kind::Restaurant && form.get("sure").map(String::as_str) != Some("yes") {
-            let view = View::confirm(claim, &answer, now);
             return Ok(if request.wants_json() {
                 Response::json(422, &json!({ "error": "the form has no field sure=yes" }))
             } else {
-                Response::html(200, pages::page(&view, now).whole(now))
+                let page = Page::asking(&Confirmation::of(claim, &answer, now));
+                Response::html(200, page.whole(now))
             });
         }
         let restaurant_id = match claim.kind {
             Kind::Restaurant => claim.id.clone(),
             Kind::Order | Kind::Customer => match self.orders.read(order_id).await? {
-                None => return notice(Notice::NotOpen),
+                None => return Err(Notice::NotOpen),
                 Some(order) if order.status == Status::Placed => order.restaurant_id,
                 Some(_) => {
                     log("Ended");
@@ -278,8 +264,8 @@ impl Site {
             .await?;
         log(&format!("{sent:?}"));
         match sent {
-            Sent::NotOpen => notice(Notice::NotOpen),
-            Sent::Unheard => notice(Notice::PerhapsSent),
+            Sent::NotOpen => Err(Notice::NotOpen),
+            Sent::Unheard => Err(Notice::Unheard),
             Sent::Taken | Sent::Refused => {
                 let taken = sent == Sent::Taken;
                 let mark = Mark::new(order_id, choice, taken, deadline);

@@ -1396,13 +1396,16 @@ async fn a_valid_link_whose_order_is_not_stored_yet_says_one_moment() {
         let page = test.get(&format!("/{kind}"), &query).await;
         assert_eq!(page.status_code, 200);
         assert!(page.body.contains("One moment") && page.body.contains("data-poll=\"3000\""));
-        let body = "do=cancel&sure=yes&minutes=1";
-        assert!(
-            test.post(&format!("/{kind}"), &query, body)
-                .await
-                .status_code
-                >= 400
-        );
+        let choice = if kind == Kind::Order {
+            "accept"
+        } else {
+            "cancel"
+        };
+        let body = format!("do={choice}&sure=yes&minutes=1");
+        let answered = test.post(&format!("/{kind}"), &query, &body).await;
+        assert_eq!(answered.status_code, 409, "{kind}");
+        let said = "This order cannot be answered at the moment. Look again.";
+        assert!(answered.body.contains(said), "{kind}: {}", answered.body);
     }
 }
 
@@ -2187,6 +2190,24 @@ async fn a_page_that_did_not_change_is_not_sent_again() {
     let response = test.site.serve(&again, NOON).await;
     assert_eq!((response.status_code, response.body.as_str()), (304, ""));
     assert_eq!(response.headers["x-now"], NOON.to_string());
+}
+
+#[tokio::test]
+async fn a_page_that_changed_is_sent_although_its_title_did_not() {
+    let world = |status| World {
+        order: Some(stored(status)),
+        ..placed()
+    };
+    let before = Test::new(world("PLACED"));
+    let query = before.link(Kind::Customer, "ord-1001");
+    let tag = before.get("/customer", &query).await.headers["etag"].clone();
+    let after = Test::new(world("ACCEPTED"));
+    let query = after.link(Kind::Customer, "ord-1001");
+    let headers = [("if-none-match", tag.as_str())];
+    let again = request("GET", "/customer", &query, &headers, None);
+    let response = after.site.serve(&again, NOON).await;
+    assert_eq!(response.status_code, 200);
+    assert!(response.body.contains("Accepted"), "{}", response.body);
 }
 
 #[tokio::test]
