@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sfn::types::{
@@ -29,8 +28,8 @@ use order::{MALFORMED_ANSWER, Status};
 use serde_json::{Value, json};
 use support::cases::{self, padded, seconds_from_now};
 use support::{
-    Deployed, Stack, TestOrder, arn, arn_of_role, has_pages, output, physical_ids, refusal, unique,
-    use_deployed,
+    Deployed, Stack, TestOrder, arn, arn_of_role, has_pages, iam, output, physical_ids, refusal,
+    unique, use_deployed,
 };
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
@@ -423,7 +422,7 @@ fn all_checks(config: &SdkConfig, target: &Target, failures: bool, silence: bool
         checks.skip(name, "it takes ten minutes: TIMEOUT=1 runs it");
     }
     permissions(&mut checks, config, target);
-    pages(&mut checks, config, target);
+    pages(&mut checks, target);
     of_aws_alone(&mut checks, config, target);
     checks
 }
@@ -753,7 +752,7 @@ fn subscribers(email: bool, subscribed: &[(bool, bool)]) -> Result<String, Strin
 }
 
 /// What docs/web.md promises of the pages, over HTTP, by links that the caller of this program has signed.
-fn pages(checks: &mut Checks, config: &SdkConfig, target: &Target) {
+fn pages(checks: &mut Checks, target: &Target) {
     if !has_pages() {
         let why = "this stack has no pages: it was deployed with Web=false";
         checks.skip("the web pages keep their promises", why);
@@ -820,9 +819,9 @@ fn pages(checks: &mut Checks, config: &SdkConfig, target: &Target) {
         ),
     ] {
         for policy in ["RestaurantLinksPolicyArn", "CustomerLinksPolicyArn"] {
-            let (target, iam) = (target.clone(), aws_sdk_iam::Client::new(config));
+            let target = target.clone();
             checks.add(format!("who has {policy} {what}"), async move {
-                match of_link_policy(&iam, policy, asked).await {
+                match of_link_policy(policy, asked).await {
                     Ok(wrong) => target.expect(wrong.is_empty(), &wrong.join(", ")),
                     Err(problem) => Found::NotAnswered(problem),
                 }
@@ -832,12 +831,8 @@ fn pages(checks: &mut Checks, config: &SdkConfig, target: &Target) {
 }
 
 /// What a policy of those who make links wrongly allows or denies of an action.
-async fn of_link_policy(
-    iam: &aws_sdk_iam::Client,
-    policy: &str,
-    action: &str,
-) -> Result<Vec<String>, String> {
-    let document = document_of(iam, &output(policy)).await?;
+async fn of_link_policy(policy: &str, action: &str) -> Result<Vec<String>, String> {
+    let document = document_of(&output(policy)).await?;
     let of_restaurants = policy == "RestaurantLinksPolicyArn";
     let table = arn_of_table("RevocationsTableName");
     let restaurants = output("RestaurantLinksKeyArn");
@@ -868,8 +863,8 @@ async fn of_link_policy(
     let mut wrong = Vec::new();
     for (_, resource, key, expected) in asked.iter().filter(|asked| asked.0 == action) {
         let context = key.map(leading_key).into_iter().collect();
-        let decision = simulate_document(iam, &document, action, resource, context).await?;
-        if (decision == PolicyEvaluationDecisionType::Allowed) != *expected {
+        let decision = simulate_document(&document, action, resource, context).await?;
+        if (decision == ALLOWED) != *expected {
             let last = resource.rsplit(':').next().unwrap_or_default();
             let of = key.map_or_else(String::new, |key| format!(" of {key}"));
             wrong.push(format!("{action} on {last}{of} is {decision}"));
@@ -881,7 +876,6 @@ async fn of_link_policy(
 /// Checks that each role may make its own call, and not those of the others.
 #[allow(clippy::too_many_lines)] // a list
 fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
-    let iam = aws_sdk_iam::Client::new(config);
     let machine = output("StateMachineArn");
     let table = arn_of_table("OrdersTableName");
     let open_orders = arn_of_table("OpenOrdersTableName");
@@ -921,11 +915,11 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
             ],
         ),
     ];
-    let (asked, of_table, its_iam) = (target.clone(), open_orders.clone(), iam.clone());
+    let (asked, of_table) = (target.clone(), open_orders.clone());
     checks.add(
         "a restaurant reads its own open orders and no others".to_owned(),
         async move {
-            match readable(&its_iam, &of_table).await {
+            match readable(&of_table).await {
                 Ok(wrong) => asked.expect(wrong.is_empty(), &wrong.join(", ")),
                 Err(problem) => Found::NotAnswered(problem),
             }
@@ -952,7 +946,7 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
     let resources = Arc::new(OnceCell::new());
     for (role, allowed) in calls {
         let (target, others) = (target.clone(), others.clone());
-        let (config, iam, resources) = (config.clone(), iam.clone(), resources.clone());
+        let (config, resources) = (config.clone(), resources.clone());
         let roles = roles.clone();
         checks.add(
             format!("{role} may make its calls and no others"),
@@ -962,7 +956,7 @@ fn permissions(checks: &mut Checks, config: &SdkConfig, target: &Target) {
                     Ok(names) => format!("{roles}{}", names.get(role).map_or(role, String::as_str)),
                     Err(problem) => return Found::NotAnswered(problem.clone()),
                 };
-                match simulate(&iam, &role, &allowed, &others).await {
+                match simulate(&role, &allowed, &others).await {
                     Ok((wrong, unknown)) if wrong.is_empty() && unknown.is_empty() => {
                         Found::Holds(format!("{} calls asked", allowed.len() + others.len()))
                     }
@@ -1027,8 +1021,8 @@ fn permissions_of_pages(
 }
 
 /// What the policy of restaurants lets someone read of open orders who has the tag of `rest-7`, or none.
-async fn readable(iam: &aws_sdk_iam::Client, table: &String) -> Result<Vec<String>, String> {
-    let document = document_of(iam, &output("RestaurantPolicyArn")).await?;
+async fn readable(table: &String) -> Result<Vec<String>, String> {
+    let document = document_of(&output("RestaurantPolicyArn")).await?;
     let index = &format!("{table}/index/open");
     let mut wrong = Vec::new();
     for (action, resource, tag, key, expected) in [
@@ -1065,13 +1059,10 @@ async fn readable(iam: &aws_sdk_iam::Client, table: &String) -> Result<Vec<Strin
         ("dynamodb:Scan", index, Some("rest-7"), None, false),
         ("dynamodb:PartiQLSelect", table, Some("rest-7"), None, false),
     ] {
-        let of_tag = tag.map(|tag| {
-            let kind = ContextKeyTypeEnum::String;
-            context_entry("aws:PrincipalTag/restaurant_id", kind, tag)
-        });
+        let of_tag = tag.map(|tag| context_entry("aws:PrincipalTag/restaurant_id", "string", tag));
         let context = of_tag.into_iter().chain(key.map(leading_key)).collect();
-        let decision = simulate_document(iam, &document, action, resource, context).await?;
-        if (decision == PolicyEvaluationDecisionType::Allowed) != expected {
+        let decision = simulate_document(&document, action, resource, context).await?;
+        if (decision == ALLOWED) != expected {
             wrong.push(format!(
                 "{action} with the tag {tag:?} of the key {key:?} is {decision}"
             ));
@@ -1080,62 +1071,43 @@ async fn readable(iam: &aws_sdk_iam::Client, table: &String) -> Result<Vec<Strin
     Ok(wrong)
 }
 
-fn context_entry(name: &str, kind: ContextKeyTypeEnum, value: &str) -> ContextEntry {
-    ContextEntry::builder()
-        .context_key_name(name)
-        .context_key_values(value)
-        .context_key_type(kind)
-        .build()
+fn context_entry(name: &str, kind: &str, value: &str) -> Value {
+    json!({ "ContextKeyName": name, "ContextKeyType": kind, "ContextKeyValues": [value] })
 }
 
 /// Of a call of DynamoDB, the partition key that it reads or writes.
-fn leading_key(key: &str) -> ContextEntry {
-    context_entry("dynamodb:LeadingKeys", ContextKeyTypeEnum::StringList, key)
+fn leading_key(key: &str) -> Value {
+    context_entry("dynamodb:LeadingKeys", "stringList", key)
 }
 
-/// Whether a policy allows a call.
+/// What IAM's simulator says of a call that is allowed.
+const ALLOWED: &str = "allowed";
+
+/// What a policy says of a call.
 async fn simulate_document(
-    iam: &aws_sdk_iam::Client,
     document: &str,
     action: &str,
     resource: &str,
-    context: Vec<ContextEntry>,
-) -> Result<PolicyEvaluationDecisionType, String> {
-    let simulated = iam
-        .simulate_custom_policy()
-        .policy_input_list(document)
-        .action_names(action)
-        .resource_arns(resource)
-        .set_context_entries(Some(context))
-        .send()
-        .await
-        .map_err(|error| refusal(&error))?;
-    let result = simulated.evaluation_results().first();
-    let result = result.ok_or("no decision came")?;
-    Ok(result.eval_decision().clone())
+    context: Vec<Value>,
+) -> Result<String, String> {
+    let asked = json!({
+        "PolicyInputList": [document],
+        "ActionNames": [action],
+        "ResourceArns": [resource],
+        "ContextEntries": context,
+    });
+    let simulated = iam("simulate_custom_policy", asked).await?;
+    let decision = &simulated["EvaluationResults"][0]["EvalDecision"];
+    Ok(decision.as_str().ok_or("no decision came")?.to_owned())
 }
 
 /// The policy in JSON, its version in force.
-async fn document_of(iam: &aws_sdk_iam::Client, policy_arn: &str) -> Result<String, String> {
-    let found = iam.get_policy().policy_arn(policy_arn).send().await;
-    let found = found.map_err(|error| refusal(&error))?;
-    let version = found
-        .policy()
-        .and_then(|policy| policy.default_version_id());
-    let found = iam
-        .get_policy_version()
-        .policy_arn(policy_arn)
-        .version_id(version.ok_or("the policy has no version")?)
-        .send()
-        .await
-        .map_err(|error| refusal(&error))?;
-    let document = found
-        .policy_version()
-        .and_then(|version| version.document());
-    // IAM gives it as a part of an address.
-    let document = document.ok_or("the policy has no document")?;
-    let decoded = percent_encoding::percent_decode_str(document).decode_utf8();
-    Ok(decoded.map_err(|error| error.to_string())?.into_owned())
+async fn document_of(policy_arn: &str) -> Result<String, String> {
+    let found = iam("get_policy", json!({ "PolicyArn": policy_arn })).await?;
+    let version = &found["Policy"]["DefaultVersionId"];
+    let version = json!({ "PolicyArn": policy_arn, "VersionId": version });
+    let found = iam("get_policy_version", version).await?;
+    Ok(found["PolicyVersion"]["Document"].to_string())
 }
 
 type Asked = (&'static str, String);
@@ -1152,7 +1124,6 @@ fn shows_nothing(action: &str, expected: bool) -> bool {
 
 /// What a role may do and should not, or should do and may not; and what the simulator cannot tell.
 async fn simulate(
-    iam: &aws_sdk_iam::Client,
     role_arn: &str,
     allowed: &[Asked],
     others: &[Asked],
@@ -1169,19 +1140,19 @@ async fn simulate(
     let (mut wrong, mut unknown) = (Vec::new(), Vec::new());
     // One resource a call: of several, IAM gives one decision for all.
     for (resource, actions) in calls {
-        let simulated = iam
-            .simulate_principal_policy()
-            .policy_source_arn(role_arn)
-            .resource_arns(resource)
-            .set_action_names(Some(actions.keys().map(ToString::to_string).collect()))
-            .send()
-            .await
-            .map_err(|error| refusal(&error))?;
+        let asked = json!({
+            "PolicySourceArn": role_arn,
+            "ResourceArns": [resource],
+            "ActionNames": actions.keys().collect::<Vec<_>>(),
+        });
+        let simulated = iam("simulate_principal_policy", asked).await?;
+        let results = simulated["EvaluationResults"].as_array();
         for (action, expected) in actions {
-            let mut results = simulated.evaluation_results().iter();
-            let result = results.find(|result| result.eval_action_name() == action);
-            let decision = result.ok_or("no decision came")?.eval_decision();
-            if (*decision == PolicyEvaluationDecisionType::Allowed) == expected {
+            let mut results = results.into_iter().flatten();
+            let result = results.find(|result| result["EvalActionName"] == action);
+            let decision = result.and_then(|result| result["EvalDecision"].as_str());
+            let decision = decision.ok_or("no decision came")?;
+            if (decision == ALLOWED) == expected {
                 continue;
             }
             if shows_nothing(action, expected) {

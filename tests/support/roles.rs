@@ -1,8 +1,9 @@
 //! People and programs that have one role, and what its policies allow.
 
-use aws_sdk_iam::error::DisplayErrorContext;
+use aws_sdk_sts::error::DisplayErrorContext;
 use serde_json::{Value, json};
 
+use crate::iam::iam;
 use crate::stack::{config, unique};
 use crate::terminal::Session;
 
@@ -32,31 +33,22 @@ pub async fn somebody_with(
     policy_arn: Option<&str>,
     documents: &[(&str, &Value)],
 ) -> Session {
-    let iam = aws_sdk_iam::Client::new(&config());
     let role = format!("{name}-{}", unique());
     let trust = json!({
         "Version": "2012-10-17",
         "Statement": [{ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" }],
     });
-    let created = iam
-        .create_role()
-        .role_name(&role)
-        .assume_role_policy_document(trust.to_string())
-        .send()
-        .await
-        .expect("a role");
+    let create = json!({ "RoleName": role, "AssumeRolePolicyDocument": trust.to_string() });
+    let created = iam("create_role", create).await.expect("a role");
     if let Some(arn) = policy_arn {
-        let attach = iam.attach_role_policy().role_name(&role).policy_arn(arn);
-        attach.send().await.expect("the policy attached");
+        let attach = json!({ "RoleName": role, "PolicyArn": arn });
+        let attached = iam("attach_role_policy", attach).await;
+        attached.expect("the policy attached");
     }
     for (name, document) in documents {
-        iam.put_role_policy()
-            .role_name(&role)
-            .policy_name(*name)
-            .policy_document(document.to_string())
-            .send()
-            .await
-            .expect("the policy put");
+        let document = document.to_string();
+        let put = json!({ "RoleName": role, "PolicyName": name, "PolicyDocument": document });
+        iam("put_role_policy", put).await.expect("the policy put");
     }
-    assume(created.role().expect("the role").arn()).await
+    assume(created["Role"]["Arn"].as_str().expect("the role's ARN")).await
 }

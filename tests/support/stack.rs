@@ -108,6 +108,11 @@ pub fn account() -> String {
     place()[4].clone()
 }
 
+/// The region of the stack under test.
+pub(crate) fn region() -> String {
+    place()[3].clone()
+}
+
 /// The ARN of something in the account and region of the stack under test.
 #[must_use]
 pub fn arn(service: &str, resource: &str) -> String {
