@@ -4,6 +4,7 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>
 
 use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_norway::Value;
@@ -18,9 +19,9 @@ pub const ACCOUNT: &str = "123456789012";
 pub struct Call {
     pub action: String,
     pub resource: String,
-    /// The kind of the principal, `AWS` or `Service`, and its name.
-    principal: Option<(&'static str, String)>,
-    context: Vec<(&'static str, Vec<String>)>,
+    /// The kind of the principal, such as `AWS` or `Service`, and its name.
+    principal: Option<(String, String)>,
+    context: Vec<(String, Vec<String>)>,
     /// What such a call may say or not.
     optional: Vec<(&'static str, String)>,
 }
@@ -49,13 +50,16 @@ impl fmt::Display for Call {
 
 impl Call {
     /// By a role.
-    pub fn by(mut self, role: &str) -> Self {
-        self.principal = Some(("AWS", role.into()));
-        self
+    pub fn by(self, role: &str) -> Self {
+        self.by_principal("AWS", role)
     }
 
-    pub fn by_service(mut self, service: &str) -> Self {
-        self.principal = Some(("Service", service.into()));
+    pub fn by_service(self, service: &str) -> Self {
+        self.by_principal("Service", service)
+    }
+
+    fn by_principal(mut self, kind: &str, name: &str) -> Self {
+        self.principal = Some((kind.into(), name.into()));
         self
     }
 
@@ -79,9 +83,9 @@ impl Call {
         self.saying("kms:ViaService", &[&service])
     }
 
-    pub fn saying(mut self, key: &'static str, values: &[&str]) -> Self {
+    pub fn saying(mut self, key: &str, values: &[&str]) -> Self {
         let values = values.iter().map(ToString::to_string).collect();
-        self.context.push((key, values));
+        self.context.push((key.into(), values));
         self
     }
 
@@ -106,53 +110,53 @@ impl Call {
         format!("{:?} {:?}", self.principal, self.context)
     }
 
-    /// What is said of this call, and the same with one thing in it left out, other, or said besides; and by strangers.
-    pub fn variants(&self) -> Vec<Self> {
+    /// This call, and the same with one thing that it says left out, other, or said besides; and by others. What it could say, and
+    /// who could make it, is whatever the policies name.
+    pub fn variants(&self, named: &Named) -> Vec<Self> {
         let mut found = vec![self.clone()];
         for (index, (key, values)) in self.context.iter().enumerate() {
             let mut without = self.clone();
             without.context.remove(index);
-            let other = Self {
-                context: without.context.clone(),
-                ..self.clone()
-            };
-            let both: Vec<_> = values
-                .iter()
-                .map(String::as_str)
-                .chain(["another"])
-                .collect();
-            found.extend([without, other.clone().saying(key, &["another"])]);
-            found.extend(
-                key.starts_with("dynamodb:")
-                    .then(|| other.saying(key, &both)),
-            );
+            let others = named.others(key).into_iter();
+            found.extend(others.map(|other| without.clone().saying(key, &[other])));
+            if key.starts_with("dynamodb:") {
+                let all = values.iter().map(String::as_str).chain(["another"]);
+                found.push(without.clone().saying(key, &all.collect::<Vec<_>>()));
+            }
+            found.push(without);
         }
-        for (key, value) in &self.optional {
-            let other = if value == "true" { "false" } else { "another" };
-            found.extend([value.as_str(), other].map(|value| self.clone().saying(key, &[value])));
+        for key in named.values.keys().filter(|key| self.values(key).is_none()) {
+            let others = named.others(key);
+            found.extend(
+                others
+                    .into_iter()
+                    .map(|value| self.clone().saying(key, &[value])),
+            );
         }
         if self.principal.is_some() {
-            let strangers = ["arn:aws:iam::123456789012:role/stranger", "*"];
-            found.extend(strangers.map(|stranger| self.clone().by(stranger)));
-            let services = ["s3", "sns", "events", "cloudwatch", "lambda", "states"];
-            found.extend(
-                services
-                    .map(|service| self.clone().by_service(&format!("{service}.amazonaws.com"))),
-            );
+            let strangers = [
+                ("AWS", "arn:aws:iam::123456789012:role/stranger"),
+                ("AWS", "*"),
+                ("Service", "s3.amazonaws.com"),
+            ];
+            let named = named.principals.iter();
+            let named = named.map(|(kind, name)| (kind.as_str(), name.as_str()));
+            let others = strangers.into_iter().chain(named);
+            found.extend(others.map(|(kind, name)| self.clone().by_principal(kind, name)));
         }
         found
     }
 
-    /// Whether another call is one such as this.
+    /// Whether another call is one such as this, whose values may end with `*`.
     pub fn covers(&self, other: &Self) -> bool {
-        let said = |key: &&str| other.values(key);
+        let said = |key: &str| other.values(key);
         matches(&self.action, &other.action)
             && matches(&self.resource, &other.resource)
             && self.principal == other.principal
-            && self
-                .context
-                .iter()
-                .all(|(key, values)| said(key) == Some(values))
+            && self.context.iter().all(|(key, values)| {
+                let wanted = |said: &String| values.iter().any(|value| matches(value, said));
+                said(key).is_some_and(|said| said.iter().all(wanted))
+            })
             && self
                 .optional
                 .iter()
@@ -175,10 +179,6 @@ impl Call {
 
     /// Whether principal, action, resource and all conditions of a statement match.
     fn is_meant_by(&self, statement: &Value) -> bool {
-        let any = |patterns: &Value, found: &str| {
-            let mut patterns = one_or_many(patterns).into_iter();
-            patterns.any(|pattern| matches(&resolve(pattern), found))
-        };
         let principal = || match (statement.get("Principal"), &self.principal) {
             // The policy of a role has none: it is its principal's.
             (None, _) => true,
@@ -196,9 +196,8 @@ impl Call {
                 let keys = keys.as_mapping().expect("condition keys").iter();
                 keys.map(move |(key, values)| (operator, key, values))
             });
-        any(&statement["Action"], &self.action)
+        concerns(statement, &self.action, &self.resource)
             && principal()
-            && any(&statement["Resource"], &self.resource)
             && conditions.all(|(operator, key, values)| {
                 let (operator, key) = (operator.as_str(), key.as_str().expect("a key"));
                 self.meets(operator.expect("an operator"), key, values)
@@ -243,6 +242,64 @@ impl Call {
             None => Some(value),
         }
     }
+}
+
+/// Whom and what the statements of policies name.
+#[derive(Default)]
+pub struct Named {
+    principals: BTreeSet<(String, String)>,
+    /// By condition key.
+    values: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Named {
+    pub fn by(statements: &[impl Borrow<Value>]) -> Self {
+        let mut named = Self::default();
+        // Something that a pattern matches.
+        let example = |value: &Value| resolve(value).replace('*', "any");
+        let each = |value: &Value| value.as_mapping().cloned().unwrap_or_default();
+        let text = |key: Value| key.as_str().expect("a name").to_owned();
+        for statement in statements.iter().map(Borrow::borrow) {
+            for (kind, names) in each(&statement["Principal"]) {
+                let kind = text(kind);
+                let all = one_or_many(&names).into_iter().map(resolve);
+                named
+                    .principals
+                    .extend(all.map(|name| (kind.clone(), name)));
+            }
+            for (key, values) in each(&statement["Condition"])
+                .into_iter()
+                .flat_map(|(_, keys)| each(&keys))
+            {
+                let values = one_or_many(&values).into_iter().map(example);
+                // A policy variable stands for what the call says.
+                let values = values.filter(|value| !value.starts_with("${"));
+                named.values.entry(text(key)).or_default().extend(values);
+            }
+        }
+        named
+    }
+
+    /// What a call could say by a key.
+    fn others(&self, key: &str) -> Vec<&str> {
+        let named = self.values.get(key).into_iter().flatten();
+        let mut others: Vec<_> = named.map(String::as_str).collect();
+        match others.first() {
+            Some(&("true" | "false")) => others = vec!["true", "false"],
+            _ => others.push("another"),
+        }
+        others
+    }
+}
+
+/// Whether a statement is about an action on a resource.
+pub fn concerns(statement: &Value, action: &str, resource: &str) -> bool {
+    any(&statement["Action"], action) && any(&statement["Resource"], resource)
+}
+
+fn any(patterns: &Value, found: &str) -> bool {
+    let mut patterns = one_or_many(patterns).into_iter();
+    patterns.any(|pattern| matches(&resolve(pattern), found))
 }
 
 /// Whether a text matches a pattern, which has no `*` but at its end.

@@ -5,6 +5,7 @@
 mod alarms;
 mod deliveries;
 mod documented;
+mod everything;
 mod grants;
 mod iam;
 mod metrics;
