@@ -125,13 +125,10 @@ impl Call {
             }
             found.push(without);
         }
+        let mut more = vec![self.clone()];
         for key in named.values.keys().filter(|key| self.values(key).is_none()) {
-            let others = named.others(key);
-            found.extend(
-                others
-                    .into_iter()
-                    .map(|value| self.clone().saying(key, &[value])),
-            );
+            let others = named.others(key).into_iter();
+            more.extend(others.map(|value| self.clone().saying(key, &[value])));
         }
         if self.principal.is_some() {
             let strangers = [
@@ -141,9 +138,12 @@ impl Call {
             ];
             let named = named.principals.iter();
             let named = named.map(|(kind, name)| (kind.as_str(), name.as_str()));
-            let others = strangers.into_iter().chain(named);
-            found.extend(others.map(|(kind, name)| self.clone().by_principal(kind, name)));
+            for (kind, name) in strangers.into_iter().chain(named) {
+                let by = |call: &Self| call.clone().by_principal(kind, name);
+                found.extend(more.iter().map(by));
+            }
         }
+        found.extend(more);
         found
     }
 
