@@ -196,6 +196,18 @@ def template_mutants(text):
                         yield f"{where} / {field}: {wide}", changed([*path, field], put_node(scalar(wide)))
             if at(statement, ["Principal"]) is not None and at(statement, ["Principal"]).value != "*":
                 yield f"{where} / Principal: *", changed([*path, "Principal"], put_node(scalar("*")))
+                for kind, more in (("AWS", "arn:aws:iam::999999999999:root"), ("Service", "ec2.amazonaws.com")):
+                    yield f"{where} / Principal / {kind}: {more} besides", changed([*path, "Principal", kind], add_node(more))
+            for operator, keys in pairs(at(statement, ["Condition"]) or yaml.MappingNode("", [])):
+                for key, _ in pairs(keys):
+                    yield f"{where} / {operator} / {key}: other besides", changed([*path, "Condition", operator, key], add_node("other"))
+    for resource, node in pairs(at(root, ["Resources"])):
+        where = f"Resources / {resource}"
+        if at(node, ["Condition"]) is None:
+            for condition, _ in pairs(at(root, ["Conditions"])):
+                yield f"{where} / Condition: {condition}", changed(["Resources", resource, "Condition"], add_node(condition))
+        yield f"{where}: a property besides", changed(["Resources", resource, "Properties", "Tags"], add_node("other"))
+        yield f"{where}: once more", changed(["Resources", f"{resource}Besides"], add_node(node))
 
 
 class Alike:
@@ -239,7 +251,7 @@ def others(node, same):
     if text in ("true", "false"):
         values = ["false" if text == "true" else "true"]
     elif re.fullmatch(r"-?\d+", text):
-        values = [str(int(text) + 1), str(int(text) * 2)] if int(text) else ["1"]
+        values = {str(int(text) + 1), str(int(text) - 1), str(int(text) * 2)} if int(text) else {"1"}
     else:
         values = ["Other"]
         for name in re.findall(r"\$\{([^}]+)\}", text) if node.tag == "!Sub" else ():
@@ -313,13 +325,19 @@ def put_node(node):
     return change
 
 
-def add_node(text):
+def add_node(more):
+    """Adds to a value, which becomes a list if it was there as one."""
+    more = scalar(more) if isinstance(more, str) else more
+
     def change(root, path):
+        *way, last = path
         value = at(root, path)
-        if isinstance(value, yaml.SequenceNode):
-            value.value.append(scalar(text))
+        if value is None:
+            at(root, way).value.append((scalar(last), more))
+        elif isinstance(value, yaml.SequenceNode):
+            value.value.append(more)
         else:
-            put_node(yaml.SequenceNode("tag:yaml.org,2002:seq", [value, scalar(text)]))(root, path)
+            put_node(yaml.SequenceNode("tag:yaml.org,2002:seq", [value, more]))(root, path)
 
     return change
 

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use support::pages::{Link, Waiting, ask, link, orderctl, signature_of};
-use support::{Stack, TestOrder, cases, log_lines, output, poll_until, unique};
+use support::{Stack, TestOrder, cases, output, poll_until, unique};
 
 #[tokio::test]
 async fn a_restaurant_accepts_by_its_link_and_both_sides_read_when_it_is_ready() {
@@ -257,51 +257,5 @@ async fn every_answer_has_the_headers() {
         ("GET", "/%C3%A9%FF"),
     ] {
         cases::has_the_headers(method, path).await;
-    }
-}
-
-#[tokio::test]
-async fn no_link_and_no_task_token_is_logged() {
-    let stack = Stack::connect();
-    let waiting = Waiting::new(&stack).await;
-    let message = waiting.order.restaurant_message().await;
-    ask("GET", "/order", &forged(&waiting.one.query), &[], "").await;
-    let form = format!("order={}&do=decline&reason=A+secret+reason", waiting.id());
-    waiting.restaurant.answer(&form).await;
-    stack.end_of(&waiting.execution).await;
-    for function in ["web", "web-links"] {
-        // Until this order is among what was logged: the lines may come later than what they tell of.
-        let lines = poll_until(|| async {
-            let lines = log_lines(function).await;
-            if lines.iter().any(|line| line.contains(waiting.id())) {
-                return Ok(lines);
-            }
-            Err(format!("{function} logs nothing of {}", waiting.id()))
-        })
-        .await;
-        // Which of several links to the same was used can be told.
-        let (_, issued) = waiting.restaurant.query.split_once("&i=").expect("a time");
-        let issued = format!("\"issued\":{}", issued.split('&').next().expect("a time"));
-        let answered = |line: &String| line.contains("answer given") && line.contains(&issued);
-        assert!(function != "web" || lines.iter().any(answered), "{lines:?}");
-        for line in &lines {
-            for secret in [
-                &message.task_token,
-                &waiting.restaurant.query,
-                &waiting.one.query,
-                &waiting.customer.query,
-            ] {
-                // The signature of a link is the credential in it.
-                let secret = if secret.contains("&s=") {
-                    signature_of(secret)
-                } else {
-                    secret
-                };
-                assert!(!line.contains(secret), "{function} logs {line}");
-            }
-            for text in ["&s=", "A secret reason", "Margherita"] {
-                assert!(!line.contains(text), "{function} logs {line}");
-            }
-        }
     }
 }

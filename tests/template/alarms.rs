@@ -503,6 +503,8 @@ fn an_alarm_is_quiet_below_its_threshold_and_rings_from_there_on() {
             let mut few = vec![at; needed - 1];
             few.resize(of, below);
             assert!(!rings(&few), "{}", say("in too few periods"));
+            few.reverse();
+            assert!(!rings(&few), "{}", say("in too few periods until now"));
         }
     }
 }
