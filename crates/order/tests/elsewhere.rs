@@ -65,7 +65,7 @@ fn pages_help_and_the_definition_have_the_other_limits_and_names() {
     assert_in_files(
         [
             (
-                "docs/reference.md",
+                "docs/restaurants.md",
                 format!("at most {MAX_REASON} characters"),
             ),
             (
