@@ -85,7 +85,7 @@ def counted(outer, pages):
     parts["`Web=true`"] = [each for each in parts["`Web=true`"] if each not in parts["`WebDomain`"]]
     lines = ["| by | resources | of them |", "|---|---|---|"]
     for part, found in parts.items():
-        kinds = Counter(each["Type"].removeprefix("AWS::").replace("::", " ") for each in found)
+        kinds = Counter(each["Type"].removeprefix("AWS::") for each in found)
         lines.append(f"| {part} | {len(found)} | {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))} |")
     return "\n".join([*lines, ""])
 

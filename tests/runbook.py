@@ -49,7 +49,7 @@ class Runbook(Page):
                 self.order(self.failed("ord-failed"))
                 self.place("ord-invalid", currency="none")
                 self.ended("ord-invalid", "FAILED")
-            case "Find the executions that wait for a person":
+            case "ExecutionsFailedAlarm":
                 # The alarm's own text has a command that does the same.
                 alarms = aws("cloudwatch").describe_alarms(AlarmNamePrefix=f"{STACK_NAME}-ExecutionsFailedAlarm")
                 self.run(0, alarms["MetricAlarms"][0]["AlarmDescription"].split("To list them: ")[1])
