@@ -7,7 +7,6 @@ Without arguments: writes. With --check: changes nothing, and fails if a check f
 
 import json
 import sys
-from collections import Counter
 from fnmatch import fnmatchcase
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
@@ -75,19 +74,16 @@ def resources(path):
 
 
 def counted(outer, pages):
-    """A table of the resources, by the parameter that asks for them."""
+    """How many resources there are, by the parameter that asks for them."""
     parts = {
-        "the stack": [each for each in outer if "Condition" not in each],
+        "The stack": [each for each in outer if "Condition" not in each],
         "`Web=true`": [*pages, *(each for each in outer if each.get("Condition") == "HasWeb")],
         "`OperationsEmail`": [each for each in outer if each.get("Condition") == "HasOperationsEmail"],
     }
     parts["`WebDomain`"] = [each for each in pages if each.get("Condition") == "HasDomain"]
     parts["`Web=true`"] = [each for each in parts["`Web=true`"] if each not in parts["`WebDomain`"]]
-    lines = ["| by | resources | of them |", "|---|---|---|"]
-    for part, found in parts.items():
-        kinds = Counter(each["Type"].removeprefix("AWS::") for each in found)
-        lines.append(f"| {part} | {len(found)} | {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))} |")
-    return "\n".join([*lines, ""])
+    stack, *others = ((part, len(found)) for part, found in parts.items())
+    return f"{stack[0]} has {stack[1]} resources; {', '.join(f'{part} adds {count}' for part, count in others)}.\n"
 
 
 def problems(types):

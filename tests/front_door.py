@@ -45,7 +45,6 @@ class Readme(Page):
         "make orderctl": "built before, as this does",
         "make web": "tests/browser.py opens its pages",
         "make deploy": "run below",
-        "make lint unit": "a part of `make test`",
         "sam build && sam deploy": "tests/lifetime.py deploys by SAM",
     }
     silent = ('eval "$(make -s', '[ "$TASK_TOKEN"', "aws stepfunctions send-task")
