@@ -197,8 +197,8 @@ cost: $(TOOLS) ## Write docs/cost.md: what orders cost on AWS, from real executi
 	$(BIN)/python local/stack.py run -- $(BIN)/python bench/cost.py
 
 .PHONY: schemas
-schemas: ## Regenerate the JSON Schemas of orders, events and messages from the Rust types
-	WRITE_SCHEMAS=1 $(CARGO_TEST) --test schemas
+schemas: ## Write schemas/ and the limits in the pages anew, from the Rust types
+	WRITE_SCHEMAS=1 $(CARGO_TEST) --test schemas --test definition
 
 .PHONY: picture
 picture: $(TOOLS) ## Redraw docs/demo.svg and docs/desk.svg from real terminals

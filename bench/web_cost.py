@@ -9,7 +9,7 @@ import re
 
 from billing import ROOT, architecture, billed_ms, gb_seconds
 from report import markdown
-from usage import LOG_EVENT_OVERHEAD, StackError
+from usage import FACTS, LOG_EVENT_OVERHEAD, StackError
 
 # A restaurant's day, and how long an order waits for its answer.
 ORDERS_A_DAY, HOURS_A_DAY = 50, 12
@@ -36,12 +36,6 @@ LOGGED = {
 }
 
 
-def pauses():
-    """How many seconds a page waits between two looks while an order waits, and while none does."""
-    pages = (ROOT / "crates/web/src/html.rs").read_text()
-    return [int(re.search(rf"const {name}: u32 = ([\d_]+);", pages)[1]) / 1000 for name in ("SOON", "LATER")]
-
-
 class Pages:
     """The pages' measured durations, and what a look does."""
 
@@ -56,7 +50,8 @@ class Pages:
         self.limited = {name: by[self.memory_mb, name] for name in ("web", "web-links")}
         # Initialization is taken at full speed, as for the other functions.
         self.init_ms = {name: by[max(memory for memory, _ in by), name]["init_ms"] for name in self.limited}
-        self.soon, self.later = pauses()
+        pauses = FACTS["milliseconds_between_looks"]
+        self.soon, self.later = pauses["while_an_order_waits"] / 1000, pauses["otherwise"] / 1000
         form = template["Resources"]["Stage"]["Properties"]["AccessLogSettings"]["Format"]
         line = re.sub(r"\$context\.(\w+)", lambda variable: LOGGED[variable[1]], form)
         self.access_log_bytes = len(line) + LOG_EVENT_OVERHEAD

@@ -4,8 +4,11 @@ import json
 
 from stack import ROOT, StackError, aws, until
 
-# The source of the workflow's events.
-EVENT_SOURCE = "order-processing"
+# What the Rust types say, as `make schemas` writes it.
+FACTS = json.loads((ROOT / "schemas" / "facts.json").read_text())
+EVENT_SOURCE = FACTS["event_source"]
+# What the customer is told of each final status.
+MESSAGES = {each["name"]: each["customer_message"] for each in FACTS["statuses"] if each["customer_message"]}
 # How many seconds the copied state machine waits for the restaurant.
 SHORT_TIMEOUT = 5
 

@@ -1,12 +1,14 @@
 //! What `statemachine/order.asl.json` says of statuses and of retries: how long these last, and where each name comes
 //! from.
-#![allow(clippy::expect_used, clippy::indexing_slicing)] // this file is nothing but tests
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // this file is nothing but tests
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use order::Status;
 use serde_json::Value;
 use support::{Definition, root};
+
+mod facts;
 
 /// An outage of AWS that must not need a person, in seconds.
 const OUTAGE: usize = 900;

@@ -11,12 +11,9 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 use functions::queue::{Batch, Failures, handle_each};
-use functions::{Error, aws, seconds};
+use functions::{Error, aws, metric, seconds};
 use order::{ClosedOrder, Decision, KEPT, OpenOrder, RestaurantMessage};
 use serde::{Deserialize, Serialize};
-
-/// The metric of failed attempts to write a message to the table. Lambda does not count these as errors of the function.
-const FAILED: &str = "OpenOrdersFailed";
 
 /// The fields that the table needs of a final event, as `EventBridge` delivers it.
 #[derive(Deserialize)]
@@ -102,7 +99,7 @@ pub async fn keep(dynamodb: &Client, table: &str, now: SystemTime, batch: Batch)
             )),
         };
         if result.is_err() {
-            metrics::counter!(FAILED).increment(1);
+            metrics::counter!(metric::OPEN_ORDERS_FAILED).increment(1);
         }
         (order_id, result)
     };

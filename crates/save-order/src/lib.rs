@@ -5,14 +5,10 @@ use std::time::SystemTime;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
-use functions::{Error, Request, aws};
+use functions::{Error, Request, aws, metric};
 use order::{Offer, Order, OrderSummary, Retention, StoredOrder};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-
-/// The metrics of refused orders. Each is the caller's to mend, so one alone alarms nobody.
-const INVALID: &str = "OrdersInvalid";
-const DUPLICATE: &str = "OrdersDuplicate";
 
 /// What the state machine sends.
 #[derive(Deserialize)]
@@ -66,7 +62,7 @@ pub async fn save_order(
     request: SaveOrder,
 ) -> Result<Saved, Error> {
     let order = Order::from_json(request.order.get())
-        .inspect_err(|_| metrics::counter!(INVALID).increment(1))?;
+        .inspect_err(|_| metrics::counter!(metric::ORDERS_INVALID).increment(1))?;
     let mut order = order.placed(request.placed_at, request.execution_arn);
     order.expires_at = retention.expires_at(SystemTime::now());
     let item = serde_dynamo::to_item(&order)
@@ -102,7 +98,7 @@ pub async fn save_order(
     if stored.execution_arn == order.execution_arn {
         return Ok(stored.into());
     }
-    metrics::counter!(DUPLICATE).increment(1);
+    metrics::counter!(metric::ORDERS_DUPLICATE).increment(1);
     Err(Error::DuplicateOrder(format!(
         "order {} was already placed by another execution and is left as it is",
         order.order_id

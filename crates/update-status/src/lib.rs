@@ -6,19 +6,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
-use functions::{Error, Request, aws};
+use functions::{Error, Request, aws, metric};
 use order::{Decision, Failure, Retention, Status, StoredOrder};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-/// The metric of how long restaurants take to answer, in milliseconds.
-pub const RESPONSE_TIME: &str = "RestaurantResponseTime";
-
-/// The metric of failures that restaurants report, which fail their task though nothing is wrong with AWS.
-const RESTAURANT_FAILURES: &str = "RestaurantFailures";
-
-/// The metric of orders that failed because AWS could not ask the restaurant.
-const RESTAURANT_NOT_REACHED: &str = "RestaurantNotReached";
 
 /// What the state machine sends.
 #[derive(Deserialize)]
@@ -121,16 +112,16 @@ pub async fn update_status(
     let Err(error) = update else {
         metrics::counter!(status.metric()).increment(1);
         if failure.as_ref().is_some_and(Failure::is_of_aws) {
-            metrics::counter!(RESTAURANT_NOT_REACHED).increment(1);
+            metrics::counter!(metric::RESTAURANT_NOT_REACHED).increment(1);
             return Ok(decision);
         }
         if status == Status::Failed && failure.is_some() {
-            metrics::counter!(RESTAURANT_FAILURES).increment(1);
+            metrics::counter!(metric::RESTAURANT_FAILURES).increment(1);
         }
         if let Some((asked_at, answered_at)) = asked_at.zip(answered_at)
             && let Some(took) = order::milliseconds_between(&asked_at, &answered_at)
         {
-            metrics::histogram!(RESPONSE_TIME).record(f64::from(took));
+            metrics::histogram!(metric::RESTAURANT_RESPONSE_TIME).record(f64::from(took));
         }
         return Ok(decision);
     };

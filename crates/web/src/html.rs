@@ -15,7 +15,8 @@ use crate::view::{Confirmation, OrderView, RestaurantView, View};
 
 /// How often the script looks while an order waits, and otherwise, in milliseconds. It does not look where nothing can change:
 /// there, a page says nothing of it.
-const SOON: u32 = 3_000;
+pub const SOON: u32 = 3_000;
+/// See [`SOON`].
 pub const LATER: u32 = 10_000;
 
 /// What a restaurant can choose from, in minutes.

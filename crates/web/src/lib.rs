@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 use crate::access::{Revocations, Verifier};
 use crate::html::Page;
+pub use crate::html::{LATER, SOON};
 use crate::http::{Request, Response};
 use crate::marks::{Choice, Mark, Marks};
 use crate::notice::Notice;

@@ -1,11 +1,17 @@
 //! Why a request gets no page, or its answer is not sent, and how that is said.
 
+use std::sync::LazyLock;
+
 use functions::Error;
 use maud::html;
+use order::MAX_REASON;
 use serde_json::json;
 
 use crate::html::{LATER, document};
 use crate::http::{Request, Response};
+
+static TOO_LONG: LazyLock<String> =
+    LazyLock::new(|| format!("A text may have {MAX_REASON} characters at most."));
 
 /// Why there is nothing to show, or nothing was done.
 pub enum Notice {
@@ -35,7 +41,7 @@ impl From<Error> for Notice {
 
 impl Notice {
     /// Its status, what it says, and what then.
-    const fn said(&self, posted: bool) -> (u16, &'static str, &'static str) {
+    fn said(&self, posted: bool) -> (u16, &'static str, &'static str) {
         match self {
             Self::NoSuchPage => (
                 404,
@@ -80,11 +86,7 @@ impl Notice {
                 "This order cannot be answered at the moment. Look again.",
             ),
             Self::TooLate => (409, "Nothing was sent.", "The time of this order is over."),
-            Self::TooLong => (
-                422,
-                "Nothing was sent.",
-                "A text may have 500 characters at most.",
-            ),
+            Self::TooLong => (422, "Nothing was sent.", &TOO_LONG),
             Self::NoMinutes => (
                 422,
                 "Nothing was sent.",

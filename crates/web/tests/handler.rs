@@ -10,6 +10,7 @@ use aws_sdk_sfn::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_sfn::error::BoxError;
 use functions::testing::{answered_by, outages};
 use links::{Claim, Kind};
+use order::MAX_REASON;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use ring::rand::SystemRandom;
@@ -893,7 +894,10 @@ async fn no_link_answers_what_is_not_its_own() {
             response.status_code
         );
     }
-    let long = format!("do=decline&order=ord-1001&reason={}", "x".repeat(501));
+    let long = format!(
+        "do=decline&order=ord-1001&reason={}",
+        "x".repeat(MAX_REASON + 1)
+    );
     assert_eq!(
         test.post("/restaurant", &test.link(Kind::Restaurant, "rest-7"), &long)
             .await
@@ -911,10 +915,10 @@ async fn no_link_answers_what_is_not_its_own() {
 }
 
 #[tokio::test]
-async fn a_reason_may_have_500_characters_and_a_form_16_kilobytes() {
+async fn a_form_has_room_for_the_longest_reason() {
     let test = Test::new(placed());
     let query = test.link(Kind::Restaurant, "rest-7");
-    let reason = "🍕".repeat(500);
+    let reason = "🍕".repeat(MAX_REASON);
     let longest = form_urlencoded::Serializer::new("order=ord-1001&do=decline".to_owned())
         .append_pair("reason", &reason)
         .finish();
@@ -1714,13 +1718,22 @@ async fn every_answer_has_the_headers_errors_included() {
     }
 }
 
+/// A form whose reason is one character too long, and what is said of it.
+fn too_long() -> [String; 2] {
+    let reason = "x".repeat(MAX_REASON + 1);
+    [
+        format!("order=ord-1001&do=decline&reason={reason}"),
+        format!("Nothing was sent. A text may have {MAX_REASON} characters at most."),
+    ]
+}
+
 #[tokio::test]
 async fn a_refusal_has_its_status_and_says_what_is_wrong() {
     let test = Test::new(World {
         row: None,
         ..placed()
     });
-    let long = format!("order=ord-1001&do=decline&reason={}", "x".repeat(501));
+    let [long, too_long] = too_long();
     let accept = "order=ord-1001&do=accept&minutes=20";
     for (method, path, headers, body, status, said) in [
         (
@@ -1777,7 +1790,7 @@ async fn a_refusal_has_its_status_and_says_what_is_wrong() {
             &[],
             long.as_str(),
             422,
-            "Nothing was sent. A text may have 500 characters at most.",
+            too_long.as_str(),
         ),
         (
             "POST",

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::aws::answers::{Answer, answer, lost_time};
 use crate::aws::stack::{Stack, StackArgs};
 use crate::clock::now_here;
-use crate::cmd::{bounded, length_of_time, order_id, reason, restaurant_id};
+use crate::cmd::{bounded, length_of_time, order_id, reason, reason_help, restaurant_id};
 use crate::failure::{Failure, Kind};
 use crate::render::{self, Output};
 
@@ -61,8 +61,7 @@ pub struct Reject {
     /// Id of the order
     #[arg(value_parser = order_id)]
     order_id: String,
-    /// Why, for the customer: up to 500 characters
-    #[arg(long, value_parser = reason)]
+    #[arg(long, value_parser = reason, help = reason_help())]
     reason: Option<String>,
     #[command(flatten)]
     restaurant: RestaurantArgs,

@@ -5,7 +5,7 @@ use order::Status;
 use crate::aws::answers::{Answer, ended};
 use crate::aws::stack::{Stack, StackArgs};
 use crate::cmd::answer::give;
-use crate::cmd::{order_id, reason};
+use crate::cmd::{order_id, reason, reason_help};
 use crate::failure::Failure;
 use crate::render::Output;
 
@@ -18,8 +18,7 @@ pub struct Cancel {
     /// Id of the order
     #[arg(value_parser = order_id)]
     order_id: String,
-    /// Why, for the customer: up to 500 characters
-    #[arg(long, value_parser = reason)]
+    #[arg(long, value_parser = reason, help = reason_help())]
     reason: Option<String>,
 }
 

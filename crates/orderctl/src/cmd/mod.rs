@@ -82,6 +82,11 @@ fn reason(text: &str) -> Result<String, String> {
     bounded(text, MAX_REASON)
 }
 
+/// How the help says it.
+fn reason_help() -> String {
+    format!("Why, for the customer: up to {MAX_REASON} characters")
+}
+
 /// Reads a length of time, such as 25m.
 fn length_of_time(text: &str) -> Result<SignedDuration, String> {
     let day = SpanRelativeTo::days_are_24_hours();
