@@ -11,7 +11,7 @@ use ratatui::crossterm::terminal;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
-use crate::clock::{now, now_here, zone};
+use crate::clock::{now_here, zone};
 use crate::failure::Failure;
 
 /// The form of a command's output.
@@ -136,9 +136,9 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// How long until a point in time; zero if it has passed.
-pub fn left_until(deadline: Timestamp) -> Duration {
-    Duration::try_from(deadline.duration_since(now())).unwrap_or_default()
+/// How long it is from now until a point in time; zero if it has passed.
+pub fn left_until(deadline: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(deadline.duration_since(now)).unwrap_or_default()
 }
 
 /// Minutes and seconds, as on a kitchen clock.
@@ -238,7 +238,10 @@ mod tests {
 
     #[test]
     fn what_is_left_is_never_negative() {
-        assert_eq!(left_until(Timestamp::UNIX_EPOCH), Duration::ZERO);
+        assert_eq!(
+            left_until(Timestamp::UNIX_EPOCH, Timestamp::now()),
+            Duration::ZERO
+        );
         assert_eq!(clock(Duration::from_secs(599)), "9:59");
         assert_eq!(clock(Duration::ZERO), "0:00");
     }

@@ -52,7 +52,7 @@ impl Waiting {
             );
             order.insert(
                 "seconds_left".into(),
-                left_until(self.respond_by).as_secs().into(),
+                left_until(self.respond_by, now()).as_secs().into(),
             );
         }
         json
@@ -69,14 +69,14 @@ impl Waiting {
     }
 
     /// The order as a row of a table.
-    pub fn row(&self) -> Row<'_> {
+    pub fn row(&self, now: Timestamp) -> Row<'_> {
         let message = &self.message;
         Row {
             cells: vec![
                 message.order_id.clone(),
                 clean(&message.restaurant_id),
                 money(message.currency, message.total_amount),
-                clock(left_until(self.respond_by)),
+                clock(left_until(self.respond_by, now)),
             ],
             last: Last::Items(&message.items),
         }

@@ -1,12 +1,12 @@
 //! `orderctl accept`, `reject` and `fail`: answers an order for its restaurant.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use order::ClosedOrder;
 use serde_json::json;
 
 use crate::aws::answers::{Answer, answer, lost_time};
 use crate::aws::stack::{Stack, StackArgs};
-use crate::clock::now_here;
+use crate::clock::{now, zone};
 use crate::cmd::{bounded, length_of_time, order_id, reason, reason_help, restaurant_id};
 use crate::failure::{Failure, Kind};
 use crate::render::{self, Output};
@@ -45,7 +45,7 @@ impl Accept {
     pub async fn run(self, stack: &StackArgs, output: Output) -> Result<(), Failure> {
         let stack = Stack::find_to_change(stack, output).await?;
         // Now, since the answer to finding the stack tells AWS's time.
-        let ready_at = self.ready_in.map(ready_in);
+        let ready_at = self.ready_in.map(|length| ready_in(now(), length));
         let said = Answer::Accept { ready_at };
         let restaurant = &self.restaurant.restaurant;
         give(&stack, restaurant, &self.order_id, &said, output).await
@@ -132,8 +132,8 @@ fn error_name(text: &str) -> Result<String, String> {
 }
 
 /// The time after this length of time, in RFC 3339 with the offset of here.
-pub fn ready_in(length: SignedDuration) -> String {
-    now_here()
+pub fn ready_in(now: Timestamp, length: SignedDuration) -> String {
+    now.to_zoned(zone())
         .saturating_add(length)
         .strftime("%Y-%m-%dT%H:%M:%S%:z")
         .to_string()

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use crate::aws::open_orders::{List, REST, Waiting, Whose};
 use crate::aws::stack::{Stack, StackArgs};
+use crate::clock::now;
 use crate::cmd::desk::desk;
 use crate::cmd::{Perseverance, WhoseArgs};
 use crate::failure::Failure;
@@ -107,7 +108,7 @@ async fn inbox(
 
 /// An order that waits, on one line.
 fn row(waiting: &Waiting, show_token: bool) -> String {
-    let mut row = waiting.row();
+    let mut row = waiting.row(now());
     if let Some(left) = row.cells.last_mut() {
         left.push_str(" left");
     }
@@ -117,7 +118,9 @@ fn row(waiting: &Waiting, show_token: bool) -> String {
 /// The orders that wait, as a table.
 fn table(waiting: &[Waiting], show_token: bool) -> String {
     let headings = std::iter::once(Waiting::headings());
-    let table: Vec<_> = headings.chain(waiting.iter().map(Waiting::row)).collect();
+    let table: Vec<_> = headings
+        .chain(waiting.iter().map(|waiting| waiting.row(now())))
+        .collect();
     let waiting: Vec<_> = waiting.iter().collect();
     rows(&table, &waiting, show_token)
 }

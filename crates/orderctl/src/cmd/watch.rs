@@ -13,6 +13,7 @@ use crate::aws::executions::{
 };
 use crate::aws::orders::unknown;
 use crate::aws::stack::{Stack, StackArgs};
+use crate::clock::now;
 use crate::cmd::{Perseverance, order_id};
 use crate::failure::Failure;
 use crate::render::{self, Output, clock, columns, left_until, pad, said, time_of_day, width};
@@ -163,7 +164,7 @@ fn announce(visit: &Visit, deadline: Timestamp, output: Output) -> Result<(), Fa
 
 /// Draws the line that shows the current state, and how much time is left.
 fn count_down(visit: &Visit, deadline: Option<Timestamp>) -> Result<(), Failure> {
-    let left = deadline.map(|deadline| format!("{} left", clock(left_until(deadline))));
+    let left = deadline.map(|deadline| format!("{} left", clock(left_until(deadline, now()))));
     let left = left.unwrap_or_default();
     let entered = time_of_day(timestamp(visit.entered));
     clear(true)?;

@@ -142,33 +142,18 @@ fn a_list_shows_ids_and_money_whole_and_counts_items_that_do_not_fit() {
             "2 × 寿司 of the house, 2 × 寿司 of the house, 2 × 寿司 of the house, 2 × 寿司 of the house",
         ),
     ] {
-        for (command, is_desk) in [("inbox", false), ("desk", true)] {
-            let mut terminal =
-                Terminal::run(&person, columns, &[command, "--restaurant", "rest-7"]);
-            let shown = if is_desk {
-                let shown = terminal.wait_for("2 orders wait");
-                terminal.press("q");
-                shown
-            } else {
-                assert!(terminal.end().success());
-                terminal.wait_for("EUR 25.00")
-            };
-            let plain = shown.replace(['\u{2068}', '\u{2069}'], "");
-            for whole in ["ord-2001", "EUR 12345.60", items] {
-                assert!(
-                    plain.contains(whole),
-                    "{command} {columns}: {whole} is not in\n{shown}"
-                );
-            }
-            let joined: String = plain.split_whitespace().collect();
+        let mut terminal = Terminal::run(&person, columns, &["inbox", "--restaurant", "rest-7"]);
+        assert!(terminal.end().success());
+        let shown = terminal.wait_for("EUR 25.00");
+        let plain = shown.replace(['\u{2068}', '\u{2069}'], "");
+        for whole in ["ord-2001", "EUR 12345.60", items] {
             assert!(
-                joined.contains(&long),
-                "{command} {columns}: an id is cut:\n{shown}"
+                plain.contains(whole),
+                "{columns}: {whole} is not in\n{shown}"
             );
-            if is_desk {
-                assert!(terminal.end().success());
-            }
         }
+        let joined: String = plain.split_whitespace().collect();
+        assert!(joined.contains(&long), "{columns}: an id is cut:\n{shown}");
     }
 }
 
@@ -206,25 +191,6 @@ fn an_order_is_shown_whole_in_a_terminal_of_any_width() {
             "{columns}: the name is cut:\n{shown}"
         );
     }
-}
-
-#[test]
-fn a_desk_says_how_many_orders_do_not_fit_and_gives_no_room_to_what_is_empty() {
-    let rows = (1..=40).map(|number| row(&format!("ord-{number:02}"), 2_500, 1));
-    let person = Person::of(&aws_with(rows.collect()));
-    let mut desk = Terminal::run(&person, 80, &["desk", "--restaurant", "rest-7"]);
-    let shown = desk.wait_for("more orders");
-    let orders = shown
-        .lines()
-        .filter(|line| line.starts_with("ord-"))
-        .count();
-    // Of 24 lines: two for the title, one each for the headings, how many more there are, and the keys.
-    assert_eq!(orders, 19, "{shown}");
-    assert!(shown.contains("↑ 0 more   ↓ 21 more orders"), "{shown}");
-    desk.press("k");
-    desk.wait_for("↓ 0 more orders");
-    desk.press("q");
-    assert!(desk.end().success());
 }
 
 #[test]
