@@ -308,7 +308,8 @@ def driver():
                 return False
 
         try:
-            until(lambda: address() and ready(), "the browser's driver", 20)
+            # Three start at once, beside compilers: on two processors that took over 20 s.
+            until(lambda: address() and ready(), "the browser's driver", 120)
             yield address()
         finally:
             os.killpg(process.pid, signal.SIGTERM)
@@ -871,8 +872,9 @@ def main():
             print(f"{name[5:].replace('_', ' ')}: {time.monotonic() - begun:.0f} s", flush=True)
         except Exception as error:
             failed.append(name)
-            line = next(each.lineno for each in traceback.extract_tb(error.__traceback__) if each.name == name)
-            print(f"FAILED {name[5:].replace('_', ' ')}: line {line}: {error!r}", flush=True)
+            # The line of the test, but none where the driver did not even start.
+            lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if each.name == name]
+            print(f"FAILED {name[5:].replace('_', ' ')}: {f'line {lines[0]}: ' if lines else ''}{error!r}", flush=True)
 
     if names:
         tests = [name for name in tests if any(each in name for each in names)]
